@@ -1,0 +1,133 @@
+/**
+ * The error table: every way in which a request can fail, in one place.
+ *
+ * An error code is part of the wire format. Its number never changes meaning and is never used again, because an old
+ * client will meet a new server. Each row also says whether sending the same request again can help, so that a retry
+ * policy is a look-up and not an opinion. Codes 0 to 7 are those of the network-layer plan; the rest came later.
+ */
+
+/** One row of the table. */
+export interface ErrorDefinition {
+  /** The number on the wire, an unsigned 16-bit integer. */
+  readonly code: number;
+  /** Whether the same request, sent again later, can succeed. */
+  readonly isRetriable: boolean;
+  /** What happened and what to do about it, in one or two sentences. */
+  readonly help: string;
+}
+
+/** Error name to its row. The order is the order of the codes. */
+export const protocolErrors = {
+  none: {
+    code: 0,
+    isRetriable: false,
+    help: "No error. A reply carries no error code at all when its status is 0.",
+  },
+  "unknown-request": {
+    code: 1,
+    isRetriable: false,
+    help: "The server does not know this request type. Ask for its versions, or use an older client.",
+  },
+  "invalid-request": {
+    code: 2,
+    isRetriable: false,
+    help: "The frame is intact but its payload is not what the request type asks for.",
+  },
+  "offset-out-of-range": {
+    code: 3,
+    isRetriable: false,
+    help: "The offset lies before the first record kept or after the end of the log. Ask for the range first.",
+  },
+  "corrupt-message": {
+    code: 4,
+    isRetriable: true,
+    help: "The checksum does not match: bytes changed on the way. The connection is closed; connect and send again.",
+  },
+  "partition-not-found": {
+    code: 5,
+    isRetriable: false,
+    help: "The topic exists but has no partition with this number.",
+  },
+  "request-timeout": {
+    code: 6,
+    isRetriable: true,
+    help: "No answer within the deadline. The request may or may not have been carried out.",
+  },
+  "storage-error": {
+    code: 7,
+    isRetriable: false,
+    help: "The disk failed. The server refuses writes to this log until an operator has looked at it.",
+  },
+  "frame-too-large": {
+    code: 8,
+    isRetriable: false,
+    help: "The length field exceeds the frame limit. Send less in one request; the connection is closed.",
+  },
+  "malformed-frame": {
+    code: 9,
+    isRetriable: false,
+    help: "The length field is smaller than the fixed fields of a frame. The connection is closed.",
+  },
+  "truncated-frame": {
+    code: 10,
+    isRetriable: true,
+    help: "The stream ended in the middle of a frame. Nothing of that frame was carried out.",
+  },
+  "unsupported-version": {
+    code: 11,
+    isRetriable: false,
+    help: "The server does not speak this version of the request. The connection stays open.",
+  },
+  "topic-not-found": {
+    code: 12,
+    isRetriable: false,
+    help: "There is no topic of this name. Create it first.",
+  },
+  "topic-already-exists": {
+    code: 13,
+    isRetriable: false,
+    help: "A topic of this name exists already.",
+  },
+  "invalid-topic-name": {
+    code: 14,
+    isRetriable: false,
+    help: "A topic name has 1 to 249 characters out of a-z, A-Z, 0-9, dot, underscore and hyphen, and is not . or ..",
+  },
+  "record-too-large": {
+    code: 15,
+    isRetriable: false,
+    help: "One record exceeds the record limit. Nothing of the request was stored.",
+  },
+  "storage-full": {
+    code: 16,
+    isRetriable: true,
+    help: "The disk is full. Nothing of the request was stored; free space, then send again.",
+  },
+  overloaded: {
+    code: 17,
+    isRetriable: true,
+    help: "The memory budget is used up, so the server refuses new data on purpose. Wait a little and send again.",
+  },
+  "shutting-down": {
+    code: 18,
+    isRetriable: true,
+    help: "The server is draining: it finishes what it accepted and takes nothing new. Try another server, or later.",
+  },
+} as const satisfies Record<string, ErrorDefinition>;
+
+/** The name of an error: what code, logs and people use. */
+export type ErrorName = keyof typeof protocolErrors;
+
+const namesByCode = new Map<number, ErrorName>(
+  (Object.keys(protocolErrors) as ErrorName[]).map((name) => [protocolErrors[name].code, name]),
+);
+
+/** The name for a code from the wire; undefined for a code that a newer server made up. */
+export function errorNameOf(code: number): ErrorName | undefined {
+  return namesByCode.get(code);
+}
+
+/** The number on the wire for a name. */
+export function errorCodeOf(name: ErrorName): number {
+  return protocolErrors[name].code;
+}

@@ -1,0 +1,212 @@
+/**
+ * The frame stream: from chunks, which end wherever the network happened to cut, to whole frames.
+ *
+ * TCP promises the order of the bytes and nothing about their grouping. Three frames may come in one chunk, one frame
+ * in a thousand, and a chunk may end inside a length field. The same bytes, cut in any way, must give the same frames.
+ *
+ * - A frame that lies whole in a chunk is handed out where it lies, with no copy.
+ * - The piece at the end of a chunk is copied, once, and completed by the next chunk.
+ * - Memory follows what has arrived, never what a length field promises, and ends at the frame limit.
+ * - After a fault nothing more is handed out. A length field that lied, or a corrupt frame, means that nobody knows
+ *   where the next frame starts; to look for one would be to read payload bytes as commands.
+ */
+import { assert } from "#reference/base/assert.ts";
+import { viewOf } from "#reference/base/bytes.ts";
+import { errorCodeOf } from "./errors.ts";
+import type { FrameFault, FrameKind, FrameOptions } from "./frame.ts";
+import { frameFaultOf, frameIncomplete, inspectFrame, lengthFieldBytes } from "./frame.ts";
+import { frameSizeMaxDefault } from "./limits.ts";
+
+/** Where a stream hands its results. Neither function may keep the bytes beyond the call: they will be overwritten. */
+export interface FrameSink {
+  /** An intact frame at `bytes[start..end)`; `view` covers the same array. */
+  frame(bytes: Uint8Array, view: DataView, start: number, end: number): void;
+  /** The stream is beyond use; called at most once, and nothing is called after it. */
+  fault(fault: FrameFault): void;
+}
+
+/** The least room for a partial frame: most frames are small, and most partial ones smaller. */
+const partialBytesMin = 256;
+
+/** One direction of one connection. */
+export class FrameStream {
+  /** Bytes copied since the start: the price of chunk borders. It stays below twice the bytes received. */
+  copiedBytes = 0;
+
+  readonly #kind: FrameKind;
+  readonly #options: FrameOptions;
+  readonly #frameSizeMax: number;
+  /** The start of a frame whose rest has not come yet: `#partial[0..#partialLength)`. */
+  #partial: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  #partialView = new DataView(this.#partial.buffer);
+  #partialLength = 0;
+  #state: "open" | "ended" | "poisoned" = "open";
+
+  constructor(kind: FrameKind, options: FrameOptions = {}) {
+    this.#kind = kind;
+    this.#options = options;
+    this.#frameSizeMax = options.frameSizeMax ?? frameSizeMaxDefault;
+  }
+
+  /** Bytes of a frame whose rest has not come yet. Never above the frame limit plus the length field. */
+  get bufferedBytes(): number {
+    return this.#partialLength;
+  }
+
+  /** Room held for a partial frame; it follows what has arrived. */
+  get reservedBytes(): number {
+    return this.#partial.length;
+  }
+
+  /** Whether a fault ended this stream. */
+  get isPoisoned(): boolean {
+    return this.#state === "poisoned";
+  }
+
+  // #region receive
+  /** Takes a chunk and hands out every frame that it completes. The chunk is not kept. */
+  receive(chunk: Uint8Array, sink: FrameSink): void {
+    assert(this.#state !== "ended", "bytes after the end of the stream");
+    // 1. After a fault, everything is ignored.
+    if (this.#state === "poisoned" || chunk.length === 0) return;
+    let position = 0;
+    // 2. Complete the frame that the last chunk left unfinished.
+    if (this.#partialLength > 0) {
+      position = this.#completePartial(chunk, sink);
+      if (position < 0) return;
+    }
+    // 3. Hand out every frame that lies whole in this chunk.
+    const view = viewOf(chunk);
+    while (position < chunk.length) {
+      const size = inspectFrame(chunk, view, position, chunk.length, this.#kind, this.#options);
+      if (size < 0)
+        return this.#poison(frameFaultOf(-size, view.getUint32(position), this.#kind, this.#options), sink);
+      if (size === frameIncomplete) break;
+      sink.frame(chunk, view, position, position + size);
+      position += size;
+    }
+    // 4. Keep what is left for the next chunk, or give the room back when nothing is.
+    this.#keep(chunk, position, chunk.length);
+    if (this.#partialLength === 0 && this.#partial.length > partialBytesMin) this.#release();
+  }
+  // #endregion receive
+
+  // #region end
+  /** The peer will send no more. Clean between two frames; in the middle of one it is a fault. */
+  end(sink: FrameSink): void {
+    if (this.#state !== "open") return;
+    if (this.#partialLength === 0) {
+      this.#state = "ended";
+      return;
+    }
+    const message = `stream ended ${this.#partialLength} bytes into a frame`;
+    this.#poison({ code: errorCodeOf("truncated-frame"), message }, sink);
+  }
+  // #endregion end
+
+  // #region complete-partial
+  /**
+   * Adds as much of `chunk` to the partial frame as that frame needs, and hands it out when it is whole. Returns how
+   * much of the chunk was used: all of it when the frame is still not whole, -1 after a fault.
+   */
+  #completePartial(chunk: Uint8Array, sink: FrameSink): number {
+    // 1. First the length field, which may itself be cut.
+    const forLength = Math.min(Math.max(lengthFieldBytes - this.#partialLength, 0), chunk.length);
+    this.#keep(chunk, 0, forLength);
+    if (this.#partialLength < lengthFieldBytes) return chunk.length;
+    // 2. Then judge it, before making room for what it promises.
+    const faultCode = this.#inspectPartial();
+    if (faultCode < 0) return this.#poisonPartial(-faultCode, sink);
+    // 3. Then the rest of this frame, and no byte more.
+    const missing = lengthFieldBytes + this.#partialView.getUint32(0) - this.#partialLength;
+    const used = Math.min(forLength + missing, chunk.length);
+    this.#keep(chunk, forLength, used);
+    const size = this.#inspectPartial();
+    if (size < 0) return this.#poisonPartial(-size, sink);
+    if (size === frameIncomplete) return used;
+    // 4. Empty the buffer before the sink runs: the sink may throw, and must not see this frame twice.
+    const [bytes, view] = [this.#partial, this.#partialView];
+    this.#partialLength = 0;
+    sink.frame(bytes, view, 0, size);
+    return used;
+  }
+  // #endregion complete-partial
+
+  // #region keep
+  /** Copies `chunk[start..end)` behind the partial frame, growing its room by doubling. */
+  #keep(chunk: Uint8Array, start: number, end: number): void {
+    if (start >= end) return;
+    const needed = this.#partialLength + end - start;
+    if (needed > this.#partial.length) {
+      // 1. Doubling copies each byte at most once more on average; one byte at a time would copy n squared.
+      const limit = lengthFieldBytes + this.#frameSizeMax;
+      const grown = new Uint8Array(
+        Math.min(Math.max(needed, this.#partial.length * 2, partialBytesMin), limit),
+      );
+      grown.set(this.#partial.subarray(0, this.#partialLength));
+      this.copiedBytes += this.#partialLength;
+      this.#partial = grown;
+      this.#partialView = new DataView(grown.buffer);
+    }
+    this.#partial.set(
+      start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end),
+      this.#partialLength,
+    );
+    this.copiedBytes += end - start;
+    this.#partialLength = needed;
+  }
+  // #endregion keep
+
+  #inspectPartial(): number {
+    const length = this.#partialLength;
+    return inspectFrame(this.#partial, this.#partialView, 0, length, this.#kind, this.#options);
+  }
+
+  #poisonPartial(code: number, sink: FrameSink): -1 {
+    this.#poison(frameFaultOf(code, this.#partialView.getUint32(0), this.#kind, this.#options), sink);
+    return -1;
+  }
+
+  #poison(fault: FrameFault, sink: FrameSink): void {
+    this.#state = "poisoned";
+    this.#partialLength = 0;
+    this.#release();
+    sink.fault(fault);
+  }
+
+  /** Gives the room back: a connection that is idle between two frames should cost next to nothing. */
+  #release(): void {
+    this.#partial = new Uint8Array(0);
+    this.#partialView = new DataView(this.#partial.buffer);
+  }
+}
+
+// #region for-each-frame
+/**
+ * Runs `handle` for every frame of `chunks`, one after the other: the next frame waits until the promise of the one
+ * before it has settled, so that effects happen in the order of the stream. Resolves to the fault that ended the
+ * stream, or undefined at a clean end. Each frame is handed over as a copy, since it outlives its chunk.
+ */
+export async function forEachFrame(
+  chunks: AsyncIterable<Uint8Array>,
+  kind: FrameKind,
+  handle: (frame: Uint8Array) => Promise<void>,
+  options: FrameOptions = {},
+): Promise<FrameFault | undefined> {
+  const stream = new FrameStream(kind, options);
+  const frames: Uint8Array[] = [];
+  let fault: FrameFault | undefined;
+  const sink: FrameSink = {
+    frame: (bytes, _view, start, end) => void frames.push(bytes.slice(start, end)),
+    fault: (reported) => void (fault = reported),
+  };
+  for await (const chunk of chunks) {
+    stream.receive(chunk, sink);
+    // 1. Frames that came before a fault were good: handle them first.
+    for (const frame of frames.splice(0)) await handle(frame);
+    if (fault !== undefined) return fault;
+  }
+  stream.end(sink);
+  return fault;
+}
+// #endregion for-each-frame
