@@ -1,0 +1,102 @@
+/**
+ * Runs a list of steps one after the other, shows what each prints, goes on past a failure, and closes with one line
+ * that a machine can read: `N passed, N failed`.
+ *
+ * A step that runs Vitest counts each of its tests; any other step counts as one.
+ */
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+
+export interface Step {
+  readonly name: string;
+  /** Program and arguments; the program is looked up in `node_modules/.bin` first. */
+  readonly command: readonly string[];
+  /** Whether the command is Vitest, whose tests are counted one by one. */
+  readonly isVitest?: boolean;
+}
+
+interface Count {
+  passed: number;
+  failed: number;
+}
+
+const root = join(import.meta.dirname, "..");
+const reports = join(root, ".oz", "reports");
+
+/** Runs every step and returns the exit status: 0 when nothing failed. */
+export async function runSteps(steps: readonly Step[]): Promise<number> {
+  mkdirSync(reports, { recursive: true });
+  const total: Count = { passed: 0, failed: 0 };
+  const broken: string[] = [];
+  for (const step of steps) {
+    const startedAt = performance.now();
+    process.stdout.write(`\n── ${step.name}\n`);
+    const count = await runStep(step);
+    total.passed += count.passed;
+    total.failed += count.failed;
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    if (count.failed > 0) broken.push(step.name);
+    process.stdout.write(`${count.failed === 0 ? "ok" : "FAILED"}: ${step.name} (${seconds} s)\n`);
+  }
+  process.stdout.write(broken.length === 0 ? "\n" : `\nfailed: ${broken.join(", ")}\n`);
+  process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
+  return total.failed === 0 ? 0 : 1;
+}
+
+async function runStep(step: Step): Promise<Count> {
+  const report = join(reports, `${step.name.replaceAll(/\W+/g, "-")}.json`);
+  rmSync(report, { force: true });
+  const extra =
+    step.isVitest === true ? ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`] : [];
+  const isDone = await runCommand([...step.command, ...extra]);
+  if (step.isVitest !== true) return isDone ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  const count = readReport(report);
+  // A run can fail without a failed test: a file that does not load, an error outside any test.
+  if (!isDone && count.failed === 0) count.failed = 1;
+  return count;
+}
+
+function runCommand([program = "", ...args]: readonly string[]): Promise<boolean> {
+  const path = `${join(root, "node_modules", ".bin")}${process.platform === "win32" ? ";" : ":"}${process.env.PATH}`;
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, PATH: path, ASTRO_TELEMETRY_DISABLED: "1" },
+      shell: process.platform === "win32",
+    });
+    child.on("error", (error) => {
+      process.stderr.write(`${program}: ${error.message}\n`);
+      resolve(false);
+    });
+    child.on("exit", (code) => resolve(code === 0));
+  });
+}
+
+function readReport(path: string): Count {
+  try {
+    const report = JSON.parse(readFileSync(path, "utf8")) as {
+      numPassedTests: number;
+      numFailedTests: number;
+    };
+    return { passed: report.numPassedTests, failed: report.numFailedTests };
+  } catch {
+    return { passed: 0, failed: 1 };
+  }
+}
+
+/** Type checks: one for each environment, since each has its own globals. */
+export const typeSteps: readonly Step[] = [
+  "reference/tsconfig.json",
+  "reference/node/tsconfig.json",
+  "reference/browser/tsconfig.json",
+  "reference/tsconfig.test.json",
+  "exercises/tsconfig.json",
+  "exercises/grader/embedded/tsconfig.json",
+  "scripts/tsconfig.json",
+].map((project) => ({ name: `types: ${project}`, command: ["tsc", "-p", project] }));
+
+/** Worker count for machines with few cores. */
+export const workersMax = Math.max(2, Math.min(4, cpus().length));
