@@ -99,8 +99,12 @@ export interface DiskFile {
 
 /** A two-way stream of bytes to one peer. The shell calls `receive`, `drained` and `closed` on the core's behalf. */
 export interface Connection {
-  /** Hands bytes over; false means that the peer reads too slowly: stop until `onDrain`. */
+  /** Hands bytes over for good; false means that the peer reads too slowly: stop until `onDrain`. */
   write(bytes: Uint8Array): boolean;
+  /** Stops reading, so that the peer's writes come to a halt as well; `onData` may still bring what was on its way. */
+  pause(): void;
+  /** Reads again. Both may be called twice. */
+  resume(): void;
   /** Ends the stream after what was written; the peer sees an orderly end. */
   end(): void;
   /** Drops the connection at once. */

@@ -3,7 +3,8 @@
  *
  * An error code is part of the wire format. Its number never changes meaning and is never used again, because an old
  * client will meet a new server. Each row also says whether sending the same request again can help, so that a retry
- * policy is a look-up and not an opinion. Codes 0 to 7 are those of the network-layer plan; the rest came later.
+ * policy is a look-up and not an opinion. Codes 0 to 7 are those of the network-layer plan; the rest came later. Codes
+ * from 1000 on never travel: a client makes them, for what happens on its own side.
  */
 
 /** One row of the table. */
@@ -112,6 +113,36 @@ export const protocolErrors = {
     code: 18,
     isRetriable: true,
     help: "The server is draining: it finishes what it accepted and takes nothing new. Try another server, or later.",
+  },
+  "connection-closed": {
+    code: 1000,
+    isRetriable: true,
+    help: "The connection ended before the answer came. The request may or may not have been carried out.",
+  },
+  "connection-failed": {
+    code: 1001,
+    isRetriable: true,
+    help: "No connection to the server: is it running, and is the address right?",
+  },
+  "request-aborted": {
+    code: 1002,
+    isRetriable: false,
+    help: "The caller gave up. The request may or may not have been carried out.",
+  },
+  "invalid-reply": {
+    code: 1003,
+    isRetriable: false,
+    help: "The answer is intact but is not laid out as this request's answer. Client and server do not fit.",
+  },
+  "client-closed": {
+    code: 1004,
+    isRetriable: false,
+    help: "This client was closed; it takes no more requests.",
+  },
+  "buffer-full": {
+    code: 1005,
+    isRetriable: true,
+    help: "The client holds as much unsent data as it may. Wait for earlier sends to finish, then send again.",
   },
 } as const satisfies Record<string, ErrorDefinition>;
 

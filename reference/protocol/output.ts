@@ -1,0 +1,84 @@
+/**
+ * Frame output: where the frames of one connection are written before they are sent, together, in one write.
+ *
+ * A system call costs as much as encoding dozens of small frames, so both sides of a connection collect what one turn
+ * of the event loop brings forth and hand it over at its end. Frames are encoded straight into a slab; nothing is
+ * copied. Bytes that were handed over are never written again, because a socket may still be reading them: the next
+ * frames go behind them, and when the slab is used up, into a new one.
+ *
+ * Whoever writes a frame calls `reserve` with its size, writes at the position that it returns, and calls `commit`.
+ */
+import { assert } from "#reference/base/assert.ts";
+
+/** The first slab of a connection: an idle connection should not hold more. */
+const slabBytesMin = 512;
+
+/** Slabs double up to this size; a frame that is larger gets a slab of its own. */
+const slabBytesMax = 64 * 1024;
+
+/** The frames of one connection that are not sent yet. */
+export class FrameOutput {
+  /** The slab that the current frame goes into. It changes with `reserve`, so read it after that. */
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  /** A view over the whole of `bytes`. */
+  view = new DataView(this.bytes.buffer);
+
+  /** `bytes[#start..#end)` holds whole frames that are not sent. */
+  #start = 0;
+  #end = 0;
+  /** Ends of older slabs that filled up before they were sent, oldest first. */
+  #full: Uint8Array[] = [];
+  #fullBytes = 0;
+  #slabBytes = slabBytesMin;
+
+  /** Bytes of whole frames that are not sent. */
+  get pendingBytes(): number {
+    return this.#fullBytes + this.#end - this.#start;
+  }
+
+  /** Makes room for a frame of up to `size` bytes; returns the position in `bytes` where it starts. */
+  reserve(size: number): number {
+    if (this.#end + size > this.bytes.length) {
+      if (this.#end > this.#start) {
+        this.#full.push(this.bytes.subarray(this.#start, this.#end));
+        this.#fullBytes += this.#end - this.#start;
+      }
+      this.bytes = new Uint8Array(Math.max(size, this.#slabBytes));
+      this.view = new DataView(this.bytes.buffer);
+      this.#slabBytes = Math.min(this.#slabBytes * 2, slabBytesMax);
+      this.#start = 0;
+      this.#end = 0;
+    }
+    return this.#end;
+  }
+
+  /** The frame that was reserved last ends at `end`, as `sealFrame` returned it. */
+  commit(end: number): void {
+    assert(end >= this.#end && end <= this.bytes.length, () => `frame end ${end} lies outside the slab`);
+    this.#end = end;
+  }
+
+  /** Hands everything to `write`, until it says false; returns false when it did. */
+  writeTo(write: (bytes: Uint8Array) => boolean): boolean {
+    while (this.#full.length > 0) {
+      const oldest = this.#full.shift()!;
+      this.#fullBytes -= oldest.length;
+      if (!write(oldest)) return false;
+    }
+    if (this.#end === this.#start) return true;
+    const ready = this.bytes.subarray(this.#start, this.#end);
+    this.#start = this.#end;
+    return write(ready);
+  }
+
+  /** Drops what is not sent, and the slab: for a connection that is gone, or one that has long been silent. */
+  release(): void {
+    this.bytes = new Uint8Array(0);
+    this.view = new DataView(this.bytes.buffer);
+    this.#start = 0;
+    this.#end = 0;
+    this.#full = [];
+    this.#fullBytes = 0;
+    this.#slabBytes = slabBytesMin;
+  }
+}
