@@ -1,0 +1,95 @@
+#!/usr/bin/env node
+/**
+ * `oz`: the one command. Plain JavaScript, because an older Node may start it, which it then leaves for the pinned one.
+ *
+ * The pinned Node comes with `npm ci` as an optional package for the platform. `npx oz` and npm scripts find it on
+ * their own; `node oz.mjs` in a plain shell finds whatever Node the machine has, so this file starts itself again.
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const nodeMajorMin = 26;
+const root = dirname(fileURLToPath(import.meta.url));
+
+if (Number(process.versions.node.split(".")[0]) >= nodeMajorMin) {
+  await runHere();
+} else {
+  runUnderPinnedNode();
+}
+
+async function runHere() {
+  if (!existsSync(join(root, "node_modules", "commander"))) return missing("its packages are not installed");
+  const argv = process.argv.slice(2);
+  const { main } = await import("./reference/node/cli/main.ts");
+  const io = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: process.env };
+  // `oz consume topic | head`: the reader has gone, and nothing is left to do for it.
+  process.stdout.on("error", (error) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+  const mine = mineArgument(argv);
+  if (mine !== undefined) {
+    const { installOverlay } = await import("./exercises/tools/overlay.ts");
+    const problem = installOverlay(root, mine, io);
+    if (problem !== undefined) return stop(problem);
+  }
+  const code = await main({
+    argv,
+    folders: [
+      { heading: "Broker", path: join(root, "reference/node/commands") },
+      { heading: "Course", path: join(root, "exercises/tools/commands") },
+    ],
+    packageFile: join(root, "package.json"),
+    io,
+  });
+  // What was written must be out before the process ends; a pipe may still hold it.
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+}
+
+/** The value of `--mine` (empty when it has none); undefined when it is not given. */
+function mineArgument(argv) {
+  const end = argv.indexOf("--");
+  const own = end < 0 ? argv : argv.slice(0, end);
+  const found = own.find((argument) => argument === "--mine" || argument.startsWith("--mine="));
+  return found?.slice("--mine=".length);
+}
+
+/** Starts the pinned Node with the same arguments and streams, and ends as it ends. */
+function runUnderPinnedNode() {
+  const node = pinnedNode();
+  if (node === undefined) {
+    return missing(`it needs Node ${nodeMajorMin}, and this is Node ${process.versions.node}`);
+  }
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
+  // A Ctrl-C reaches the child through the terminal too: this process only has to outlive it.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.on(signal, () => {
+      if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
+    });
+  }
+  child.on("error", (error) => stop(`cannot start ${node}: ${error.message}`));
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+function pinnedNode() {
+  const system = process.platform === "win32" ? "win" : process.platform;
+  const prefix = system === "darwin" && process.arch === "arm64" ? "node-bin" : "node";
+  const binary = system === "win" ? "node.exe" : "node";
+  const folder = join(root, "node_modules", `${prefix}-${system}-${process.arch}`);
+  return [join(folder, "bin", binary), join(folder, binary)].find((path) => existsSync(path));
+}
+
+function missing(reason) {
+  stop(`${reason}: run \`npm ci\` in ${root} first`);
+}
+
+function stop(message) {
+  process.stderr.write(`oz: ${message}\n`);
+  process.exit(2);
+}
