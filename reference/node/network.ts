@@ -1,0 +1,163 @@
+/**
+ * The Network port over TCP and TLS.
+ *
+ * The core thinks in chunks and connections; this file maps them to Node's sockets and nothing more. Four things are
+ * easy to get wrong here and are worth reading for:
+ * - Nagle's algorithm is off: the broker already gathers its replies into one write each loop turn.
+ * - `write` returning false means "stop", and only 'drain' means "go on".
+ * - A peer that ends its side may still read. Whatever the core writes during `onClose` is still sent.
+ * - Every socket has an 'error' listener, since an 'error' without one ends the process: one client's reset connection
+ *   would take all others with it.
+ */
+import net from "node:net";
+import tls from "node:tls";
+import type { Connection, Listener, Network } from "../ports.ts";
+
+/** How to speak TLS: for a listener its key and certificate, for a client what it trusts. */
+export interface NetworkOptions {
+  readonly tls?: tls.TlsOptions & tls.ConnectionOptions;
+  /** Give up connecting after this long. */
+  readonly connectTimeoutMs?: number;
+  /** Connections that the system may hold for us until they are accepted. */
+  readonly backlog?: number;
+}
+
+/** An address as people write it, taken apart. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `host:port`, `[::1]:port` or just `:port`; undefined when it is none of these. */
+export function parseAddress(address: string): HostPort | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(address);
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  if (port > 65535) return undefined;
+  return { host: (match[1] ?? match[2]) || "127.0.0.1", port };
+}
+
+/** The text form, with brackets where IPv6 needs them. */
+export function formatAddress(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** TCP, or TLS over it when `options.tls` is given. */
+export class NodeNetwork implements Network {
+  readonly #options: NetworkOptions;
+
+  constructor(options: NetworkOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Rejects with the system's error (`code` is ECONNREFUSED and the like). */
+  connect(address: string): Promise<Connection> {
+    const target = parseAddress(address);
+    if (target === undefined) return Promise.reject(new Error(`${address} is not host:port`));
+    const { tls: tlsOptions, connectTimeoutMs = 10_000 } = this.#options;
+    return new Promise((resolve, reject) => {
+      const socket =
+        tlsOptions === undefined
+          ? net.connect({ ...target, noDelay: true })
+          : tls.connect({
+              servername: net.isIP(target.host) === 0 ? target.host : "",
+              ...tlsOptions,
+              ...target,
+            });
+      const timeout = setTimeout(() => {
+        socket.destroy(
+          Object.assign(new Error(`no connection to ${address} within ${connectTimeoutMs} ms`), {
+            code: "ETIMEDOUT",
+          }),
+        );
+      }, connectTimeoutMs);
+      const failed = (error: Error): void => {
+        clearTimeout(timeout);
+        reject(error);
+      };
+      socket.once("error", failed);
+      socket.once(tlsOptions === undefined ? "connect" : "secureConnect", () => {
+        clearTimeout(timeout);
+        socket.off("error", failed);
+        resolve(new SocketConnection(socket));
+      });
+    });
+  }
+
+  /** Rejects when the address is in use or not ours to bind. */
+  listen(address: string, onConnection: (connection: Connection) => void): Promise<Listener> {
+    const target = parseAddress(address);
+    if (target === undefined) return Promise.reject(new Error(`${address} is not host:port`));
+    const { tls: tlsOptions, backlog = 1024 } = this.#options;
+    const accept = (socket: net.Socket): void => onConnection(new SocketConnection(socket));
+    const server =
+      tlsOptions === undefined
+        ? net.createServer({ noDelay: true, allowHalfOpen: true }, accept)
+        : tls.createServer({ noDelay: true, allowHalfOpen: true, ...tlsOptions }, accept);
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host: target.host, port: target.port, backlog }, () => {
+        server.off("error", reject);
+        // A failed accept (out of file descriptors) must not end the process; the next one may work.
+        server.on("error", () => {});
+        server.on("tlsClientError", () => {});
+        const bound = server.address();
+        const port = typeof bound === "object" && bound !== null ? bound.port : target.port;
+        resolve({
+          address: formatAddress(target.host, port),
+          close: () => new Promise((closed) => server.close(() => closed())),
+        });
+      });
+    });
+  }
+}
+
+const nothing = (): void => {};
+
+/** One socket as the core sees it. */
+class SocketConnection implements Connection {
+  onData: (chunk: Uint8Array) => void = nothing;
+  onDrain: () => void = nothing;
+  onClose: (reason?: Error) => void = nothing;
+  readonly #socket: net.Socket;
+  #hasClosed = false;
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    socket.on("data", (chunk: Uint8Array) => this.onData(chunk));
+    socket.on("drain", () => this.onDrain());
+    socket.on("end", () => {
+      this.#close(undefined);
+      socket.end();
+    });
+    socket.on("error", (error) => this.#close(error));
+    socket.on("close", () => this.#close(undefined));
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#socket.destroyed || this.#socket.writableEnded) return true;
+    return this.#socket.write(bytes);
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  #close(reason: Error | undefined): void {
+    if (this.#hasClosed) return;
+    this.#hasClosed = true;
+    this.onClose(reason);
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Messages as annotated bytes: one line for each field, its bytes in hex, then its name and value behind a `#`.
+ *
+ * Bytes alone teach little and prose alone leaves doubts; side by side they settle both. `fromHex` of base/bytes.ts reads
+ * the text back, so what SPEC.md shows is also what tests send.
+ */
+import { toHex } from "#reference/base/bytes.ts";
+import { protocolErrors } from "./errors.ts";
+import { checksumBytes, encodeRequest, encodeResponse, responseHeaderBytes } from "./frame.ts";
+import type { FrameFault, RequestFrame, ResponseFrame } from "./frame.ts";
+import type { FieldSpan, Kind } from "./messages-layout.ts";
+import { describeLayout } from "./messages-layout.ts";
+import { encodeReplyPayload, encodeRequestPayload } from "./messages-codec.ts";
+import { messages } from "./messages.ts";
+import type { MessageName, ReplyOf, RequestOf } from "./messages.ts";
+import { messageSamples } from "./messages-samples.ts";
+import { ByteReader } from "./primitives.ts";
+
+/** Bytes on one line: more would push the names out of sight. */
+const bytesPerLine = 8;
+
+/** The request id in all examples. */
+export const sampleRequestId = 42n;
+
+/** The field tree of a request frame, header and checksum included. The frame must be intact. */
+export function describeRequestFrame(frame: Uint8Array, payload: Kind<unknown>): FieldSpan[] {
+  const header = ["length", "requestId", "type", "version", "flags"];
+  return describeFrame(frame, header, [4, 8, 1, 1, 2], payload);
+}
+
+/** The field tree of a response frame. With a status other than 0 an error code stands before the payload. */
+export function describeResponseFrame(frame: Uint8Array, payload: Kind<unknown>): FieldSpan[] {
+  if (frame[responseHeaderBytes - 1] === 0) {
+    return describeFrame(frame, ["length", "requestId", "status"], [4, 8, 1], payload);
+  }
+  return describeFrame(frame, ["length", "requestId", "status", "errorCode"], [4, 8, 1, 2], payload);
+}
+
+function describeFrame(
+  frame: Uint8Array,
+  names: readonly string[],
+  sizes: readonly number[],
+  payload: Kind<unknown>,
+): FieldSpan[] {
+  const spans: FieldSpan[] = [];
+  let at = 0;
+  for (const [index, name] of names.entries()) {
+    const end = at + (sizes[index] ?? 0);
+    spans.push({ name, kind: `uint${(end - at) * 8}`, start: at, end, text: unsigned(frame, at, end) });
+    at = end;
+  }
+  const payloadEnd = frame.length - checksumBytes;
+  spans.push(...describeLayout(payload, new ByteReader(frame, at, payloadEnd)));
+  spans.push({
+    name: "crc32",
+    kind: "uint32",
+    start: payloadEnd,
+    end: frame.length,
+    text: `0x${toHex(frame.subarray(payloadEnd))}`,
+  });
+  return spans;
+}
+
+function unsigned(bytes: Uint8Array, start: number, end: number): string {
+  let value = 0n;
+  for (let at = start; at < end; at++) value = value * 256n + BigInt(bytes[at] ?? 0);
+  return String(value);
+}
+
+/** The lines for some fields, nested ones indented behind the `#`. */
+export function annotate(bytes: Uint8Array, spans: readonly FieldSpan[], depth = 0): string[] {
+  const lines: string[] = [];
+  for (const span of spans) {
+    const indent = "  ".repeat(depth);
+    if (span.parts !== undefined) {
+      lines.push(`${" ".repeat(bytesPerLine * 3)}# ${indent}${span.name}: ${span.kind}`);
+      lines.push(...annotate(bytes, span.parts, depth + 1));
+      continue;
+    }
+    const note = `# ${indent}${span.name}: ${span.kind} = ${span.text ?? ""}`;
+    for (let at = span.start; at < span.end || at === span.start; at += bytesPerLine) {
+      const part = bytes.subarray(at, Math.min(at + bytesPerLine, span.end));
+      const hex = [...part].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+      lines.push(`${hex.padEnd(bytesPerLine * 3)}${at === span.start ? note : "#"}`);
+    }
+  }
+  return lines.map((line) => line.trimEnd());
+}
+
+/** The sample request of a type, as a frame. */
+export function sampleRequestFrame<Name extends MessageName>(name: Name): Uint8Array {
+  const request = messageSamples[name].request as RequestOf<Name>;
+  const payload = encodeRequestPayload(name, request);
+  return bytesOf(
+    encodeRequest({
+      requestId: sampleRequestId,
+      type: messages[name].type,
+      version: 1,
+      flags: 0,
+      payload,
+    } satisfies RequestFrame),
+  );
+}
+
+/** The sample reply of a type, as a frame. CommitOffset's is the example of a partial success. */
+export function sampleReplyFrame<Name extends MessageName>(name: Name): Uint8Array {
+  const payload = encodeReplyPayload(name, messageSamples[name].reply as ReplyOf<Name>);
+  const isPartial = name === "CommitOffset";
+  const errorCode = isPartial ? protocolErrors["partition-not-found"].code : 0;
+  const frame: ResponseFrame = { requestId: sampleRequestId, status: isPartial ? 2 : 0, errorCode, payload };
+  return bytesOf(encodeResponse(frame));
+}
+
+function bytesOf(encoded: Uint8Array | FrameFault): Uint8Array {
+  return encoded instanceof Uint8Array ? encoded : new Uint8Array(0);
+}
+
+/** The chapter of SPEC.md on one request type. */
+export function renderMessage(name: MessageName): string {
+  const { type, help, request, reply } = messages[name];
+  const requestFrame = sampleRequestFrame(name);
+  const replyFrame = sampleReplyFrame(name);
+  const lines = [`### ${name} (type ${type})`, "", help, ""];
+  lines.push(
+    "Request:",
+    "",
+    "```",
+    ...annotate(requestFrame, describeRequestFrame(requestFrame, request)),
+    "```",
+    "",
+  );
+  if (name === "Credit") return lines.join("\n");
+  lines.push(
+    "Reply:",
+    "",
+    "```",
+    ...annotate(replyFrame, describeResponseFrame(replyFrame, reply)),
+    "```",
+    "",
+  );
+  return lines.join("\n");
+}
+
+/** The error table of SPEC.md. */
+export function renderErrors(): string {
+  const rows = Object.entries(protocolErrors).map(
+    ([name, { code, isRetriable, help }]) =>
+      `| ${code} | ${name} | ${isRetriable ? "yes" : "no"} | ${help} |`,
+  );
+  return ["| code | name | retriable | meaning |", "|---|---|---|---|", ...rows, ""].join("\n");
+}
+
+/** The golden file: every sample frame, for clients in other languages. */
+export function renderGolden(): string {
+  const names = Object.keys(messages) as MessageName[];
+  const parts = names.flatMap((name) => {
+    const requestFrame = sampleRequestFrame(name);
+    const replyFrame = sampleReplyFrame(name);
+    return [
+      `# ${name} request`,
+      ...annotate(requestFrame, describeRequestFrame(requestFrame, messages[name].request)),
+      `# ${name} reply`,
+      ...annotate(replyFrame, describeResponseFrame(replyFrame, messages[name].reply)),
+      "",
+    ];
+  });
+  return parts.join("\n");
+}
