@@ -23,7 +23,10 @@ export class ProtocolError extends Error {
   constructor(code: number, message: string, details: { retryAfterMs?: number; cause?: unknown } = {}) {
     const name = errorNameOf(code);
     const help = name === undefined ? `A newer server sent error code ${code}.` : protocolErrors[name].help;
-    super(message === "" ? help : message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(
+      message === "" ? help : message,
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
     this.name = name ?? "unknown-error";
     this.code = code;
     this.isRetriable = name !== undefined && protocolErrors[name].isRetriable;

@@ -1,0 +1,400 @@
+/**
+ * A session: many requests at once over one connection, and each of them settled exactly once.
+ *
+ * A caller that waits for each answer before it sends the next request leaves the line idle for a round trip. So
+ * requests go out as they come ("pipelining"), each with an id of its own, and the answers find their way back by that
+ * id, in whatever order they come. All the rest of this file is about what can go wrong with that: answers that come
+ * twice, late or never; a peer that reads too slowly; a caller that gives up; a connection that ends.
+ *
+ * - Every request settles once: with its answer, or with a `ProtocolError`. Afterwards nothing of it is left.
+ * - The deadline runs from the moment of `request`, whether or not its bytes have left.
+ * - What is not sent yet stays below `bufferBytesMax`; beyond that, a request is refused and not queued.
+ * - An intact answer that does not fit its request fails that request alone. A broken *frame* ends the connection,
+ *   because nobody knows where the next frame starts.
+ *
+ * Kafka's clients do the same with a correlation id; unlike theirs, ours lets answers overtake each other.
+ */
+import { assert } from "#reference/base/assert.ts";
+import type { Checksum, Clock, Connection } from "../ports.ts";
+import {
+  checksumBytes,
+  errorResponseHeaderBytes,
+  frameChecksum,
+  lengthFieldBytes,
+  putRequestHeader,
+  requestHeaderBytes,
+  responseHeaderBytes,
+  sealFrame,
+} from "../protocol/frame.ts";
+import type { FrameFault, ResponseStatus } from "../protocol/frame.ts";
+import { FrameStream } from "../protocol/frame-stream.ts";
+import { frameSizeMaxDefault, protocolVersionMin } from "../protocol/limits.ts";
+import { FrameOutput } from "../protocol/output.ts";
+import type { CancelSignal } from "./cancel.ts";
+import { ProtocolError, errorFromReply, protocolError } from "./protocol-error.ts";
+import type { ReadReply, RequestOptions, SessionOptions, StreamListener } from "./request.ts";
+
+const requestTimeoutMsDefault = 30_000;
+const bufferBytesMaxDefault = 2 * frameSizeMaxDefault;
+/** Bytes that are worth a write of their own before the turn ends. */
+const flushBytes = 64 * 1024;
+const noFlags = 0;
+
+/** A request that has not settled. It is in the table, and nowhere else. */
+interface OpenRequest {
+  readonly id: number;
+  readonly type: number;
+  /** On the monotonic clock. */
+  deadlineMs: number;
+  /** Takes a reply that is no error; returns whether the request is settled by it. */
+  readonly take: (
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+    status: ResponseStatus,
+  ) => boolean;
+  readonly fail: (error: unknown) => void;
+  readonly signal: CancelSignal | undefined;
+  readonly onAbort: (() => void) | undefined;
+}
+
+/** One connection's requests. */
+export class Session {
+  /** The protocol version that requests are sent in: what the handshake agreed on. */
+  version = protocolVersionMin;
+  /** Replies to nobody: late, doubled or invented. */
+  ignoredReplies = 0;
+  /** Called once, when the session has ended. */
+  onEnd: (reason: ProtocolError) => void = () => {};
+
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #checksum: Checksum;
+  readonly #requestTimeoutMs: number;
+  readonly #bufferBytesMax: number;
+  readonly #frameSizeMax: number;
+  readonly #input: FrameStream;
+  readonly #output = new FrameOutput();
+  /** Open requests by id. Ids are never used again, so a late reply cannot meet a newer request. */
+  readonly #open = new Map<number, OpenRequest>();
+  readonly #write = (bytes: Uint8Array): boolean => this.#connection.write(bytes);
+  readonly #sink = {
+    frame: (bytes: Uint8Array, view: DataView, start: number, end: number) =>
+      this.#receive(bytes, view, start, end),
+    fault: (fault: FrameFault) => this.destroy(new ProtocolError(fault.code, fault.message)),
+  };
+  #nextId = 1;
+  #isBlocked = false;
+  #isFlushPlanned = false;
+  /** One timer serves all deadlines: it stands at the earliest, or before it. */
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #cancelTimer: (() => void) | undefined = undefined;
+  #ended: ProtocolError | undefined = undefined;
+  #closing: { readonly done: () => void; readonly promise: Promise<void> } | undefined = undefined;
+  #writableWaiters: (() => void)[] = [];
+
+  constructor(connection: Connection, options: SessionOptions) {
+    const { frameSizeMax = frameSizeMaxDefault, checksum = frameChecksum } = options;
+    this.#connection = connection;
+    this.#clock = options.clock;
+    this.#checksum = checksum;
+    this.#frameSizeMax = frameSizeMax;
+    this.#requestTimeoutMs = options.requestTimeoutMs ?? requestTimeoutMsDefault;
+    this.#bufferBytesMax = options.bufferBytesMax ?? bufferBytesMaxDefault;
+    this.#input = new FrameStream("response", { frameSizeMax, checksum });
+    connection.onData = (chunk) => this.#input.receive(chunk, this.#sink);
+    connection.onDrain = () => this.#drained();
+    connection.onClose = (reason) => this.#connectionClosed(reason);
+  }
+
+  /** Requests that have not settled. */
+  get openRequests(): number {
+    return this.#open.size;
+  }
+
+  /** Bytes that wait for the connection. */
+  get bufferedBytes(): number {
+    return this.#output.pendingBytes;
+  }
+
+  /** Whether requests are taken: not ended, and not closing. */
+  get isOpen(): boolean {
+    return this.#ended === undefined && this.#closing === undefined;
+  }
+
+  // #region request
+  /**
+   * Sends one request. The payload is copied before this returns. The promise resolves to what `read` makes of the
+   * reply and rejects with a `ProtocolError`: the server's, or one of this side.
+   */
+  request<Value>(
+    type: number,
+    payload: Uint8Array,
+    read: ReadReply<Value>,
+    options: RequestOptions = {},
+  ): Promise<Value> {
+    return new Promise<Value>((resolve, reject) => {
+      // 1. Refuse what can be refused now: nothing of it may be left behind.
+      const refusal = this.#refusal(payload.length, options.signal);
+      if (refusal !== undefined) return reject(refusal);
+      // 2. The deadline starts here, however long the bytes will have to wait.
+      const id = this.#nextId++;
+      const deadlineMs = this.#clock.monotonicTimeMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
+      // 3. Enter the request into the table before its bytes can leave.
+      const take: OpenRequest["take"] = (bytes, view, start, end, status) => {
+        const value = read(bytes, view, start, end, status);
+        if (value === undefined) reject(invalidReply(id, `is not laid out as one of type ${type}`));
+        else resolve(value);
+        return true;
+      };
+      this.#enter({ id, type, deadlineMs, take, fail: reject, ...this.#watch(id, options.signal) });
+      // 4. Its bytes go behind those that wait already.
+      this.#append(id, type, payload, options.flags ?? noFlags);
+    });
+  }
+  // #endregion request
+
+  /**
+   * Sends a request that is answered many times, until `listener.reply` says that a reply was the last. The first
+   * reply must come within the deadline; the others take their time. Returns the request's id.
+   */
+  stream(type: number, payload: Uint8Array, listener: StreamListener, options: RequestOptions = {}): number {
+    const refusal = this.#refusal(payload.length, options.signal);
+    const id = this.#nextId++;
+    if (refusal !== undefined) {
+      listener.failed(refusal);
+      return id;
+    }
+    const deadlineMs = this.#clock.monotonicTimeMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
+    const opened: OpenRequest = {
+      id,
+      type,
+      deadlineMs,
+      take: (bytes, view, start, end) => {
+        opened.deadlineMs = Number.POSITIVE_INFINITY;
+        return listener.reply(bytes, view, start, end);
+      },
+      fail: listener.failed,
+      ...this.#watch(id, options.signal),
+    };
+    this.#enter(opened);
+    this.#append(id, type, payload, options.flags ?? noFlags);
+    return id;
+  }
+
+  /** Sends a request that is never answered. */
+  send(type: number, payload: Uint8Array): void {
+    if (this.#ended !== undefined) return;
+    this.#append(this.#nextId++, type, payload, noFlags);
+  }
+
+  // #region receive
+  /** One intact reply. Whatever it holds, it can hurt no request but its own. */
+  #receive(bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    // 1. The id says whose reply it is; the order of arrival says nothing.
+    const id = view.getUint32(start + 4) * 2 ** 32 + view.getUint32(start + 8);
+    const opened = this.#open.get(id);
+    // 2. Nobody waits for it any more, or nobody ever did.
+    if (opened === undefined) {
+      this.ignoredReplies++;
+      return;
+    }
+    // 3. A status decides where the payload starts, and an error status what it means.
+    const status = view.getUint8(start + 12);
+    const payloadStart = start + (status === 0 ? responseHeaderBytes : errorResponseHeaderBytes);
+    const payloadEnd = end - checksumBytes;
+    if ((status !== 0 && status !== 1 && status !== 2) || payloadStart > payloadEnd) {
+      return this.#fail(opened, invalidReply(id, `of ${end - start} bytes has status ${status}`));
+    }
+    if (status === 1) {
+      const payload = bytes.subarray(payloadStart, payloadEnd);
+      return this.#fail(opened, errorFromReply(view.getUint16(start + 13), payload));
+    }
+    // 4. Hand it over. A reader that throws is its own caller's trouble.
+    try {
+      if (opened.take(bytes, view, payloadStart, payloadEnd, status)) this.#settle(opened);
+    } catch (error) {
+      this.#fail(opened, error);
+    }
+  }
+  // #endregion receive
+
+  // #region settle
+  /** Takes a request out of the table, with everything that was kept for it. */
+  #settle(opened: OpenRequest): void {
+    // 1. The slot, and the ear at the caller's signal.
+    this.#open.delete(opened.id);
+    if (opened.onAbort !== undefined) opened.signal?.removeEventListener("abort", opened.onAbort);
+    // 2. Without open requests there is no deadline to wait for.
+    if (this.#open.size === 0) this.#stopTimer();
+    // 3. A closing session waits for exactly this.
+    if (this.#open.size === 0) this.#closing?.done();
+  }
+
+  #fail(opened: OpenRequest, error: unknown): void {
+    this.#settle(opened);
+    opened.fail(error);
+  }
+  // #endregion settle
+
+  // #region deadlines
+  /** Makes sure that the timer fires no later than `deadlineMs`. */
+  #watchDeadline(deadlineMs: number): void {
+    if (deadlineMs >= this.#timerAtMs) return;
+    this.#stopTimer();
+    this.#timerAtMs = deadlineMs;
+    this.#cancelTimer = this.#clock.after(deadlineMs - this.#clock.monotonicTimeMs(), () => this.#expire());
+  }
+
+  /** Fails every request whose deadline has passed, and sets the timer to the next one. */
+  #expire(): void {
+    this.#stopTimer();
+    const nowMs = this.#clock.monotonicTimeMs();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const opened of this.#open.values()) {
+      if (opened.deadlineMs > nowMs) {
+        nextMs = Math.min(nextMs, opened.deadlineMs);
+        continue;
+      }
+      // 1. Out of the table: a reply that comes now is late.
+      const message = `no answer to request ${opened.id} of type ${opened.type}`;
+      this.#fail(opened, protocolError("request-timeout", message));
+    }
+    // 2. The next deadline, if there is one.
+    if (nextMs < Number.POSITIVE_INFINITY) this.#watchDeadline(nextMs);
+  }
+
+  #stopTimer(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    this.#timerAtMs = Number.POSITIVE_INFINITY;
+  }
+  // #endregion deadlines
+
+  // #region abort
+  /** Listens for the caller's change of mind. */
+  #watch(id: number, signal: CancelSignal | undefined): Pick<OpenRequest, "signal" | "onAbort"> {
+    if (signal === undefined) return { signal: undefined, onAbort: undefined };
+    const onAbort = (): void => {
+      const opened = this.#open.get(id);
+      // 1. As with a deadline: the slot goes, and a reply that still comes is late.
+      if (opened !== undefined) this.#fail(opened, protocolError("request-aborted", "", signal.reason));
+    };
+    signal.addEventListener("abort", onAbort);
+    return { signal, onAbort };
+  }
+  // #endregion abort
+
+  // #region flush
+  /** Writes one frame behind the others and sees to it that they leave by the end of this turn. */
+  #append(id: number, type: number, payload: Uint8Array, flags: number): void {
+    const output = this.#output;
+    const start = output.reserve(requestHeaderBytes + payload.length + checksumBytes);
+    const { bytes, view } = output;
+    putRequestHeader(view, start, Math.floor(id / 2 ** 32), id >>> 0, type, this.version, flags);
+    bytes.set(payload, start + requestHeaderBytes);
+    const payloadEnd = start + requestHeaderBytes + payload.length;
+    output.commit(sealFrame(bytes, view, start, payloadEnd, this.#checksum));
+    // 1. One write for all requests of a turn; a large heap of them goes at once.
+    if (output.pendingBytes >= flushBytes) return this.#flush();
+    if (this.#isFlushPlanned || this.#isBlocked) return;
+    this.#isFlushPlanned = true;
+    void Promise.resolve().then(() => this.#flush());
+  }
+
+  /** Hands over what waits, unless the connection has said stop. */
+  #flush(): void {
+    this.#isFlushPlanned = false;
+    if (this.#isBlocked || this.#ended !== undefined) return;
+    this.#isBlocked = !this.#output.writeTo(this.#write);
+  }
+
+  /** The connection takes more: send what waited, then let in those who wait for room. */
+  #drained(): void {
+    this.#isBlocked = false;
+    this.#flush();
+    if (!this.#isBlocked) for (const proceed of this.#writableWaiters.splice(0)) proceed();
+  }
+  // #endregion flush
+
+  /** Resolves when the connection takes data, or when the session has ended and a request would say so. */
+  writable(): Promise<void> {
+    if (!this.#isBlocked || this.#ended !== undefined) return Promise.resolve();
+    return new Promise((resolve) => void this.#writableWaiters.push(resolve));
+  }
+
+  // #region close
+  /** Takes no more requests, waits until those that are open have settled, then ends the connection in order. */
+  close(): Promise<void> {
+    // 1. Closed twice is closed once.
+    if (this.#closing !== undefined) return this.#closing.promise;
+    let done = (): void => {};
+    const promise = new Promise<void>((resolve) => {
+      done = resolve;
+    }).then(() => {
+      if (this.#ended !== undefined) return;
+      this.#flush();
+      this.#connection.end();
+      this.#end(protocolError("client-closed"));
+    });
+    this.#closing = { done, promise };
+    // 2. Their own deadlines bound how long the open ones can take.
+    if (this.#open.size === 0 || this.#ended !== undefined) done();
+    return promise;
+  }
+
+  /** Ends everything at once: each open request fails with `reason`. */
+  destroy(reason: ProtocolError = protocolError("client-closed")): void {
+    if (this.#ended !== undefined) return;
+    this.#connection.destroy();
+    this.#end(reason);
+  }
+
+  /** The peer ended the stream, in order or not. In the middle of a frame it is a fault, which destroys. */
+  #connectionClosed(reason: Error | undefined): void {
+    this.#input.end(this.#sink);
+    if (this.#ended !== undefined) return;
+    this.#connection.end();
+    this.#end(protocolError("connection-closed", reason && `connection closed: ${reason.message}`, reason));
+  }
+
+  #end(reason: ProtocolError): void {
+    assert(this.#ended === undefined, "a session ends once");
+    this.#ended = reason;
+    // 1. Settle each request; settling changes the table, so walk over a copy.
+    for (const opened of [...this.#open.values()]) this.#fail(opened, reason);
+    // 2. Nothing of this connection costs anything from here on.
+    this.#output.release();
+    for (const proceed of this.#writableWaiters.splice(0)) proceed();
+    this.onEnd(reason);
+  }
+  // #endregion close
+
+  #enter(opened: OpenRequest): void {
+    this.#open.set(opened.id, opened);
+    this.#watchDeadline(opened.deadlineMs);
+  }
+
+  /** Why a request cannot even be tried; undefined when it can. */
+  #refusal(payloadBytes: number, signal: CancelSignal | undefined): ProtocolError | undefined {
+    if (this.#ended !== undefined) return this.#ended;
+    if (this.#closing !== undefined) return protocolError("client-closed");
+    if (signal?.aborted) return protocolError("request-aborted", "", signal.reason);
+    const size = requestHeaderBytes + payloadBytes + checksumBytes;
+    const sizeMax = Math.min(this.#frameSizeMax + lengthFieldBytes, this.#bufferBytesMax);
+    if (size > sizeMax)
+      return protocolError("frame-too-large", `request of ${size} bytes exceeds ${sizeMax}`);
+    if (this.bufferedBytes + size > this.#bufferBytesMax) {
+      return protocolError(
+        "buffer-full",
+        `${this.bufferedBytes} of ${this.#bufferBytesMax} bytes are not sent yet`,
+      );
+    }
+    return undefined;
+  }
+}
+
+function invalidReply(id: number, problem: string): ProtocolError {
+  return protocolError("invalid-reply", `reply to request ${id} ${problem}`);
+}
