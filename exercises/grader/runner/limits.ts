@@ -1,0 +1,20 @@
+/**
+ * Limits that every backend keeps alike, and the words for passing them.
+ */
+
+/** After so many tests that had to be stopped by force, the rest is not tried. */
+export const hangsMax = 3;
+
+/** Why a run ended at `hangsMax`. */
+export const hungTooOften = `${hangsMax} tests never ended and had to be stopped; the tests after them were not run`;
+
+/** Why a run ended at its limit of memory. */
+export function outOfMemory(limitMiB: number): string {
+  return `the run needed more than ${limitMiB} MiB of memory and was stopped; the tests after it were not run`;
+}
+
+/** Why a run ended when the submission took its process down with it. */
+export const processEnded = "the submission ended the process; the tests after it were not run";
+
+/** Why a run ended when somebody asked for it. */
+export const stoppedByUser = "stopped by you";
