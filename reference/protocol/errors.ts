@@ -114,6 +114,51 @@ export const protocolErrors = {
     isRetriable: true,
     help: "The server is draining: it finishes what it accepted and takes nothing new. Try another server, or later.",
   },
+  "sequence-gap": {
+    code: 19,
+    isRetriable: false,
+    help: "A batch of this producer is missing in between: the one before it was lost or is still on its way.",
+  },
+  "producer-fenced": {
+    code: 20,
+    isRetriable: false,
+    help: "A newer instance of this producer has taken over. Stop this one, or ask for a new producer id.",
+  },
+  unauthenticated: {
+    code: 21,
+    isRetriable: false,
+    help: "The server asks for authentication, and this connection has not passed it.",
+  },
+  "rate-limited": {
+    code: 22,
+    isRetriable: true,
+    help: "This client sends more than its share. Wait as long as the reply says, then send again.",
+  },
+  "fenced-member": {
+    code: 23,
+    isRetriable: false,
+    help: "The group has gone on without this member. Join again before committing.",
+  },
+  "unknown-subscription": {
+    code: 24,
+    isRetriable: false,
+    help: "This connection has no subscription with that id.",
+  },
+  "data-damaged": {
+    code: 25,
+    isRetriable: false,
+    help: "The records asked for are damaged on the server's disk. Read on behind them, and tell the operator.",
+  },
+  "too-many-connections": {
+    code: 26,
+    isRetriable: true,
+    help: "The server holds as many connections as it may. Close idle ones, or try later.",
+  },
+  "too-many-requests": {
+    code: 27,
+    isRetriable: true,
+    help: "This connection has as many open requests as it may. Wait for answers before sending more.",
+  },
   "connection-closed": {
     code: 1000,
     isRetriable: true,

@@ -15,14 +15,14 @@ export interface MessageSample<Name extends MessageName> {
 
 const topic = "orders";
 const partition = 2;
-/** Stands for a record batch here; record-batch.ts has the layout of a real one. */
+/** Stands for a record batch here; storage/record-batch.ts has the layout of a real one. */
 const batch = Uint8Array.of(0xba, 0x7c, 0x4e, 0x5a);
 const nonce = Uint8Array.from({ length: 16 }, (_, index) => 0xa0 + index);
 
 /** A sample for each message name. */
 export const messageSamples: { readonly [Name in MessageName]: MessageSample<Name> } = {
   Produce: {
-    request: { topic, partition, producerId: 0x1122334455667788n, sequence: 40, batch },
+    request: { topic, partition, batch },
     reply: { baseOffset: 1000, idMs: 1763700000000, idSequence: 3 },
   },
   Fetch: {

@@ -7,7 +7,7 @@
  * - a reply with status 1 carries `errorReply` in place of its own layout;
  * - a payload with bytes left over is refused, in both directions;
  * - offsets, times and sizes are 64 bits on the wire and at most 2^53 - 1;
- * - record batches lie on the wire as they lie in the log (storage/batch.ts), so the broker never repacks them.
+ * - record batches lie on the wire as they lie in the log (storage/record-batch.ts), so the broker never repacks them.
  */
 import type { Layout, LayoutValue } from "./messages-layout.ts";
 import {
@@ -39,11 +39,7 @@ const partitionName = { topic: text, partition: uint32 } as const;
 
 export const produceRequest = layout("Produce", {
   ...partitionName,
-  /** From InitProducer; 0 means that a repeated request is appended again. */
-  producerId: uint64,
-  /** The number of the first record, counted without gaps for each producer and partition. */
-  sequence: uint53,
-  /** One record batch; the server fills in its offset and its times. */
+  /** One record batch; the server stamps its offset and ids. Producer id and sequence stand in the batch itself. */
   batch: bytesWindow,
 });
 
