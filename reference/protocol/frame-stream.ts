@@ -7,6 +7,7 @@
  * - A frame that lies whole in a chunk is handed out where it lies, with no copy.
  * - The piece at the end of a chunk is copied, once, and completed by the next chunk.
  * - Memory follows what has arrived, never what a length field promises, and ends at the frame limit.
+ * - A length field that breaks a limit is a fault as soon as its four bytes are there.
  * - After a fault nothing more is handed out. A length field that lied, or a corrupt frame, means that nobody knows
  *   where the next frame starts; to look for one would be to read payload bytes as commands.
  */
@@ -17,9 +18,9 @@ import type { FrameFault, FrameKind, FrameOptions } from "./frame.ts";
 import { frameFaultOf, frameIncomplete, inspectFrame, lengthFieldBytes } from "./frame.ts";
 import { frameSizeMaxDefault } from "./limits.ts";
 
-/** Where a stream hands its results. Neither function may keep the bytes beyond the call: they will be overwritten. */
+/** Where a stream hands its results. A sink must not call the stream it listens to. */
 export interface FrameSink {
-  /** An intact frame at `bytes[start..end)`; `view` covers the same array. */
+  /** An intact frame at `bytes[start..end)`; `view` covers the same array, and both are good only until it returns. */
   frame(bytes: Uint8Array, view: DataView, start: number, end: number): void;
   /** The stream is beyond use; called at most once, and nothing is called after it. */
   fault(fault: FrameFault): void;
@@ -30,7 +31,7 @@ const partialBytesMin = 256;
 
 /** One direction of one connection. */
 export class FrameStream {
-  /** Bytes copied since the start: the price of chunk borders. It stays below twice the bytes received. */
+  /** Bytes copied since the start: the price of chunk borders. It never exceeds twice the bytes received. */
   copiedBytes = 0;
 
   readonly #kind: FrameKind;
@@ -53,7 +54,7 @@ export class FrameStream {
     return this.#partialLength;
   }
 
-  /** Room held for a partial frame; it follows what has arrived. */
+  /** Room held for a partial frame: never more than twice `bufferedBytes`, or 256 when that is less. */
   get reservedBytes(): number {
     return this.#partial.length;
   }
@@ -64,7 +65,10 @@ export class FrameStream {
   }
 
   // #region receive
-  /** Takes a chunk and hands out every frame that it completes. The chunk is not kept. */
+  /**
+   * Takes a chunk and hands out every frame that it completes, in order and before it returns. The chunk is not kept.
+   * Bad bytes are reported to the sink, never thrown. An exception of the sink goes to the caller and poisons the stream.
+   */
   receive(chunk: Uint8Array, sink: FrameSink): void {
     assert(this.#state !== "ended", "bytes after the end of the stream");
     // 1. After a fault, everything is ignored.
@@ -82,17 +86,20 @@ export class FrameStream {
       if (size < 0)
         return this.#poison(frameFaultOf(-size, view.getUint32(position), this.#kind, this.#options), sink);
       if (size === frameIncomplete) break;
-      sink.frame(chunk, view, position, position + size);
+      this.#deliver(chunk, view, position, position + size, sink);
       position += size;
     }
-    // 4. Keep what is left for the next chunk, or give the room back when nothing is.
-    this.#keep(chunk, position, chunk.length);
+    // 4. Give back the room of a long frame that is done, then keep what is left for the next chunk.
     if (this.#partialLength === 0 && this.#partial.length > partialBytesMin) this.#release();
+    this.#keep(chunk, position, chunk.length);
   }
   // #endregion receive
 
   // #region end
-  /** The peer will send no more. Clean between two frames; in the middle of one it is a fault. */
+  /**
+   * The peer will send no more. Between two frames that is a clean end, and nothing is called; in the middle of one it
+   * is the fault `truncated-frame`. After a fault, or a second time, it does nothing.
+   */
   end(sink: FrameSink): void {
     if (this.#state !== "open") return;
     if (this.#partialLength === 0) {
@@ -124,10 +131,9 @@ export class FrameStream {
     const size = this.#inspectPartial();
     if (size < 0) return this.#poisonPartial(-size, sink);
     if (size === frameIncomplete) return used;
-    // 4. Empty the buffer before the sink runs: the sink may throw, and must not see this frame twice.
-    const [bytes, view] = [this.#partial, this.#partialView];
+    // 4. The buffer is empty again; its bytes stay until the sink has seen them.
     this.#partialLength = 0;
-    sink.frame(bytes, view, 0, size);
+    this.#deliver(this.#partial, this.#partialView, 0, size, sink);
     return used;
   }
   // #endregion complete-partial
@@ -157,6 +163,16 @@ export class FrameStream {
   }
   // #endregion keep
 
+  /** Hands a frame out. A sink that throws leaves the stream in mid-chunk, so nothing more may come from it. */
+  #deliver(bytes: Uint8Array, view: DataView, start: number, end: number, sink: FrameSink): void {
+    try {
+      sink.frame(bytes, view, start, end);
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+  }
+
   #inspectPartial(): number {
     const length = this.#partialLength;
     return inspectFrame(this.#partial, this.#partialView, 0, length, this.#kind, this.#options);
@@ -168,10 +184,14 @@ export class FrameStream {
   }
 
   #poison(fault: FrameFault, sink: FrameSink): void {
+    this.#close();
+    sink.fault(fault);
+  }
+
+  #close(): void {
     this.#state = "poisoned";
     this.#partialLength = 0;
     this.#release();
-    sink.fault(fault);
   }
 
   /** Gives the room back: a connection that is idle between two frames should cost next to nothing. */

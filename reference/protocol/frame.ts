@@ -14,12 +14,12 @@
  * ```
  *
  * All integers are big-endian and unsigned. `length` counts the bytes after itself. `crc32` covers every byte before
- * it, the length included. Source: the network-layer plan, "Protocol Specification"; that the checksum covers the
- * length field too is our reading of its "entire message".
+ * it, the length included: our reading of "entire message" in the network-layer plan, where this layout comes from.
  *
  * Two levels: `encodeRequest`, `decodeRequest` and their like for responses are for whoever wants a value and owns the
  * bytes. `inspectFrame` and `sealFrame` work in place, allocate nothing, and carry the broker's traffic.
  */
+import { assert } from "#reference/base/assert.ts";
 import { viewOf } from "#reference/base/bytes.ts";
 import type { Checksum } from "../ports.ts";
 import { errorCodeOf, errorNameOf } from "./errors.ts";
@@ -97,18 +97,21 @@ export interface FrameOptions {
 /** `inspectFrame` has too few bytes to judge. */
 export const frameIncomplete = 0;
 
-// #region checksum
-const checksumTable = makeChecksumTable();
+/** The 256 entries of `makeChecksumTable`, made at the first use. */
+let checksumTable: Uint32Array | undefined;
 
+// #region checksum
 /**
- * CRC-32 (IEEE 802.3) of `bytes[start..end)`, a table look-up for each byte. It is the plain form of the checksum, four
- * to five times slower than `base/crc32.ts`, which the shells hand in instead.
+ * CRC-32 (IEEE 802.3: polynomial 0xEDB88320 in its reflected form) of `bytes[start..end)`, unsigned: a table look-up
+ * for each byte. It is the plain form of the checksum, four to five times slower than `base/crc32.ts`, which the shells
+ * hand in instead. Its known answer: "123456789" gives 0xCBF43926.
  */
 export function frameChecksum(bytes: Uint8Array, start = 0, end = bytes.length): number {
+  const table = (checksumTable ??= makeChecksumTable());
   // 1. Start with all ones, so that leading zeros count.
   let crc = 0xffff_ffff;
   // 2. Push each byte through the table.
-  for (let at = start; at < end; at++) crc = (crc >>> 8) ^ checksumTable[(crc ^ bytes[at]!) & 0xff]!;
+  for (let at = start; at < end; at++) crc = (crc >>> 8) ^ table[(crc ^ bytes[at]!) & 0xff]!;
   // 3. Flip all bits, and come back from JavaScript's signed 32 bits to an unsigned number.
   return (crc ^ 0xffff_ffff) >>> 0;
 }
@@ -213,16 +216,21 @@ export function putResponseHeader(
 }
 
 // #region encode-request
-/** A request as bytes, or the fault when it would exceed the frame limit. */
+/**
+ * A request as bytes, or the fault `frame-too-large` when its length field would exceed the frame limit. A field that
+ * does not fit its bytes is a bug of the caller and throws an AssertionError: another number must never be sent.
+ */
 export function encodeRequest(
   frame: RequestFrame,
   options: FrameOptions = {},
 ): Uint8Array<ArrayBuffer> | FrameFault {
-  // 1. Check the size before making room for it.
+  // 1. Never send another number than the one that was asked for.
+  assertHeader(frame.requestId, frame.type, frame.version, frame.flags);
+  // 2. Check the size before making room for it.
   const payloadEnd = requestHeaderBytes + frame.payload.length;
   const fault = sizeFault(payloadEnd + checksumBytes - lengthFieldBytes, options);
   if (fault !== undefined) return fault;
-  // 2. Header, payload, then length and checksum.
+  // 3. Header, payload, then length and checksum.
   const bytes = new Uint8Array(payloadEnd + checksumBytes);
   const view = viewOf(bytes);
   view.setBigUint64(4, frame.requestId);
@@ -236,17 +244,24 @@ export function encodeRequest(
 // #endregion encode-request
 
 // #region encode-response
-/** A response as bytes, or the fault when it would exceed the frame limit. */
+/**
+ * A response as bytes, or the fault `frame-too-large` when its length field would exceed the frame limit. A field that
+ * does not fit, or an error code that is not 0 exactly when the status is, throws an AssertionError.
+ */
 export function encodeResponse(
   frame: ResponseFrame,
   options: FrameOptions = {},
 ): Uint8Array<ArrayBuffer> | FrameFault {
-  // 1. The error code is there only when the status is not 0.
+  // 1. A status and an error code that contradict each other are never sent.
+  assertHeader(frame.requestId, frame.status, 0, frame.errorCode);
+  const isConsistent = (frame.status === 0) === (frame.errorCode === 0);
+  assert(isConsistent, () => `status ${frame.status} with error code ${frame.errorCode}`);
+  // 2. The error code is there only when the status is not 0. Check the size before making room for it.
   const payloadStart = frame.status === 0 ? responseHeaderBytes : errorResponseHeaderBytes;
   const payloadEnd = payloadStart + frame.payload.length;
   const fault = sizeFault(payloadEnd + checksumBytes - lengthFieldBytes, options);
   if (fault !== undefined) return fault;
-  // 2. Header, payload, then length and checksum.
+  // 3. Header, payload, then length and checksum.
   const bytes = new Uint8Array(payloadEnd + checksumBytes);
   const view = viewOf(bytes);
   view.setBigUint64(4, frame.requestId);
@@ -259,7 +274,10 @@ export function encodeResponse(
 // #endregion encode-response
 
 // #region decode-request
-/** Decodes the request at the start of `bytes`. The payload is a copy: the caller may reuse `bytes` at once. */
+/**
+ * Decodes the request at the start of `bytes`; what follows it is left alone. The payload is a copy, made in the array
+ * of `options.allocate`: the caller may reuse `bytes` at once. Nothing is allocated for a frame that is not good.
+ */
 export function decodeRequest(bytes: Uint8Array, options: FrameOptions = {}): Decoded<RequestFrame> {
   const view = viewOf(bytes);
   // 1. Nothing is read, kept or allocated before the frame is known to be complete and intact.
@@ -279,19 +297,23 @@ export function decodeRequest(bytes: Uint8Array, options: FrameOptions = {}): De
 // #endregion decode-request
 
 // #region decode-response
-/** Decodes the response at the start of `bytes`. The payload is a copy. */
+/**
+ * Decodes the response at the start of `bytes`, as `decodeRequest` does. An intact frame that is no response is a
+ * `malformed-frame`: an unknown status, no room for the error code, or an error code of 0 with a status that is not.
+ */
 export function decodeResponse(bytes: Uint8Array, options: FrameOptions = {}): Decoded<ResponseFrame> {
   const view = viewOf(bytes);
+  // 1. Nothing is read, kept or allocated before the frame is known to be complete and intact.
   const size = inspectFrame(bytes, view, 0, bytes.length, "response", options);
   if (size <= 0) return notAFrame(view, size, "response", options);
-  // 1. The status decides where the payload starts; one that is not in the table is refused.
+  // 2. The status decides where the payload starts; one that is not in the table is refused.
   const status = view.getUint8(12);
   if (status !== 0 && status !== 1 && status !== 2) return malformed(`status ${status} is not 0, 1 or 2`);
   const payloadStart = status === 0 ? responseHeaderBytes : errorResponseHeaderBytes;
-  // 2. With an error code the frame must be long enough to hold one.
-  if (payloadStart > size - checksumBytes)
-    return malformed(`length ${size - lengthFieldBytes} has no error code`);
+  // 3. With an error code the frame must be long enough to hold one.
+  if (payloadStart > size - checksumBytes) return malformed(`no room for the error code of status ${status}`);
   const errorCode = status === 0 ? 0 : view.getUint16(13);
+  if (status !== 0 && errorCode === 0) return malformed(`status ${status} with error code 0`);
   const payload = copyOf(bytes, payloadStart, size - checksumBytes, options);
   return { kind: "frame", frame: { requestId: view.getBigUint64(4), status, errorCode, payload }, size };
 }
@@ -299,8 +321,8 @@ export function decodeResponse(bytes: Uint8Array, options: FrameOptions = {}): D
 
 // #region decode-payload
 /**
- * Reads a payload with `read` and makes sure that `read` used all of it. Left-over bytes mean that the two sides do not
- * agree on the layout, and then the fields that did come out are not to be trusted either.
+ * Reads a payload with `read` and makes sure that `read` used all of it; the fault is `invalid-request`. Left-over bytes
+ * mean that the two sides do not agree on the layout, and then the fields that did come out are not to be trusted.
  */
 export function decodePayload<Value>(
   payload: Uint8Array,
@@ -334,10 +356,7 @@ export function frameFaultOf(
       return { code, message: `frame of ${lengthField} bytes exceeds ${limit}` };
     }
     case "malformed-frame":
-      return {
-        code,
-        message: `frame of ${lengthField} bytes is below the ${frameLengthMin[kind]} of a ${kind}`,
-      };
+      return { code, message: `${kind} frame of ${lengthField} bytes is below ${frameLengthMin[kind]}` };
     default:
       return { code, message: `checksum of a ${kind} frame of ${lengthField} bytes does not match` };
   }
@@ -350,6 +369,13 @@ function notAFrame(view: DataView, size: number, kind: FrameKind, options: Frame
     return { kind: "incomplete", neededBytes: total - arrived };
   }
   return { kind: "fault", fault: frameFaultOf(-size, view.getUint32(0), kind, options) };
+}
+
+/** Field by field: does it fit? `first` and `second` are one byte, `third` is two. */
+function assertHeader(requestId: bigint, first: number, second: number, third: number): void {
+  const isFitting = first === (first & 0xff) && second === (second & 0xff) && third === (third & 0xffff);
+  assert(isFitting, () => `${first}, ${second} and ${third} do not fit 1, 1 and 2 bytes`);
+  assert(BigInt.asUintN(64, requestId) === requestId, () => `request id ${requestId} is not 64 bits`);
 }
 
 function sizeFault(length: number, options: FrameOptions): FrameFault | undefined {

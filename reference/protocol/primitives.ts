@@ -16,10 +16,11 @@
  * result to check after each of twenty fields would bury the code. So the first failure is kept, every later read
  * gives a zero or null and every later write does nothing, and the caller looks once, at the end.
  */
+import { assert } from "#reference/base/assert.ts";
 
 /** Why reading stopped. `at` is the position of the field that could not be read. */
 export type ReadFailure =
-  /** The input ends too early: at least `neededBytes` more would be needed. */
+  /** The input ends too early: `neededBytes` more are known to be needed by what has been read so far. */
   | { readonly kind: "truncated"; readonly at: number; readonly neededBytes: number }
   /** No continuation could make this input right. */
   | { readonly kind: "malformed"; readonly at: number; readonly reason: string };
@@ -46,7 +47,7 @@ const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export class ByteReader {
   /** Set once, by the first read that could not be done. While it is undefined, all values read are good. */
   failure: ReadFailure | undefined = undefined;
-  /** Where the next field starts, counted from the start of `bytes`. */
+  /** Where the next field starts, in `bytes`; after a failure, where the field that failed starts (`failure.at`). */
   position: number;
 
   readonly #bytes: Uint8Array;
@@ -54,6 +55,8 @@ export class ByteReader {
   readonly #end: number;
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
+    const isInside = 0 <= start && start <= end && end <= bytes.length;
+    assert(isInside, () => `${start} to ${end} of ${bytes.length} bytes`);
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.position = start;
@@ -100,7 +103,7 @@ export class ByteReader {
   // #endregion read-integers
 
   // #region read-uvarint
-  /** A uvarint in its only accepted form: no more bytes than needed, no value above `uvarintMax`. */
+  /** A uvarint in its only accepted form: no more bytes than needed, no value above `uvarintMax`, at most 8 bytes. */
   uvarint(): number {
     const start = this.position;
     let value = 0;
@@ -160,9 +163,10 @@ export class ByteReader {
   // #region read-array
   /**
    * An array; null for count -1. `itemBytesMin` is the least that one item takes, so that a count that cannot be true
-   * is refused before anything is allocated for it.
+   * is refused before anything is allocated for it. A failure inside an item is the failure of that item's field.
    */
   array<Item>(readItem: (reader: ByteReader) => Item, itemBytesMin = 1): Item[] | null {
+    assert(itemBytesMin >= 1, "an item takes at least one byte");
     const start = this.position;
     // 1. Check the count against what the remaining bytes can hold.
     const count = this.#length("count");
@@ -178,7 +182,7 @@ export class ByteReader {
   }
   // #endregion read-array
 
-  /** Records a failure that the caller found in a value it read, as if reading it had failed. */
+  /** Records a failure that the caller found in a value that it read; the first failure stays. */
   reject(at: number, reason: string): void {
     this.#malformed(at, reason);
   }
@@ -211,19 +215,27 @@ export class ByteReader {
     return from;
   }
 
-  #truncated(at: number, neededBytes: number): void {
-    this.failure ??= { kind: "truncated", at, neededBytes };
-    this.position = at;
+  #truncated(at: number, neededBytes: number): 0 {
+    return this.#fail({ kind: "truncated", at, neededBytes });
   }
 
   #malformed(at: number, reason: string): 0 {
-    this.failure ??= { kind: "malformed", at, reason };
-    this.position = at;
+    return this.#fail({ kind: "malformed", at, reason });
+  }
+
+  #fail(failure: ReadFailure): 0 {
+    if (this.failure === undefined) {
+      this.failure = failure;
+      this.position = failure.at;
+    }
     return 0;
   }
 }
 
-/** Writes fields one after the other into a buffer of its own, which grows as needed up to a limit. */
+/**
+ * Writes fields one after the other into a buffer of its own, which grows as needed up to a limit. A field that cannot
+ * be written is not written in part: `length` stays where that field would have started.
+ */
 export class ByteWriter {
   /** Set once, by the first write that could not be done. While it is undefined, all that was asked for is written. */
   failure: WriteFailure | undefined = undefined;
@@ -235,8 +247,8 @@ export class ByteWriter {
   #view: DataView;
 
   constructor(limitBytes = lengthMax, initialBytes = 64) {
-    this.#limitBytes = limitBytes;
-    this.#bytes = new Uint8Array(Math.min(initialBytes, limitBytes));
+    this.#limitBytes = Math.min(limitBytes, lengthMax);
+    this.#bytes = new Uint8Array(Math.min(initialBytes, this.#limitBytes));
     this.#view = new DataView(this.#bytes.buffer);
   }
 
@@ -312,6 +324,8 @@ export class ByteWriter {
   text(value: string | null): void {
     if (value === null) return this.int32(-1);
     if (!value.isWellFormed()) return this.#outOfRange("text with a lone surrogate");
+    // 2. UTF-8 is never shorter than the text: one that is too long is refused before it is encoded.
+    if (!this.#reserve(4 + value.length)) return;
     this.bytes(textEncoder.encode(value));
   }
 
@@ -366,8 +380,9 @@ export class ByteWriter {
 }
 
 // #region sizes
-/** The bytes that a uvarint of this value takes. */
+/** The bytes that a uvarint of this value takes; the value must be one that a uvarint can hold. */
 export function uvarintSize(value: number): number {
+  assert(value >= 0 && value <= uvarintMax, () => `${value} is not from 0 to ${uvarintMax}`);
   let size = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 128)) size++;
   return size;
