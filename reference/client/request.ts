@@ -23,6 +23,8 @@ export interface RequestOptions {
   /** Gives up when it fires; an `AbortSignal` fits. */
   readonly signal?: CancelSignal;
   readonly flags?: number;
+  /** The rest of the payload, behind the first part: saves a caller from gluing a header to a large batch. */
+  readonly tail?: Uint8Array;
 }
 
 /**
@@ -36,6 +38,15 @@ export type ReadReply<Value> = (
   end: number,
   status: ResponseStatus,
 ) => Value | PromiseLike<Value> | undefined;
+
+/** Takes a reply's payload and returns whether its request is settled by it. */
+export type TakeReply = (
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  status: ResponseStatus,
+) => boolean;
 
 /** Receives the replies of a request that has many of them. */
 export interface StreamListener {

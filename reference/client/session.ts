@@ -11,8 +11,7 @@
  * - What is not sent yet stays below `bufferBytesMax`; beyond that, a request is refused and not queued.
  * - An intact answer that does not fit its request fails that request alone. A broken *frame* ends the connection,
  *   because nobody knows where the next frame starts.
- *
- * Kafka's clients do the same with a correlation id; unlike theirs, ours lets answers overtake each other.
+ * - Answers may overtake each other, which Kafka's do not: a slow request holds nobody up.
  */
 import { assert } from "#reference/base/assert.ts";
 import type { Checksum, Clock, Connection } from "../ports.ts";
@@ -26,19 +25,19 @@ import {
   responseHeaderBytes,
   sealFrame,
 } from "../protocol/frame.ts";
-import type { FrameFault, ResponseStatus } from "../protocol/frame.ts";
+import type { FrameFault } from "../protocol/frame.ts";
 import { FrameStream } from "../protocol/frame-stream.ts";
 import { frameSizeMaxDefault, protocolVersionMin } from "../protocol/limits.ts";
 import { FrameOutput } from "../protocol/output.ts";
 import type { CancelSignal } from "./cancel.ts";
 import { ProtocolError, errorFromReply, protocolError } from "./protocol-error.ts";
-import type { ReadReply, RequestOptions, SessionOptions, StreamListener } from "./request.ts";
+import type { ReadReply, RequestOptions, SessionOptions, StreamListener, TakeReply } from "./request.ts";
 
 const requestTimeoutMsDefault = 30_000;
 const bufferBytesMaxDefault = 2 * frameSizeMaxDefault;
-/** Bytes that are worth a write of their own before the turn ends. */
+/** So much is worth a write of its own before the turn ends. */
 const flushBytes = 64 * 1024;
-const noFlags = 0;
+const noTail = new Uint8Array(0);
 
 /** A request that has not settled. It is in the table, and nowhere else. */
 interface OpenRequest {
@@ -47,13 +46,7 @@ interface OpenRequest {
   /** On the monotonic clock. */
   deadlineMs: number;
   /** Takes a reply that is no error; returns whether the request is settled by it. */
-  readonly take: (
-    bytes: Uint8Array,
-    view: DataView,
-    start: number,
-    end: number,
-    status: ResponseStatus,
-  ) => boolean;
+  readonly take: TakeReply;
   readonly fail: (error: unknown) => void;
   readonly signal: CancelSignal | undefined;
   readonly onAbort: (() => void) | undefined;
@@ -118,6 +111,11 @@ export class Session {
     return this.#output.pendingBytes;
   }
 
+  /** Whether the connection takes data at once. */
+  get isWritable(): boolean {
+    return !this.#isBlocked;
+  }
+
   /** Whether requests are taken: not ended, and not closing. */
   get isOpen(): boolean {
     return this.#ended === undefined && this.#closing === undefined;
@@ -136,13 +134,13 @@ export class Session {
   ): Promise<Value> {
     return new Promise<Value>((resolve, reject) => {
       // 1. Refuse what can be refused now: nothing of it may be left behind.
-      const refusal = this.#refusal(payload.length, options.signal);
+      const refusal = this.#refusal(payload, options);
       if (refusal !== undefined) return reject(refusal);
       // 2. The deadline starts here, however long the bytes will have to wait.
       const id = this.#nextId++;
       const deadlineMs = this.#clock.monotonicTimeMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
       // 3. Enter the request into the table before its bytes can leave.
-      const take: OpenRequest["take"] = (bytes, view, start, end, status) => {
+      const take: TakeReply = (bytes, view, start, end, status) => {
         const value = read(bytes, view, start, end, status);
         if (value === undefined) reject(invalidReply(id, `is not laid out as one of type ${type}`));
         else resolve(value);
@@ -150,7 +148,7 @@ export class Session {
       };
       this.#enter({ id, type, deadlineMs, take, fail: reject, ...this.#watch(id, options.signal) });
       // 4. Its bytes go behind those that wait already.
-      this.#append(id, type, payload, options.flags ?? noFlags);
+      this.#append(id, type, payload, options);
     });
   }
   // #endregion request
@@ -160,7 +158,7 @@ export class Session {
    * reply must come within the deadline; the others take their time. Returns the request's id.
    */
   stream(type: number, payload: Uint8Array, listener: StreamListener, options: RequestOptions = {}): number {
-    const refusal = this.#refusal(payload.length, options.signal);
+    const refusal = this.#refusal(payload, options);
     const id = this.#nextId++;
     if (refusal !== undefined) {
       listener.failed(refusal);
@@ -179,14 +177,14 @@ export class Session {
       ...this.#watch(id, options.signal),
     };
     this.#enter(opened);
-    this.#append(id, type, payload, options.flags ?? noFlags);
+    this.#append(id, type, payload, options);
     return id;
   }
 
   /** Sends a request that is never answered. */
   send(type: number, payload: Uint8Array): void {
     if (this.#ended !== undefined) return;
-    this.#append(this.#nextId++, type, payload, noFlags);
+    this.#append(this.#nextId++, type, payload, {});
   }
 
   // #region receive
@@ -227,9 +225,10 @@ export class Session {
     this.#open.delete(opened.id);
     if (opened.onAbort !== undefined) opened.signal?.removeEventListener("abort", opened.onAbort);
     // 2. Without open requests there is no deadline to wait for.
-    if (this.#open.size === 0) this.#stopTimer();
+    if (this.#open.size > 0) return;
+    this.#stopTimer();
     // 3. A closing session waits for exactly this.
-    if (this.#open.size === 0) this.#closing?.done();
+    this.#closing?.done();
   }
 
   #fail(opened: OpenRequest, error: unknown): void {
@@ -288,13 +287,16 @@ export class Session {
 
   // #region flush
   /** Writes one frame behind the others and sees to it that they leave by the end of this turn. */
-  #append(id: number, type: number, payload: Uint8Array, flags: number): void {
+  #append(id: number, type: number, payload: Uint8Array, options: RequestOptions): void {
     const output = this.#output;
-    const start = output.reserve(requestHeaderBytes + payload.length + checksumBytes);
+    const { tail = noTail, flags = 0 } = options;
+    const start = output.reserve(requestHeaderBytes + payload.length + tail.length + checksumBytes);
     const { bytes, view } = output;
     putRequestHeader(view, start, Math.floor(id / 2 ** 32), id >>> 0, type, this.version, flags);
+    const tailStart = start + requestHeaderBytes + payload.length;
     bytes.set(payload, start + requestHeaderBytes);
-    const payloadEnd = start + requestHeaderBytes + payload.length;
+    bytes.set(tail, tailStart);
+    const payloadEnd = tailStart + tail.length;
     output.commit(sealFrame(bytes, view, start, payloadEnd, this.#checksum));
     // 1. One write for all requests of a turn; a large heap of them goes at once.
     if (output.pendingBytes >= flushBytes) return this.#flush();
@@ -377,11 +379,11 @@ export class Session {
   }
 
   /** Why a request cannot even be tried; undefined when it can. */
-  #refusal(payloadBytes: number, signal: CancelSignal | undefined): ProtocolError | undefined {
+  #refusal(payload: Uint8Array, { tail = noTail, signal }: RequestOptions): ProtocolError | undefined {
     if (this.#ended !== undefined) return this.#ended;
     if (this.#closing !== undefined) return protocolError("client-closed");
     if (signal?.aborted) return protocolError("request-aborted", "", signal.reason);
-    const size = requestHeaderBytes + payloadBytes + checksumBytes;
+    const size = requestHeaderBytes + payload.length + tail.length + checksumBytes;
     const sizeMax = Math.min(this.#frameSizeMax + lengthFieldBytes, this.#bufferBytesMax);
     if (size > sizeMax)
       return protocolError("frame-too-large", `request of ${size} bytes exceeds ${sizeMax}`);

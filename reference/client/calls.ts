@@ -1,0 +1,38 @@
+/**
+ * Calls by name: a message's fields in, its reply's fields out. Everything but the busiest two requests goes this way.
+ */
+import { AssertionError } from "#reference/base/assert.ts";
+import { messages } from "../protocol/messages.ts";
+import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
+import { decodeReplyPayload, encodeRequestPayload } from "../protocol/messages-codec.ts";
+import { protocolError } from "./protocol-error.ts";
+import type { ReadReply, RequestOptions } from "./request.ts";
+import type { Session } from "./session.ts";
+
+/** Sends the request `name` and resolves to its reply. Byte strings in the reply are copies. */
+export async function call<Name extends MessageName>(
+  session: Session,
+  name: Name,
+  request: RequestOf<Name>,
+  options: RequestOptions = {},
+): Promise<ReplyOf<Name>> {
+  return session.request(messages[name].type, payloadOf(name, request), replyReader(name), options);
+}
+
+/** A request's payload; a value that its field cannot hold is the caller's mistake and says so. */
+export function payloadOf<Name extends MessageName>(name: Name, request: RequestOf<Name>): Uint8Array {
+  try {
+    return encodeRequestPayload(name, request);
+  } catch (error) {
+    if (error instanceof AssertionError) throw protocolError("invalid-request", error.message, error);
+    throw error;
+  }
+}
+
+/** Reads the reply of one kind of message out of a copy of its bytes, so that the value may be kept. */
+export function replyReader<Name extends MessageName>(name: Name): ReadReply<ReplyOf<Name>> {
+  return (bytes, _view, start, end) => {
+    const decoded = decodeReplyPayload(name, bytes.slice(start, end));
+    return decoded.kind === "value" ? decoded.value : undefined;
+  };
+}

@@ -1,0 +1,309 @@
+/**
+ * The client: everything that a broker offers, as methods.
+ *
+ * This class is pure. A shell hands it a network, a clock and randomness: node/client.ts for Node, browser/client.ts
+ * for a page.
+ */
+import type { Checksum, Clock, Network, Random } from "../ports.ts";
+import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
+import { call } from "./calls.ts";
+import type { CancelSignal } from "./cancel.ts";
+import type { Credentials, ServerLimits, SignMessage } from "./handshake-call.ts";
+import { ServerPool } from "./pool.ts";
+import type { PooledSession } from "./pool.ts";
+import { ProduceTarget } from "./produce-target.ts";
+import type { ProducedBatch } from "./produce-target.ts";
+import { ProtocolError, protocolError } from "./protocol-error.ts";
+import { BatchEncoder, FetchedRecords } from "./records.ts";
+import type { RecordLike } from "./records.ts";
+import type { ReadReply, RequestOptions } from "./request.ts";
+import { retry, retryPolicyDefault } from "./retry.ts";
+import type { RetryPolicy } from "./retry.ts";
+
+/** What the shell brings. */
+export interface ClientPorts {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly checksum?: Checksum;
+  /** For HMAC authentication. */
+  readonly sign?: SignMessage;
+}
+
+/** What a user may choose; everything has a default. */
+export interface ClientOptions {
+  /** Shown in the server's logs. */
+  readonly clientName?: string;
+  /** Connections to each server, used in turn. One carries any number of requests at once. */
+  readonly connections?: number;
+  /** How long a request may take that says nothing else. */
+  readonly requestTimeoutMs?: number;
+  /** The most bytes that wait for one connection. */
+  readonly bufferBytesMax?: number;
+  readonly credentials?: Credentials;
+  readonly retry?: Partial<RetryPolicy>;
+}
+
+/** How a call may be limited. */
+export interface CallOptions {
+  readonly timeoutMs?: number;
+  readonly signal?: CancelSignal;
+}
+
+/** What a topic is created with. */
+export interface TopicOptions extends CallOptions {
+  readonly partitions?: number;
+  /** Records older than this may go; 0 keeps them. */
+  readonly retentionMs?: number;
+  /** The most bytes that each partition keeps; 0 is no limit. */
+  readonly retentionBytes?: number;
+  /** Keep only the last record of each key. */
+  readonly isCompacted?: boolean;
+}
+
+/** How to produce once. */
+export interface ProduceOptions extends CallOptions {
+  readonly partition?: number;
+}
+
+/** How to fetch once. */
+export interface FetchOptions extends CallOptions {
+  readonly partition?: number;
+  /** Stop after about this much; one batch comes whole even when it is larger. */
+  readonly bytesMax?: number;
+  /** At the end of the log, wait this long for a record to come. */
+  readonly waitMs?: number;
+}
+
+/** A topic, as ListTopics describes it. */
+export type TopicState = ReplyOf<"ListTopics">["topics"][number];
+
+const fetchBytesMaxDefault = 1024 * 1024;
+
+/** Requests that change something each time they are carried out. */
+const notIdempotent: ReadonlySet<MessageName> = new Set(["Produce", "CreateTopic", "DeleteTopic"]);
+
+/** A broker, or a cluster of them, from the outside. */
+export class BrokerClient {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly checksum: Checksum | undefined;
+  readonly #pools: readonly ServerPool[];
+  readonly #retryPolicy: RetryPolicy;
+  readonly #requestTimeoutMs: number;
+  readonly #encoder: BatchEncoder;
+  /** By topic, then by partition. */
+  readonly #targets = new Map<string, ProduceTarget[]>();
+  /** The server that answered last; when it cannot be reached, the next one is tried. */
+  #current = 0;
+
+  /** `servers` are addresses of one broker or of members of one cluster. Connects when first used. */
+  constructor(servers: readonly string[], ports: ClientPorts, options: ClientOptions = {}) {
+    const { clientName = "offset-zero", connections = 1, requestTimeoutMs = 30_000 } = options;
+    if (servers.length === 0) throw protocolError("connection-failed", "no server address given");
+    this.clock = ports.clock;
+    this.random = ports.random;
+    this.checksum = ports.checksum;
+    this.#requestTimeoutMs = requestTimeoutMs;
+    this.#retryPolicy = { ...retryPolicyDefault, ...options.retry };
+    this.#encoder = new BatchEncoder(ports);
+    const session = {
+      clock: ports.clock,
+      requestTimeoutMs,
+      ...(ports.checksum && { checksum: ports.checksum }),
+      ...(options.bufferBytesMax !== undefined && { bufferBytesMax: options.bufferBytesMax }),
+    };
+    const introduction = { clientName, credentials: options.credentials, sign: ports.sign };
+    const pool = { network: ports.network, session, introduction, size: connections };
+    this.#pools = servers.map((address) => new ServerPool(address, pool));
+  }
+
+  /** Connects now, to learn at once whether there is a server; resolves to what it says about itself. */
+  async connect(): Promise<ServerLimits> {
+    return (await this.#acquire()).limits;
+  }
+
+  /** Any request by its name: for what has no method of its own. Tried again where that is safe. */
+  async call<Name extends MessageName>(
+    name: Name,
+    fields: RequestOf<Name>,
+    options: CallOptions = {},
+  ): Promise<ReplyOf<Name>> {
+    const once = async (): Promise<ReplyOf<Name>> => {
+      const { session } = await this.#acquire();
+      await session.writable();
+      return call(session, name, fields, options);
+    };
+    const { clock, random } = this;
+    const isIdempotent = !notIdempotent.has(name);
+    const { signal } = options;
+    return retry(once, { clock, random, policy: this.#retryPolicy, isIdempotent, ...(signal && { signal }) });
+  }
+
+  /** Makes a topic with one partition, or as many as `options` say. */
+  async createTopic(topic: string, options: TopicOptions = {}): Promise<void> {
+    const { partitions = 1, retentionMs = 0, retentionBytes = 0, isCompacted = false } = options;
+    await this.call("CreateTopic", { topic, partitions, retentionMs, retentionBytes, isCompacted }, options);
+  }
+
+  /** Removes a topic, its records and its committed offsets. */
+  async deleteTopic(topic: string, options: CallOptions = {}): Promise<void> {
+    await this.call("DeleteTopic", { topic }, options);
+  }
+
+  /** All topics with the state of each partition. */
+  async listTopics(options: CallOptions = {}): Promise<readonly TopicState[]> {
+    return (await this.call("ListTopics", { topics: [] }, options)).topics;
+  }
+
+  /** One topic; rejects with `topic-not-found`. */
+  async describeTopic(topic: string, options: CallOptions = {}): Promise<TopicState> {
+    const { topics } = await this.call("ListTopics", { topics: [topic] }, options);
+    const [state] = topics;
+    if (state === undefined) throw protocolError("topic-not-found", `no topic ${topic}`);
+    return state;
+  }
+
+  /** Whether the server accepts writes, asked once. */
+  async healthCheck(options: CallOptions = {}): Promise<ReplyOf<"HealthCheck">> {
+    const { session } = await this.#acquire();
+    return call(session, "HealthCheck", {}, options);
+  }
+
+  /** Where a partition starts and ends, and the first offset at or after `timeMs`. */
+  getOffset(
+    topic: string,
+    partition = 0,
+    options: CallOptions & { readonly timeMs?: number } = {},
+  ): Promise<ReplyOf<"GetOffset">> {
+    return this.call("GetOffset", { topic, partition, timeMs: options.timeMs ?? 0 }, options);
+  }
+
+  /** Gives up the records before `beforeOffset`; resolves to where the partition starts now. */
+  async trim(
+    topic: string,
+    partition: number,
+    beforeOffset: number,
+    options: CallOptions = {},
+  ): Promise<number> {
+    return (await this.call("Trim", { topic, partition, beforeOffset }, options)).startOffset;
+  }
+
+  /**
+   * Appends records as one batch: all of them or none. Sent once; a `Producer` gathers, retries and never doubles.
+   * Resolves when the batch is as durable as the server's policy says.
+   */
+  produce(
+    topic: string,
+    records: readonly RecordLike[],
+    options: ProduceOptions = {},
+  ): Promise<ProducedBatch> {
+    const batch = this.#encoder.encode(records);
+    const pooled = this.#ready();
+    // The encoder's bytes are good until its next batch; a session copies them before it returns.
+    if (pooled === undefined) return this.produceBatch(topic, batch.slice(), options);
+    return this.#target(topic, options.partition ?? 0).send(pooled.session, batch, options);
+  }
+
+  /** As `produce`, with a record batch that is encoded already. The batch must stay as it is until it is sent. */
+  produceBatch(topic: string, batch: Uint8Array, options: ProduceOptions = {}): Promise<ProducedBatch> {
+    const target = this.#target(topic, options.partition ?? 0);
+    const pooled = this.#ready();
+    if (pooled !== undefined) return target.send(pooled.session, batch, options);
+    return this.#acquire().then(async ({ session }) => {
+      await session.writable();
+      return target.send(session, batch, options);
+    });
+  }
+
+  /** Reads whole batches from `offset` on. Records are taken out of them only as they are asked for. */
+  async fetch(topic: string, offset: number, options: FetchOptions = {}): Promise<FetchedRecords> {
+    const { partition = 0, bytesMax = fetchBytesMaxDefault, waitMs = 0 } = options;
+    const timeoutMs = waitMs + (options.timeoutMs ?? this.#requestTimeoutMs);
+    const fields = { topic, partition, offset, bytesMax, waitMs };
+    const reply = await this.call("Fetch", fields, { ...options, timeoutMs });
+    return new FetchedRecords({ topic, partition, offset }, reply);
+  }
+
+  /** Stores a group's positions by hand: offsets of the next record to read. Any direction is allowed. */
+  async commitOffsets(
+    group: string,
+    offsets: RequestOf<"CommitOffset">["offsets"],
+    options: CallOptions & { readonly memberId?: string; readonly generation?: number } = {},
+  ): Promise<void> {
+    const { memberId = "", generation = 0 } = options;
+    const reply = await this.call("CommitOffset", { group, memberId, generation, offsets }, options);
+    const refused = reply.errorCodes.findIndex((code) => code !== 0);
+    if (refused < 0) return;
+    const { topic, partition, offset } = offsets[refused] ?? { topic: "", partition: 0, offset: 0 };
+    const message = `offset ${offset} of ${topic}/${partition} for group ${group}`;
+    throw new ProtocolError(reply.errorCodes[refused] ?? 0, message);
+  }
+
+  /** A group's stored positions; of all its partitions when none is named. */
+  async fetchOffsets(
+    group: string,
+    partitions: RequestOf<"FetchOffset">["partitions"] = [],
+    options: CallOptions = {},
+  ): Promise<ReplyOf<"FetchOffset">["offsets"]> {
+    return (await this.call("FetchOffset", { group, partitions }, options)).offsets;
+  }
+
+  /** A session with its server: for whoever needs to stay on one connection. */
+  session(): Promise<PooledSession> {
+    return this.#acquire();
+  }
+
+  /** A raw request on the next connection in turn: for benchmarks and tools. */
+  async request<Value>(
+    type: number,
+    payload: Uint8Array,
+    read: ReadReply<Value>,
+    options: RequestOptions = {},
+  ): Promise<Value> {
+    const { session } = await this.#acquire();
+    return session.request(type, payload, read, options);
+  }
+
+  /** Takes no more requests and ends the connections once the open ones have settled. */
+  async close(): Promise<void> {
+    await Promise.all(this.#pools.map((pool) => pool.close()));
+  }
+
+  /** Drops everything at once. */
+  destroy(): void {
+    for (const pool of this.#pools) pool.destroy();
+  }
+
+  /** A connection that is ready and takes data: the way without waiting. */
+  #ready(): PooledSession | undefined {
+    const pooled = this.#pools[this.#current]?.ready();
+    return pooled?.session.isWritable ? pooled : undefined;
+  }
+
+  /** A connection to the server that answered last, or to the next one that can be reached. */
+  async #acquire(): Promise<PooledSession> {
+    let failure: unknown;
+    for (let tried = 0; tried < this.#pools.length; tried++) {
+      try {
+        return await this.#pools[this.#current]!.acquire();
+      } catch (error) {
+        failure = error;
+        if (!(error instanceof ProtocolError) || error.name !== "connection-failed") throw error;
+        this.#current = (this.#current + 1) % this.#pools.length;
+      }
+    }
+    throw failure;
+  }
+
+  #target(topic: string, partition: number): ProduceTarget {
+    const known = this.#targets.get(topic);
+    const target = known?.[partition];
+    if (target !== undefined) return target;
+    const made = new ProduceTarget(topic, partition);
+    const targets = known ?? [];
+    targets[partition] = made;
+    this.#targets.set(topic, targets);
+    return made;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * A pool: a few connections to one server, used in turn.
+ *
+ * One connection carries any number of requests at once, so a pool is not needed for concurrency. It spreads the work
+ * over several sockets, and when one of them breaks the others go on. A slot connects when it is first used, and again
+ * after it broke; callers that come meanwhile wait for the same attempt.
+ */
+import type { Clock, Network } from "../ports.ts";
+import { call } from "./calls.ts";
+import { shakeHands } from "./handshake-call.ts";
+import type { Introduction, ServerLimits } from "./handshake-call.ts";
+import { ProtocolError, protocolError } from "./protocol-error.ts";
+import type { SessionOptions } from "./request.ts";
+import { Session } from "./session.ts";
+
+/** What a pool needs to make connections. */
+export interface PoolOptions {
+  readonly network: Network;
+  readonly session: SessionOptions;
+  readonly introduction: Introduction;
+  /** How many connections the pool keeps at most. */
+  readonly size: number;
+}
+
+/** A session with what its server said about itself. */
+export interface PooledSession {
+  readonly session: Session;
+  readonly limits: ServerLimits;
+}
+
+/** The server cuts a silent connection; a client speaks up this many times within that time. */
+const pingsPerIdleTimeout = 3;
+
+/** The connections to one server. */
+export class ServerPool {
+  readonly address: string;
+  readonly #options: PoolOptions;
+  /** Ready sessions; undefined where a slot is not connected. */
+  readonly #ready: (PooledSession | undefined)[];
+  /** Attempts under way, by slot. */
+  readonly #pending: (Promise<PooledSession> | undefined)[];
+  #turn = 0;
+  #isClosed = false;
+
+  constructor(address: string, options: PoolOptions) {
+    this.address = address;
+    this.#options = options;
+    this.#ready = Array.from({ length: options.size }, () => undefined);
+    this.#pending = Array.from({ length: options.size }, () => undefined);
+  }
+
+  /** The next session in turn if it is ready: the fast way, without a promise. */
+  ready(): PooledSession | undefined {
+    const turn = this.#turn;
+    this.#turn = turn + 1 === this.#ready.length ? 0 : turn + 1;
+    const pooled = this.#ready[turn];
+    return pooled?.session.isOpen ? pooled : undefined;
+  }
+
+  /** The next session in turn, connected if need be. Rejects with a `ProtocolError`. */
+  acquire(): Promise<PooledSession> {
+    const slot = this.#turn;
+    const pooled = this.ready();
+    return pooled === undefined ? this.#connect(slot) : Promise.resolve(pooled);
+  }
+
+  /** Closes every connection once its open requests have settled. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#pending.filter((pending) => pending !== undefined));
+    await Promise.all(this.#ready.map((pooled) => pooled?.session.close()));
+  }
+
+  /** Drops every connection at once; open requests fail. */
+  destroy(): void {
+    this.#isClosed = true;
+    for (const pooled of this.#ready) pooled?.session.destroy();
+  }
+
+  #connect(slot: number): Promise<PooledSession> {
+    if (this.#isClosed) return Promise.reject(protocolError("client-closed"));
+    const underWay = this.#pending[slot];
+    if (underWay !== undefined) return underWay;
+    const attempt = this.#open(slot).finally(() => {
+      this.#pending[slot] = undefined;
+    });
+    this.#pending[slot] = attempt;
+    return attempt;
+  }
+
+  async #open(slot: number): Promise<PooledSession> {
+    const { network, session: sessionOptions, introduction } = this.#options;
+    const connection = await network.connect(this.address).catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw protocolError("connection-failed", `cannot connect to ${this.address}: ${reason}`, error);
+    });
+    const session = new Session(connection, sessionOptions);
+    try {
+      const limits = await shakeHands(session, introduction);
+      if (this.#isClosed) throw protocolError("client-closed");
+      const stopPinging = keepAlive(session, limits.idleTimeoutMs, sessionOptions.clock);
+      const pooled = { session, limits };
+      session.onEnd = () => {
+        stopPinging();
+        if (this.#ready[slot] === pooled) this.#ready[slot] = undefined;
+      };
+      this.#ready[slot] = pooled;
+      return pooled;
+    } catch (error) {
+      session.destroy();
+      throw error instanceof ProtocolError ? error : protocolError("connection-failed", String(error), error);
+    }
+  }
+}
+
+/** Pings often enough that the server does not take this client for dead, and finds out when the server is. */
+function keepAlive(session: Session, idleTimeoutMs: number, clock: Clock): () => void {
+  if (idleTimeoutMs === 0) return () => {};
+  const intervalMs = Math.max(1, Math.floor(idleTimeoutMs / pingsPerIdleTimeout));
+  let isStopped = false;
+  let cancel = (): void => {};
+  const ping = (): void => {
+    if (isStopped || !session.isOpen) return;
+    call(session, "Ping", { token: 0n }, { timeoutMs: intervalMs }).catch((error: unknown) => {
+      if (error instanceof ProtocolError && error.name === "request-timeout") session.destroy(error);
+    });
+    cancel = clock.after(intervalMs, ping);
+  };
+  cancel = clock.after(intervalMs, ping);
+  return () => {
+    isStopped = true;
+    cancel();
+  };
+}
