@@ -155,9 +155,7 @@ function longFunctions({ path, lines }: SourceFile): string[] {
   return lines.flatMap((line, index) => {
     const indent = opening.exec(line)?.[1];
     if (indent === undefined || control.test(line)) return [];
-    const end = lines.findIndex(
-      (other, at) => at > index && (other === `${indent}}` || other === `${indent}};`),
-    );
+    const end = lines.findIndex((other, at) => at > index && other.startsWith(`${indent}}`));
     const length = end - index + 1;
     return end > 0 && length > functionLinesMax ? `${path}:${index + 1}: ${length} lines` : [];
   });
