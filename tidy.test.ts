@@ -34,7 +34,13 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   observability: [],
   raft: [],
   // The record batch is one format for wire, log and fetch: the client makes what the log keeps.
-  client: ["protocol", "storage/record-batch.ts", "storage/record-id.ts"],
+  client: [
+    "protocol",
+    "storage/record-batch.ts",
+    "storage/record-batch-builder.ts",
+    "storage/record-cursor.ts",
+    "storage/record-id.ts",
+  ],
   broker: ["protocol", "storage", "memory", "observability", "raft"],
   maelstrom: ["raft", "broker", "protocol", "storage", "memory", "observability"],
   node: ["*"],
