@@ -28,6 +28,9 @@ export interface Link {
   readonly target: string;
 }
 
+/** The part of a bundle that is run. */
+export type Program = Pick<ExerciseBundle, "files" | "editable" | "suite">;
+
 export type Preparation =
   /** In the order of linking: each module stands after those that it imports, the suite last. */
   | { readonly kind: "ready"; readonly modules: readonly PreparedModule[] }
@@ -42,19 +45,15 @@ export type ModuleCache = Map<string, { readonly source: string; readonly module
 /** The packages that a suite and its library may import; a submission may not. */
 export const packages: ReadonlySet<string> = new Set(["vitest", "fast-check"]);
 
-/** Checks `submission` in its place among the bundle's files, and makes everything ready to run. */
-export function prepare(
-  bundle: ExerciseBundle,
-  submission: string,
-  cache: ModuleCache = new Map(),
-): Preparation {
+/** Checks `submission` in its place among the program's files, and makes everything ready to run. */
+export function prepare(program: Program, submission: string, cache: ModuleCache = new Map()): Preparation {
   const own = readModule(submission);
-  if (own.kind === "invalid") return refuse(bundle, own.errors);
+  if (own.kind === "invalid") return refuse(program, own.errors);
   try {
-    const linker = new Linker(bundle, own.module, cache);
-    linker.visit(bundle.suite);
-    const errors = linker.errors.length > 0 ? linker.errors : missingExports(bundle, linker.modules);
-    return errors.length > 0 ? refuse(bundle, errors) : { kind: "ready", modules: linker.order };
+    const linker = new Linker(program, own.module, cache);
+    linker.visit(program.suite);
+    const errors = linker.errors.length > 0 ? linker.errors : missingExports(program, linker.modules);
+    return errors.length > 0 ? refuse(program, errors) : { kind: "ready", modules: linker.order };
   } catch (error) {
     if (error instanceof BrokenExercise) return { kind: "broken", reason: error.message };
     throw error;
@@ -64,8 +63,8 @@ export function prepare(
 /** A file that came with the exercise is wrong, so that no submission can be judged. */
 class BrokenExercise extends Error {}
 
-function refuse(bundle: ExerciseBundle, errors: readonly SourceError[]): Preparation {
-  const file = bundle.editable;
+function refuse(program: Program, errors: readonly SourceError[]): Preparation {
+  const file = program.editable;
   return {
     kind: "refused",
     errors: errors.map(({ line, message }) => {
@@ -79,15 +78,15 @@ class Linker {
   readonly order: PreparedModule[] = [];
   readonly modules = new Map<string, ModuleSource>();
   readonly errors: SourceError[] = [];
-  readonly #bundle: ExerciseBundle;
+  readonly #program: Program;
   readonly #cache: ModuleCache;
   /** The modules on the way to the one that is being visited, each with the line of the import that was followed. */
   readonly #followed = new Map<string, number>();
 
-  constructor(bundle: ExerciseBundle, own: ModuleSource, cache: ModuleCache) {
-    this.#bundle = bundle;
+  constructor(program: Program, own: ModuleSource, cache: ModuleCache) {
+    this.#program = program;
     this.#cache = cache;
-    this.modules.set(bundle.editable, own);
+    this.modules.set(program.editable, own);
   }
 
   visit(path: string): void {
@@ -96,7 +95,7 @@ class Linker {
     const links = module.imports.map(({ specifier, line, start, end }) => {
       const target = resolve(path, specifier);
       this.#followed.set(path, line);
-      if (!packages.has(target) || path === this.#bundle.editable) this.#follow(specifier, target);
+      if (!packages.has(target) || path === this.#program.editable) this.#follow(specifier, target);
       return { start, end, target };
     });
     this.#followed.delete(path);
@@ -106,7 +105,7 @@ class Linker {
   #follow(specifier: string, target: string): void {
     if (this.#followed.has(target)) {
       this.#blame(`the import of "${specifier}" leads back to the file that it is in`);
-    } else if (this.#bundle.files[target] === undefined) {
+    } else if (this.#program.files[target] === undefined) {
       this.#blame(
         `"${specifier}" cannot be imported: a solution may import the files that come with its exercise ` +
           "(#reference/…, #exercises/…), and nothing else",
@@ -118,13 +117,13 @@ class Linker {
 
   /** The exercise's own files import rightly: when the way here leads through the learner's file, it went wrong there. */
   #blame(message: string): void {
-    const line = this.#followed.get(this.#bundle.editable);
+    const line = this.#followed.get(this.#program.editable);
     if (line === undefined) throw new BrokenExercise(`${[...this.#followed.keys()].at(-1)}: ${message}`);
     this.errors.push({ line, message });
   }
 
   #readFixed(path: string): ModuleSource {
-    const source = this.#bundle.files[path] ?? "";
+    const source = this.#program.files[path] ?? "";
     const known = this.#cache.get(path);
     if (known?.source === source) return known.module;
     const result = readModule(source);
@@ -150,8 +149,8 @@ export function resolve(from: string, specifier: string): string {
 }
 
 /** The imports of names that the other module does not export, where the learner's file is on either side. */
-function missingExports(bundle: ExerciseBundle, modules: ReadonlyMap<string, ModuleSource>): SourceError[] {
-  const { editable } = bundle;
+function missingExports(program: Program, modules: ReadonlyMap<string, ModuleSource>): SourceError[] {
+  const { editable } = program;
   const errors: SourceError[] = [];
   for (const [path, module] of modules) {
     for (const { specifier, names, line } of module.imports) {
