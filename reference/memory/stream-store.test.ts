@@ -1,6 +1,4 @@
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { SeededRandom } from "../base/prng.ts";
 import { Budget, type Account } from "./budget.ts";
 import { chunkCost, poisonByte } from "./chunk.ts";
 import { storeOverheadBytes, StreamStore, type StreamStoreOptions } from "./stream-store.ts";
@@ -348,60 +346,4 @@ describe("giving back", () => {
       ...[true, true, false],
     ]);
   });
-});
-
-test("model: any arrivals, any disk, any readers: within the budget, never wrong bytes, all of it back at the end", () => {
-  fc.assert(
-    fc.property(fc.integer(), fc.integer({ min: 2, max: 8 }), (seed, chunks) => {
-      const random = new SeededRandom(seed);
-      const total = 3 * storeOverheadBytes + chunks * smallCost;
-      const [store, account] = storeOf(total, { chunkBytesMax: 256 });
-      const disk = new Map<Stream, Uint8Array[]>();
-      const pins: { pin: Pin; stream: Stream; copy: Uint8Array }[] = [];
-      for (const name of ["a", "b"]) disk.set(opened(store, name), []);
-      const appendTo = (stream: Stream, records: Uint8Array[]): void => {
-        const bytes = new Uint8Array(random.nextBetween(1, 40)).fill(random.nextBetween(0, 200));
-        const stored = store.append(stream, stream.endOffset, stream.endOffset + 1, bytes);
-        if (stored instanceof Uint8Array) records.push(bytes);
-      };
-      const readFrom = (stream: Stream, records: Uint8Array[]): void => {
-        const offset = random.nextBetween(stream.startOffset, stream.endOffset);
-        const outcome = store.read(stream, offset, random.nextBetween(0, 100));
-        if (outcome.kind === "found") {
-          const { pin } = outcome;
-          const copy = Uint8Array.from(records.slice(offset, pin.nextOffset).flatMap((bytes) => [...bytes]));
-          expect(pin.bytes).toEqual(copy);
-          pins.push({ pin, stream, copy });
-        } else if (outcome.kind === "cold") {
-          expect(offset).toBeLessThan(stream.confirmedOffset);
-          const bytes = records[offset]!;
-          if (random.nextChance(0.8))
-            store.fill(outcome.ticket, [{ baseOffset: offset, nextOffset: offset + 1, bytes }]);
-        }
-      };
-      for (let step = 0; step < 150; step++) {
-        const [stream, records] = random.pick([...disk]);
-        const action = random.nextBetween(0, 9);
-        if (action < 4) appendTo(stream, records);
-        else if (action < 6)
-          store.confirm(stream, random.nextBetween(stream.confirmedOffset, stream.endOffset));
-        else if (action < 8) readFrom(stream, records);
-        else if (action === 8) pins.splice(0, 1)[0]?.pin.unpin();
-        else if (random.nextChance(0.3))
-          store.trim(stream, random.nextBetween(stream.startOffset, stream.endOffset));
-        else if (random.nextChance(0.3)) {
-          const offset = random.nextBetween(stream.startOffset, stream.endOffset);
-          store.truncate(stream, offset);
-          records.length = offset;
-        }
-        expect(store.usage().residentBytes).toBe(account.reservedBytes);
-        expect(account.reservedBytes).toBeLessThanOrEqual(total);
-        for (const { pin, copy } of pins) expect(pin.bytes).toEqual(copy);
-      }
-      store.close();
-      for (const { pin } of pins) pin.unpin();
-      expect([account.reservedBytes, store.usage().residentBytes, store.reclaimableBytes]).toEqual([0, 0, 0]);
-    }),
-    { numRuns: 100 },
-  );
 });

@@ -1,0 +1,50 @@
+/**
+ * The broker's accounts: what its memory is divided into, and who may never starve.
+ *
+ *     root                      the whole budget
+ *     ├── ingest                what producers cause; gated by admission
+ *     │   ├── produce           requests on their way in; a child for each client, with a cap
+ *     │   └── records           hot tails and cold reads: the stream store
+ *     ├── fetch      ≥ 1/8      answers on their way out: consuming is what lets records go, so it must go on
+ *     ├── replication ≥ 1/16    a leader that cannot send heartbeats loses its term
+ *     └── control    ≥ 1/64     health, metrics, hello, ping: an operator must be able to look at a full broker
+ */
+import { Budget, type Account } from "./budget.ts";
+
+/** The accounts of one broker process. */
+export interface BrokerAccounts {
+  readonly budget: Budget;
+  readonly ingest: Account;
+  readonly produce: Account;
+  readonly records: Account;
+  readonly fetch: Account;
+  readonly replication: Account;
+  readonly control: Account;
+}
+
+/** The marks for admission's gate, as parts of what the ingest account may hold. */
+export interface WaterMarks {
+  readonly highBytes: number;
+  readonly lowBytes: number;
+}
+
+/** Divides a budget of `totalBytes`. The shares are fixed here, in one place, so that the diagram above stays true. */
+export function openBrokerAccounts(totalBytes: number): BrokerAccounts {
+  const budget = new Budget(totalBytes);
+  const part = (divisor: number): number => Math.floor(totalBytes / divisor);
+  const fetch = budget.root.open({ name: "fetch", guaranteedBytes: part(8) });
+  const replication = budget.root.open({ name: "replication", guaranteedBytes: part(16) });
+  const control = budget.root.open({ name: "control", guaranteedBytes: part(64) });
+  const ingest = budget.root.open({ name: "ingest", capBytes: budget.root.roomBytes });
+  const produce = ingest.open({ name: "produce", guaranteedBytes: part(16) });
+  const records = ingest.open({ name: "records" });
+  return { budget, ingest, produce, records, fetch, replication, control };
+}
+
+/** Producers are held back at seven eighths of what they may hold, and let in again at five eighths. */
+export function waterMarksOf(ingest: Account): WaterMarks {
+  return {
+    highBytes: Math.floor((ingest.capBytes * 7) / 8),
+    lowBytes: Math.floor((ingest.capBytes * 5) / 8),
+  };
+}
