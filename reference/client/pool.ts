@@ -68,7 +68,7 @@ export class ServerPool {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled(this.#pending.filter((pending) => pending !== undefined));
-    await Promise.all(this.#ready.map((pooled) => pooled?.session.close()));
+    await Promise.all(this.#ready.map(async (pooled) => pooled?.session.close()));
   }
 
   /** Drops every connection at once; open requests fail. */

@@ -35,7 +35,6 @@ import type { ReadReply, RequestOptions, SessionOptions, StreamListener, TakeRep
 
 const requestTimeoutMsDefault = 30_000;
 const bufferBytesMaxDefault = 2 * frameSizeMaxDefault;
-/** So much is worth a write of its own before the turn ends. */
 const flushBytes = 64 * 1024;
 const noTail = new Uint8Array(0);
 
@@ -146,7 +145,8 @@ export class Session {
         else resolve(value);
         return true;
       };
-      this.#enter({ id, type, deadlineMs, take, fail: reject, ...this.#watch(id, options.signal) });
+      this.#open.set(id, { id, type, deadlineMs, take, fail: reject, ...this.#watch(id, options.signal) });
+      this.#watchDeadline(deadlineMs);
       // 4. Its bytes go behind those that wait already.
       this.#append(id, type, payload, options);
     });
@@ -176,7 +176,8 @@ export class Session {
       fail: listener.failed,
       ...this.#watch(id, options.signal),
     };
-    this.#enter(opened);
+    this.#open.set(id, opened);
+    this.#watchDeadline(deadlineMs);
     this.#append(id, type, payload, options);
     return id;
   }
@@ -298,7 +299,7 @@ export class Session {
     bytes.set(tail, tailStart);
     const payloadEnd = tailStart + tail.length;
     output.commit(sealFrame(bytes, view, start, payloadEnd, this.#checksum));
-    // 1. One write for all requests of a turn; a large heap of them goes at once.
+    // 1. One write for all requests of a turn; a large heap of them does not wait for its end.
     if (output.pendingBytes >= flushBytes) return this.#flush();
     if (this.#isFlushPlanned || this.#isBlocked) return;
     this.#isFlushPlanned = true;
@@ -353,8 +354,8 @@ export class Session {
     this.#end(reason);
   }
 
-  /** The peer ended the stream, in order or not. In the middle of a frame it is a fault, which destroys. */
   #connectionClosed(reason: Error | undefined): void {
+    // 3. An end in the middle of a frame is a fault, and is reported as one.
     this.#input.end(this.#sink);
     if (this.#ended !== undefined) return;
     this.#connection.end();
@@ -364,19 +365,14 @@ export class Session {
   #end(reason: ProtocolError): void {
     assert(this.#ended === undefined, "a session ends once");
     this.#ended = reason;
-    // 1. Settle each request; settling changes the table, so walk over a copy.
-    for (const opened of [...this.#open.values()]) this.#fail(opened, reason);
-    // 2. Nothing of this connection costs anything from here on.
+    // 1. Settle each request. A map may lose entries while one walks over it.
+    for (const opened of this.#open.values()) this.#fail(opened, reason);
+    // 2. Nothing of this session costs anything from here on.
     this.#output.release();
     for (const proceed of this.#writableWaiters.splice(0)) proceed();
     this.onEnd(reason);
   }
   // #endregion close
-
-  #enter(opened: OpenRequest): void {
-    this.#open.set(opened.id, opened);
-    this.#watchDeadline(opened.deadlineMs);
-  }
 
   /** Why a request cannot even be tried; undefined when it can. */
   #refusal(payload: Uint8Array, { tail = noTail, signal }: RequestOptions): ProtocolError | undefined {

@@ -159,6 +159,11 @@ export const protocolErrors = {
     isRetriable: true,
     help: "This connection has as many open requests as it may. Wait for answers before sending more.",
   },
+  "internal-error": {
+    code: 28,
+    isRetriable: false,
+    help: "The server has met a bug of its own while it handled this request. Its log tells more; please report it.",
+  },
   "connection-closed": {
     code: 1000,
     isRetriable: true,

@@ -16,12 +16,16 @@ const slabBytesMin = 512;
 /** Slabs double up to this size; a frame that is larger gets a slab of its own. */
 const slabBytesMax = 64 * 1024;
 
+/** Stands for "no slab", shared by all: an idle connection costs nothing here. */
+const noBytes = new Uint8Array(0);
+const noView = new DataView(noBytes.buffer);
+
 /** The frames of one connection that are not sent yet. */
 export class FrameOutput {
   /** The slab that the current frame goes into. It changes with `reserve`, so read it after that. */
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  bytes: Uint8Array<ArrayBuffer> = noBytes;
   /** A view over the whole of `bytes`. */
-  view = new DataView(this.bytes.buffer);
+  view: DataView = noView;
 
   /** `bytes[#start..#end)` holds whole frames that are not sent. */
   #start = 0;
@@ -73,8 +77,8 @@ export class FrameOutput {
 
   /** Drops what is not sent, and the slab: for a connection that is gone, or one that has long been silent. */
   release(): void {
-    this.bytes = new Uint8Array(0);
-    this.view = new DataView(this.bytes.buffer);
+    this.bytes = noBytes;
+    this.view = noView;
     this.#start = 0;
     this.#end = 0;
     this.#full = [];

@@ -1,0 +1,400 @@
+/**
+ * The life of a connection on the server's side: from accept to the moment when nothing of it is left.
+ *
+ * Sockets do not tell the truth. A peer that lost its power looks like one that thinks; a peer that sends one byte a
+ * minute looks busy; a peer that never reads looks like a slow network. So every wait has a limit with a name, and
+ * there is one place, `#finish`, through which every connection leaves, whatever ended it. What hangs on it (requests,
+ * subscriptions, buffers) goes at that same moment. An early broker of this kind kept sending to clients that were
+ * gone, and moved their offsets over records that nobody had received.
+ * All connections share one timer: ten thousand silent clients need not be ten thousand timers. A limit is therefore
+ * noticed up to one tick late, and no later. The hub does no I/O: a shell hands in accepted sockets as `Connection`s.
+ */
+import type { Checksum, Clock, Connection } from "../ports.ts";
+import type {
+  CloseReason,
+  ConnectionHandler,
+  ConnectionLimits,
+  Delivery,
+  HubOptions,
+} from "./connection-types.ts";
+import { connectionLimitsDefault, tickMsOf } from "./connection-types.ts";
+import type { ErrorName } from "./errors.ts";
+import { errorNameOf } from "./errors.ts";
+import { frameChecksum } from "./frame.ts";
+import type { FrameFault } from "./frame.ts";
+import { FrameStream } from "./frame-stream.ts";
+import { putErrorReply } from "./handshake.ts";
+import { FrameOutput } from "./output.ts";
+import { RefusedPeers } from "./refused-peers.ts";
+
+/** All connections of one server. */
+export class ConnectionHub<State> {
+  readonly limits: ConnectionLimits;
+  readonly clock: Clock;
+  readonly checksum: Checksum;
+  readonly handler: ConnectionHandler<State>;
+  /** Delivery loops that are running, over all connections. */
+  liveDeliveries = 0;
+  isDraining = false;
+  readonly #connections = new Set<ServerConnection<State>>();
+  readonly #refused: RefusedPeers;
+  #nextId = 1;
+  #cancelTick: (() => void) | undefined = undefined;
+  /** Those that have written in this turn. */
+  #dirty: ServerConnection<State>[] = [];
+  #drained: { readonly done: () => void; readonly promise: Promise<void> } | undefined = undefined;
+
+  constructor(options: HubOptions<State>) {
+    this.clock = options.clock;
+    this.handler = options.handler;
+    this.checksum = options.checksum ?? frameChecksum;
+    this.limits = { ...connectionLimitsDefault, ...options.limits };
+    this.#refused = new RefusedPeers(this.clock, this.checksum, () => this.#rest());
+  }
+
+  /** Connections that were accepted and are not gone. */
+  get count(): number {
+    return this.#connections.size;
+  }
+
+  // #region accept
+  /** Takes a new connection in, or turns it away with an error that says why; undefined when turned away. */
+  accept(connection: Connection): ServerConnection<State> | undefined {
+    this.#cancelTick ??= this.clock.after(tickMsOf(this.limits), () => this.#tick());
+    // 1. Decide before anything else: nobody in, and no place taken, that is not to stay.
+    const { connectionsMax } = this.limits;
+    const message = `server has its maximum of ${connectionsMax} connections`;
+    if (this.isDraining) return this.#refused.add(connection, "shutting-down", "server is draining");
+    if (this.#connections.size >= connectionsMax) {
+      return this.#refused.add(connection, "too-many-connections", message);
+    }
+    // 2. It counts from here, and not from its first request or its end: the next one may come before either.
+    const accepted = new ServerConnection<State>(this, connection, this.#nextId++);
+    this.#connections.add(accepted);
+    return accepted;
+  }
+  // #endregion accept
+
+  // #region forget
+  /** Every connection leaves through here, once, and gives its place back. */
+  forget(connection: ServerConnection<State>): void {
+    this.#connections.delete(connection);
+    this.#rest();
+  }
+
+  /** With nobody left there is no timer either, and nothing more to drain. */
+  #rest(): void {
+    if (this.#connections.size + this.#refused.size > 0) return;
+    this.#cancelTick?.();
+    this.#cancelTick = undefined;
+    this.#drained?.done();
+  }
+  // #endregion forget
+
+  // #region drain
+  /** Answers what was accepted, refuses what comes now, and resolves when every connection is gone: in bounded time. */
+  drain(): Promise<void> {
+    if (this.#drained !== undefined) return this.#drained.promise;
+    // 1. From now on: no new connections, no new requests.
+    this.isDraining = true;
+    const { promise: gone, resolve: done } = Promise.withResolvers<void>();
+    // 2. A peer that neither answers nor reads must not hold the server back.
+    const cancel = this.clock.after(this.limits.drainTimeoutMs, () => {
+      for (const connection of this.#connections) connection.destroy("drain-timeout");
+      this.#refused.drop(Number.POSITIVE_INFINITY);
+    });
+    this.#drained = { done, promise: gone.then(cancel) };
+    // 3. Whoever owes nothing can go at once; the others go when they have answered.
+    for (const connection of this.#connections) connection.closeWhenAnswered();
+    this.#rest();
+    return this.#drained.promise;
+  }
+  // #endregion drain
+
+  // #region flush-turn
+  /** Remembers that `connection` has something to write, and writes once for each at the end of this turn. */
+  touch(connection: ServerConnection<State>): void {
+    this.#dirty.push(connection);
+    if (this.#dirty.length > 1) return;
+    void Promise.resolve().then(() => {
+      const dirty = this.#dirty;
+      this.#dirty = [];
+      for (const touched of dirty) touched.flush();
+    });
+  }
+  // #endregion flush-turn
+
+  #tick(): void {
+    const nowMs = this.clock.monotonicTimeMs();
+    this.#cancelTick = this.clock.after(tickMsOf(this.limits), () => this.#tick());
+    for (const connection of this.#connections) connection.check(nowMs);
+    this.#refused.drop(nowMs - this.limits.stallTimeoutMs);
+  }
+}
+
+/** One client, as the server sees it. The handler's `request` gets it with each request. */
+export class ServerConnection<State> {
+  readonly id: number;
+  /** What the handler keeps for this connection: made by `handler.opened`, gone with the connection. */
+  readonly state: State;
+  /** Where replies are written; call `answered` or `pushed` after each. */
+  readonly output = new FrameOutput();
+  readonly checksum: Checksum;
+  /** Requests that were handed to the handler and are not answered. */
+  inFlight = 0;
+  /** Delivery loops of this connection. */
+  readonly deliveries = new Set<Delivery<unknown>>();
+
+  readonly #hub: ConnectionHub<State>;
+  readonly #connection: Connection;
+  readonly #input: FrameStream;
+  #phase: "open" | "closing" | "gone" = "open";
+  #closeReason: CloseReason = "peer-ended";
+  #isDirty = false;
+  #isPausedByHandler = false;
+  /** When the last chunk came, and the last whole frame. Bytes alone are no sign of life. */
+  #nowMs: number;
+  #lastFrameMs: number;
+  /** When the frame began of which a part is here; undefined between frames. */
+  #partialSinceMs: number | undefined = undefined;
+  /** Since when the peer does not read what we write; undefined while it does. */
+  #blockedSinceMs: number | undefined = undefined;
+  /** Since when we have been waiting for the peer to close. */
+  #closingSinceMs = 0;
+  #writableWaiters: (() => void)[] = [];
+
+  constructor(hub: ConnectionHub<State>, connection: Connection, id: number) {
+    this.#hub = hub;
+    this.#connection = connection;
+    this.id = id;
+    this.checksum = hub.checksum;
+    this.#nowMs = this.#lastFrameMs = hub.clock.monotonicTimeMs();
+    this.#input = new FrameStream("request", {
+      frameSizeMax: hub.limits.frameSizeMax,
+      checksum: hub.checksum,
+    });
+    this.state = hub.handler.opened(this);
+    connection.onData = (chunk) => this.#receive(chunk);
+    connection.onDrain = () => this.#drained();
+    connection.onClose = (reason) => this.#finish(reason === undefined ? this.#closeReason : "peer-lost");
+  }
+
+  /** False as soon as the peer is gone or is being sent away: whatever is written then goes nowhere. */
+  get isOpen(): boolean {
+    return this.#phase === "open";
+  }
+
+  // #region receive
+  #receive(chunk: Uint8Array): void {
+    if (this.#phase !== "open") return;
+    this.#nowMs = this.#hub.clock.monotonicTimeMs();
+    this.#input.receive(chunk, this);
+    // 1. A frame may take its time, but not for ever: note when it began.
+    if (this.#input.bufferedBytes === 0) this.#partialSinceMs = undefined;
+    else this.#partialSinceMs ??= this.#nowMs;
+  }
+
+  /** An intact request; called by the frame stream. */
+  frame(bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    const { handler, limits, isDraining } = this.#hub;
+    // 1. A whole frame is the sign of life; half a frame is none.
+    this.#lastFrameMs = this.#nowMs;
+    this.#partialSinceMs = undefined;
+    if (this.#phase !== "open") return;
+    const idHigh = view.getUint32(start + 4);
+    const idLow = view.getUint32(start + 8);
+    // 2. Accepting is a promise to answer, so refuse before accepting.
+    if (isDraining) return this.refuse(idHigh, idLow, "shutting-down", "server is draining");
+    if (this.inFlight >= limits.inFlightMax) {
+      return this.refuse(
+        idHigh,
+        idLow,
+        "too-many-requests",
+        `${limits.inFlightMax} requests are open already`,
+      );
+    }
+    const open = ++this.inFlight;
+    // 3. A handler that throws fails its own request, and no other and no other's connection.
+    try {
+      handler.request(this, bytes, view, start, end);
+    } catch (error) {
+      handler.crashed(this, error);
+      if (this.inFlight < open) return;
+      this.refuse(idHigh, idLow, "internal-error", "the server failed at this request");
+      this.answered();
+    }
+  }
+
+  /** The stream is broken: say so, as far as anyone listens, and end it. Called by the frame stream. */
+  fault(fault: FrameFault): void {
+    this.refuse(0, 0, errorNameOf(fault.code) ?? "malformed-frame", fault.message);
+    this.close("bad-frame");
+  }
+  // #endregion receive
+
+  /** Stops reading from this peer, so that it feels that the server is full. */
+  pause(): void {
+    this.#isPausedByHandler = true;
+    this.#connection.pause();
+  }
+
+  /** Reads on. */
+  resume(): void {
+    this.#isPausedByHandler = false;
+    this.#lastFrameMs = this.#hub.clock.monotonicTimeMs();
+    if (this.#blockedSinceMs === undefined) this.#connection.resume();
+  }
+
+  /** A request is done with: its reply stands in `output`, or it gets none. */
+  answered(): void {
+    this.inFlight--;
+    this.#touch();
+    if (this.#hub.isDraining) this.closeWhenAnswered();
+  }
+
+  /** One of many replies stands in `output`; false means that the peer reads too slowly: wait for `writable`. */
+  pushed(): boolean {
+    this.#touch();
+    return (
+      this.#blockedSinceMs === undefined && this.output.pendingBytes < this.#hub.limits.outputBytesMax / 2
+    );
+  }
+
+  /** Resolves when the peer reads again, or is gone: look at `isOpen` then. */
+  writable(): Promise<void> {
+    if (this.#phase !== "open" || this.pushed()) return Promise.resolve();
+    return new Promise((resolve) => void this.#writableWaiters.push(resolve));
+  }
+
+  /** Writes an error reply. */
+  refuse(idHigh: number, idLow: number, name: ErrorName, message: string, retryAfterMs = 0): void {
+    if (this.#phase === "gone") return;
+    putErrorReply(this.output, this.checksum, idHigh, idLow, name, message, retryAfterMs);
+    this.#touch();
+  }
+
+  // #region deliver
+  /** Sends what `delivery` brings, one after the other, for as long as the peer is there. Resolves at the end. */
+  async deliver<Item>(delivery: Delivery<Item>): Promise<void> {
+    if (!this.isOpen) return;
+    this.deliveries.add(delivery);
+    this.#hub.liveDeliveries++;
+    try {
+      while (this.isOpen && this.deliveries.has(delivery)) {
+        // 1. Wait for the peer before asking for more to send.
+        await this.writable();
+        const item = await delivery.next();
+        // 2. Much may have happened during the wait: what is not written is not delivered.
+        if (item === undefined || !this.isOpen) break;
+        delivery.put(item, this);
+        this.#touch();
+        delivery.delivered(item);
+      }
+    } finally {
+      // 3. However the loop ends, it has ended.
+      this.deliveries.delete(delivery);
+      this.#hub.liveDeliveries--;
+    }
+  }
+  // #endregion deliver
+
+  // #region flush
+  /** Hands over what waits, in one write, unless the peer has stopped reading. */
+  flush(): void {
+    this.#isDirty = false;
+    if (this.#phase === "gone" || this.#blockedSinceMs !== undefined) return;
+    if (this.output.writeTo((bytes) => this.#connection.write(bytes))) {
+      // 1. Only when the last reply has left may the stream be ended.
+      if (this.#phase === "closing") this.#connection.end();
+      return;
+    }
+    // 2. The peer is slow: read nothing more from it, or its requests would pile up as replies.
+    this.#blockedSinceMs = this.#hub.clock.monotonicTimeMs();
+    this.#connection.pause();
+  }
+
+  #drained(): void {
+    if (this.#phase === "gone") return;
+    this.#blockedSinceMs = undefined;
+    this.flush();
+    if (this.#blockedSinceMs !== undefined) return;
+    if (!this.#isPausedByHandler) this.resume();
+    for (const proceed of this.#writableWaiters.splice(0)) proceed();
+  }
+
+  #touch(): void {
+    if (this.#phase === "gone") return;
+    // 3. What a peer does not read is bounded, and the bound cuts it off.
+    if (this.output.pendingBytes > this.#hub.limits.outputBytesMax) return this.destroy("output-full");
+    if (this.#isDirty) return;
+    this.#isDirty = true;
+    this.#hub.touch(this);
+  }
+  // #endregion flush
+
+  // #region check
+  /** Called at each tick: cuts what has exceeded a limit. */
+  check(nowMs: number): void {
+    const { idleTimeoutMs, frameTimeoutMs, stallTimeoutMs } = this.#hub.limits;
+    const isOver = (sinceMs: number, limitMs: number): boolean => limitMs > 0 && nowMs - sinceMs >= limitMs;
+    // 1. It was told goodbye and does not go.
+    if (this.#phase === "closing" && isOver(this.#closingSinceMs, stallTimeoutMs))
+      return this.destroy("stalled");
+    // 2. It does not read.
+    if (this.#blockedSinceMs !== undefined) {
+      if (isOver(this.#blockedSinceMs, stallTimeoutMs)) this.destroy("stalled");
+      return;
+    }
+    // 3. It does not finish its frame, or sends none. While we do not read, its silence is our doing.
+    if (this.#isPausedByHandler || this.#phase !== "open") return;
+    if (this.#partialSinceMs !== undefined && isOver(this.#partialSinceMs, frameTimeoutMs)) {
+      return this.destroy("frame-timeout");
+    }
+    if (isOver(this.#lastFrameMs, idleTimeoutMs)) return this.destroy("idle");
+    if (this.output.pendingBytes === 0) this.output.release();
+  }
+  // #endregion check
+
+  // #region finish
+  /** Ends the connection in order: after everything that was written has left. Takes no more requests. */
+  close(reason: CloseReason): void {
+    if (this.#phase !== "open") return;
+    this.#phase = "closing";
+    this.#closeReason = reason;
+    this.#closingSinceMs = this.#hub.clock.monotonicTimeMs();
+    this.#stopDeliveries();
+    this.#touch();
+  }
+
+  /** For draining: closes now if no answer is owed, else after the last one. */
+  closeWhenAnswered(): void {
+    if (this.inFlight === 0) this.close("drained");
+  }
+  /** Drops the connection at once. */
+  destroy(reason: CloseReason): void {
+    if (this.#phase === "gone") return;
+    this.#connection.destroy();
+    this.#finish(reason);
+  }
+
+  /** The one way out. Whatever hung on this connection costs nothing from here on. */
+  #finish(reason: CloseReason): void {
+    // 1. A connection ends once, whoever noticed first.
+    if (this.#phase === "gone") return;
+    this.#phase = "gone";
+    // 2. Loops, waiters, buffers; then the place in the hub.
+    this.#stopDeliveries();
+    for (const proceed of this.#writableWaiters.splice(0)) proceed();
+    this.output.release();
+    this.#connection.end();
+    this.#hub.forget(this);
+    // 3. The handler last, when nothing can call it for this connection any more.
+    this.#hub.handler.closed(this, reason);
+  }
+
+  #stopDeliveries(): void {
+    for (const delivery of this.deliveries) delivery.cancel();
+    this.deliveries.clear();
+  }
+  // #endregion finish
+}

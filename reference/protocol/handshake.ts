@@ -1,0 +1,163 @@
+/**
+ * The handshake: how two programs of different ages agree on what they both understand, and how a server says no.
+ *
+ * Client and server are never updated in the same second. So a protocol must say, before it has a second version, what
+ * happens when it gets one:
+ *
+ * - **Versions.** Each side announces the range that it speaks; the newest common version is used. A layout never
+ *   changes within a version: a new field comes with a new version, and whoever reads an older one uses the default that
+ *   the table states.
+ * - **Unknown requests.** A type or version that the server does not know is answered, with that request's own id and
+ *   an error code. The frame around it was intact, so the connection and all its other requests go on.
+ * - **Tagged fields.** Behind the fixed fields of Hello stand optional ones, each with a number and a size. Who does not
+ *   know the number skips the field. That is how something can be tried out without a new version.
+ *
+ * Hello is the one message that is read before a version is agreed on, so it goes out in the oldest version that its
+ * sender speaks, and every version of it can be read for ever. Kafka solves the same with its ApiVersions request.
+ */
+import type { Checksum } from "../ports.ts";
+import type { ErrorName } from "./errors.ts";
+import { errorCodeOf } from "./errors.ts";
+import { checksumBytes, errorResponseHeaderBytes, putResponseHeader, sealFrame } from "./frame.ts";
+import { encodeErrorReply } from "./messages-codec.ts";
+import type { FrameOutput } from "./output.ts";
+import type { ByteReader, ByteWriter } from "./primitives.ts";
+
+/** The versions that one side speaks, both ends included. */
+export interface VersionRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** What a client says first. */
+export interface Greeting {
+  readonly versions: VersionRange;
+  /** For logs and quotas; not trusted. */
+  readonly clientName: string;
+  /** How long the client may be silent before it is taken for dead; 0 leaves that to the server. */
+  readonly idleTimeoutMs: number;
+  /** Optional fields by tag, those unknown to this version included. */
+  readonly tagged: ReadonlyMap<number, Uint8Array>;
+}
+
+/** The fixed fields of Hello that came after its first version, with the version that brought them. */
+export const greetingFields = {
+  /** A greeting of version 1 does not have it; 0 leaves it to the server, as version 1 did. */
+  idleTimeoutMs: { since: 2, absent: 0 },
+} as const;
+
+/** The most tagged fields of one message: nobody needs so many, and a count is a claim of the peer. */
+export const taggedFieldsMax = 64;
+
+// #region negotiate
+/** The newest version that both sides speak; undefined when there is none. */
+export function negotiate(client: VersionRange, server: VersionRange): number | undefined {
+  // 1. Common are the versions from the larger minimum to the smaller maximum.
+  const oldest = Math.max(client.min, server.min);
+  const newest = Math.min(client.max, server.max);
+  // 2. An empty range is no agreement; otherwise take its newest.
+  return oldest > newest ? undefined : newest;
+}
+// #endregion negotiate
+
+// #region judge-request
+/**
+ * Whether a server whose `table` says which versions of each request type it speaks can read this request: undefined
+ * if so, else the error to answer with.
+ */
+export function judgeRequest(
+  type: number,
+  version: number,
+  table: ReadonlyMap<number, VersionRange>,
+): "unknown-request" | "unsupported-version" | undefined {
+  // 1. A type that nobody has heard of.
+  const range = table.get(type);
+  if (range === undefined) return "unknown-request";
+  // 2. A known type in a version that is too old or too new.
+  return version < range.min || version > range.max ? "unsupported-version" : undefined;
+}
+// #endregion judge-request
+
+// #region put-error-reply
+/** Writes the reply that refuses the request with this id. Ids are the client's: each reply bears its own request's. */
+export function putErrorReply(
+  output: FrameOutput,
+  checksum: Checksum,
+  requestIdHigh: number,
+  requestIdLow: number,
+  name: ErrorName,
+  message: string,
+  retryAfterMs = 0,
+): void {
+  const payload = encodeErrorReply(message, retryAfterMs);
+  const start = output.reserve(errorResponseHeaderBytes + payload.length + checksumBytes);
+  const { bytes, view } = output;
+  // 1. Status 1: nothing was done. The code's number comes from the table, and from nowhere else.
+  const at = putResponseHeader(view, start, requestIdHigh, requestIdLow, 1, errorCodeOf(name));
+  // 2. For people, and for a client that wants to know when to come back.
+  bytes.set(payload, at);
+  output.commit(sealFrame(bytes, view, start, at + payload.length, checksum));
+}
+// #endregion put-error-reply
+
+// #region read-greeting
+/** Reads a Hello of the given version. The reader's sticky failure says whether the result is good. */
+export function readGreeting(reader: ByteReader, version: number): Greeting {
+  // 1. What every version has.
+  const min = reader.uint8();
+  const max = reader.uint8();
+  const at = reader.position;
+  const clientName = reader.text();
+  if (clientName === null) reader.reject(at, "the client's name must not be null");
+  // 2. What only later versions have; older ones mean the default.
+  const { since, absent } = greetingFields.idleTimeoutMs;
+  const idleTimeoutMs = version >= since ? reader.uint32() : absent;
+  // 3. What may be there in any version.
+  const tagged = readTaggedFields(reader);
+  return { versions: { min, max }, clientName: clientName ?? "", idleTimeoutMs, tagged };
+}
+// #endregion read-greeting
+
+// #region write-greeting
+/** Writes a Hello of the given version; what that version does not have is left out. */
+export function writeGreeting(writer: ByteWriter, greeting: Greeting, version: number): void {
+  writer.uint8(greeting.versions.min);
+  writer.uint8(greeting.versions.max);
+  writer.text(greeting.clientName);
+  if (version >= greetingFields.idleTimeoutMs.since) writer.uint32(greeting.idleTimeoutMs);
+  writeTaggedFields(writer, greeting.tagged);
+}
+// #endregion write-greeting
+
+// #region read-tagged-fields
+/** Reads tagged fields. All of them are kept, so that whoever knows a tag finds it; the bytes are copies. */
+export function readTaggedFields(reader: ByteReader): ReadonlyMap<number, Uint8Array> {
+  const fields = new Map<number, Uint8Array>();
+  // 1. How many: a claim, to be believed up to a limit.
+  const countAt = reader.position;
+  const count = reader.int32();
+  if (count < 0 || count > taggedFieldsMax) {
+    reader.reject(countAt, `${count} tagged fields are outside 0 to ${taggedFieldsMax}`);
+    return fields;
+  }
+  for (let index = 0; index < count && reader.failure === undefined; index++) {
+    // 2. The size stands in front of the value, so that a field of any meaning can be stepped over.
+    const at = reader.position;
+    const tag = reader.uvarint();
+    const value = reader.bytes();
+    // 3. A tag twice, or a value of null, has no meaning: refuse it rather than guess.
+    if (value === null || fields.has(tag)) reader.reject(at, `tagged field ${tag} is doubled or null`);
+    else fields.set(tag, value);
+  }
+  return fields;
+}
+// #endregion read-tagged-fields
+
+/** Writes tagged fields in the order of their tags. */
+export function writeTaggedFields(writer: ByteWriter, fields: ReadonlyMap<number, Uint8Array>): void {
+  const sorted = [...fields].toSorted(([left], [right]) => left - right);
+  writer.array(sorted, (to, [tag, value]) => {
+    to.uvarint(tag);
+    to.bytes(value);
+  });
+}
