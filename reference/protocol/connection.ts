@@ -323,7 +323,7 @@ export class ServerConnection<State> {
   }
 
   #touch(): void {
-    if (this.#phase === "gone") return;
+    if (this.#phase === "gone") return this.output.release();
     // 3. What a peer does not read is bounded, and the bound cuts it off.
     if (this.output.pendingBytes > this.#hub.limits.outputBytesMax) return this.destroy("output-full");
     if (this.#isDirty) return;
