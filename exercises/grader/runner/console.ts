@@ -5,6 +5,9 @@
 /** The longest line that is kept. */
 export const consoleTextMax = 2_000;
 
+/** After so many calls a run says once that it drops the rest: a loop that prints must not fill the memory of a page. */
+export const consoleCallsMax = 1_000;
+
 /** Formats a value that is no text; Vitest's own `inspect` in both backends. */
 export type Inspect = (value: unknown) => string;
 
@@ -13,8 +16,12 @@ const levels = ["debug", "error", "info", "log", "warn"] as const;
 /** Takes `console` over; every call becomes one text for `onText`. The function that it returns gives it back. */
 export function captureConsole(inspect: Inspect, onText: (text: string) => void): () => void {
   const saved = { ...console };
+  let calls = 0;
   for (const level of levels) {
-    console[level] = (...values: unknown[]) => onText(consoleText(values, inspect));
+    console[level] = (...values: unknown[]) => {
+      if (++calls <= consoleCallsMax) onText(consoleText(values, inspect));
+      else if (calls === consoleCallsMax + 1) onText("… what is printed from here on is not kept");
+    };
   }
   return () => void Object.assign(console, saved);
 }

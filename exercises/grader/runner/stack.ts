@@ -15,7 +15,7 @@ export const stackFramesMax = 8;
 /** What `Error.stackTraceLimit` has to be, so that the learner's frames survive among those of the harness. */
 export const stackTraceLimit = 50;
 
-const v8Frame = /^\s*at (?:(.*?) \()?((?:[a-z][a-z+.-]*:|\/|\w:[\\/]).*?):(\d+)(?::\d+)?\)?$/i;
+const v8Frame = /^\s*at (?:async )?(?:(.*?) \()?((?:[a-z][a-z+.-]*:|\/|\w:[\\/]).*?):(\d+)(?::\d+)?\)?$/i;
 const geckoFrame = /^(.*?)@(.+?):(\d+)(?::\d+)?$/;
 
 /** The frames of `stack` that lie in project files, innermost first. */
