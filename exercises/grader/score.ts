@@ -159,8 +159,8 @@ function reasonOf(end: RunEnd, editable: string): string | undefined {
 }
 
 /**
- * The one mutant that fails exactly the tests that this run failed. Nothing is named while a test is undecided, nor
- * for code that has yet to be written: an unwritten part is no misconception.
+ * The one mutant that fails exactly the tests that this run failed. Nothing is named while a test is undecided or ran
+ * out of time, nor for code that has yet to be written: an unwritten part is no misconception.
  */
 function misconceptionOf(
   exercise: Exercise,
@@ -170,6 +170,7 @@ function misconceptionOf(
 ): Misconception | undefined {
   const failing = tests.filter((test) => test.status === "fail" || test.status === "timeout");
   if (failing.length === 0 || tests.some((test) => test.status === "unknown")) return undefined;
+  if (failing.some((test) => test.status === "timeout")) return undefined;
   const isUnwritten = failing.some((test) => {
     const result = results.get(test.name);
     return result?.kind === "finished" && result.errors.some((error) => error.name === "TodoError");

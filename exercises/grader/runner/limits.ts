@@ -8,9 +8,10 @@ export const hangsMax = 3;
 /** Why a run ended at `hangsMax`. */
 export const hungTooOften = `${hangsMax} tests never ended and had to be stopped; the tests after them were not run`;
 
-/** Why a run ended at its limit of memory. */
-export function outOfMemory(limitMiB: number): string {
-  return `the run needed more than ${limitMiB} MiB of memory and was stopped; the tests after it were not run`;
+/** Why a run ended at its limit of memory, and in which test, when there was one. */
+export function outOfMemory(limitMiB: number, test?: string): string {
+  const where = test === undefined ? "" : ` in “${test}”`;
+  return `the run needed more than ${limitMiB} MiB of memory${where} and was stopped; the tests after it were not run`;
 }
 
 /** Why a run ended when the submission took its process down with it. */
