@@ -31,7 +31,7 @@ const partialBytesMin = 256;
 
 /** One direction of one connection. */
 export class FrameStream {
-  /** Bytes copied since the start: the price of chunk borders. It never exceeds twice the bytes received. */
+  /** Bytes copied since the start: the price of chunk borders. At most three times the bytes received. */
   copiedBytes = 0;
 
   readonly #kind: FrameKind;
@@ -77,7 +77,7 @@ export class FrameStream {
     // 2. Complete the frame that the last chunk left unfinished.
     if (this.#partialLength > 0) {
       position = this.#completePartial(chunk, sink);
-      if (position < 0) return;
+      if (position < 0 || this.#partialLength > 0) return;
     }
     // 3. Hand out every frame that lies whole in this chunk.
     const view = viewOf(chunk);
@@ -119,18 +119,20 @@ export class FrameStream {
   #completePartial(chunk: Uint8Array, sink: FrameSink): number {
     // 1. First the length field, which may itself be cut.
     const forLength = Math.min(Math.max(lengthFieldBytes - this.#partialLength, 0), chunk.length);
-    this.#keep(chunk, 0, forLength);
-    if (this.#partialLength < lengthFieldBytes) return chunk.length;
-    // 2. Then judge it, before making room for what it promises.
-    const faultCode = this.#inspectPartial();
-    if (faultCode < 0) return this.#poisonPartial(-faultCode, sink);
+    if (forLength > 0) {
+      this.#keep(chunk, 0, forLength);
+      if (this.#partialLength < lengthFieldBytes) return chunk.length;
+      // 2. Then judge it, before making room for what it promises.
+      const verdict = this.#inspectPartial();
+      if (verdict < 0) return this.#poisonPartial(-verdict, sink);
+    }
     // 3. Then the rest of this frame, and no byte more.
-    const missing = lengthFieldBytes + this.#partialView.getUint32(0) - this.#partialLength;
-    const used = Math.min(forLength + missing, chunk.length);
+    const size = lengthFieldBytes + this.#partialView.getUint32(0);
+    const used = Math.min(forLength + size - this.#partialLength, chunk.length);
     this.#keep(chunk, forLength, used);
-    const size = this.#inspectPartial();
-    if (size < 0) return this.#poisonPartial(-size, sink);
-    if (size === frameIncomplete) return used;
+    if (this.#partialLength < size) return used;
+    const verdict = this.#inspectPartial();
+    if (verdict < 0) return this.#poisonPartial(-verdict, sink);
     // 4. The buffer is empty again; its bytes stay until the sink has seen them.
     this.#partialLength = 0;
     this.#deliver(this.#partial, this.#partialView, 0, size, sink);
@@ -144,7 +146,7 @@ export class FrameStream {
     if (start >= end) return;
     const needed = this.#partialLength + end - start;
     if (needed > this.#partial.length) {
-      // 1. Doubling copies each byte at most once more on average; one byte at a time would copy n squared.
+      // 1. Doubling copies each byte at most twice more; making room for each chunk alone would copy n squared.
       const limit = lengthFieldBytes + this.#frameSizeMax;
       const grown = new Uint8Array(
         Math.min(Math.max(needed, this.#partial.length * 2, partialBytesMin), limit),
