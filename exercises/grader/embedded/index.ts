@@ -2,15 +2,19 @@
  * The embedded backend: runs a submission in the page, with no server, no special headers, and no network once the
  * runner's files are there.
  *
+ * What it cannot do is limit memory: no browser tells a page how much a worker takes. A submission that allocates
+ * without end is stopped when it stops answering, as any endless loop is.
+ *
  * The page keeps one worker that compiles and one spare worker that has Vitest loaded. A run takes the spare and
  * starts the next one after it, so that a learner waits for the tests and for nothing else.
  */
 import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
 import type { Backend, RawError, RunEnd, RunEvent, RunRequest } from "../backend.ts";
-import { hangsMax, hungTooOften, stoppedByUser } from "../runner/limits.ts";
+import { hangsMax, hungTooOften, neverLoaded, stoppedByUser, stuckBetweenTests } from "../runner/limits.ts";
 import type { PreparedModule } from "../source/prepare.ts";
 import { startCompiler, type Compiler } from "./compiler.ts";
 import { RunWorker } from "./run-worker.ts";
+import { RunnerScript } from "./runner-script.ts";
 
 export interface EmbeddedOptions {
   /** The folder in which `scripts/build-runner.ts` put the workers, as the page sees it; ends with a slash. */
@@ -88,7 +92,6 @@ async function runToEnd(
   const { exercise, editable } = request.bundle;
   const { seed, only } = request;
   const silenceMs = options.hangAfterMs ?? exercise.testTimeLimitMs + graceMs;
-  const limits = { silenceMs, memoryMiB: exercise.memoryLimitMiB };
   const reported = new Set<string>();
   let names: readonly string[] | undefined;
   const pass = (event: RunEvent): void => {
@@ -108,7 +111,7 @@ async function runToEnd(
       seed,
       except: [...reported],
     };
-    const outcome = await workers.run(only === undefined ? job : { ...job, only }, limits, pass, signal);
+    const outcome = await workers.run(only === undefined ? job : { ...job, only }, silenceMs, pass, signal);
     switch (outcome.kind) {
       case "ended":
         return { kind: "completed" };
@@ -121,20 +124,20 @@ async function runToEnd(
         return outcome;
     }
     if (!outcome.isLoaded) return { kind: "unloadable", errors: [endlessLoading(editable)] };
-    if (outcome.test === undefined) return { kind: "stopped", reason: "the run hung outside of any test" };
+    if (outcome.test === undefined) return { kind: "stopped", reason: stuckBetweenTests };
     pass({ kind: "timed-out", name: outcome.test, afterMs: silenceMs });
+    if (names?.every((name) => reported.has(name))) return { kind: "completed" };
     if (hangs === hangsMax) return { kind: "stopped", reason: hungTooOften };
   }
 }
 
 function endlessLoading(file: string): RawError {
-  const message = "loading this file never ended: look for an endless loop outside of all functions";
-  return { name: "Error", message, stack: [{ file, line: 1, method: "" }] };
+  return { name: "SyntaxError", message: neverLoaded, stack: [{ file, line: 1, method: "" }] };
 }
 
 /** The workers that are alive: the compiler, the spare that waits for the next run, and the one at work. */
 class Workers {
-  readonly #runUrl: URL;
+  readonly #runScript: RunnerScript;
   readonly #compileUrl: URL;
   #compiler: Compiler | undefined;
   #spare: RunWorker | undefined;
@@ -144,7 +147,7 @@ class Workers {
   constructor({ runnerBase, version }: EmbeddedOptions) {
     const query = version === undefined ? "" : `?v=${encodeURIComponent(version)}`;
     this.#compileUrl = new URL(`compile.js${query}`, runnerBase);
-    this.#runUrl = new URL(`run.js${query}`, runnerBase);
+    this.#runScript = new RunnerScript(new URL(`run.js${query}`, runnerBase));
   }
 
   get compiler(): Compiler {
@@ -153,19 +156,19 @@ class Workers {
 
   prewarm(bundle?: ExerciseBundle): void {
     if (this.#isDisposed) return;
-    if (this.#spare?.isUsable !== true) this.#spare = new RunWorker(this.#runUrl);
+    if (this.#spare?.isUsable !== true) this.#spare = new RunWorker(this.#runScript);
     // The stub and the suite are there: reading them now fills the compiler's memory with the files that stay.
     if (bundle === undefined) void this.compiler;
     else void this.compiler.prepare(bundle, bundle.files[bundle.editable] ?? "");
   }
 
   /** Hands the job to the spare worker, and starts the next spare when the job is done. */
-  async run(...[job, limits, onEvent, signal]: Parameters<RunWorker["run"]>): ReturnType<RunWorker["run"]> {
+  async run(...args: Parameters<RunWorker["run"]>): ReturnType<RunWorker["run"]> {
     if (this.#isDisposed) return { kind: "broken", reason: disposed };
     this.prewarm();
     this.#running = this.#spare;
     this.#spare = undefined;
-    const outcome = await (this.#running as RunWorker).run(job, limits, onEvent, signal);
+    const outcome = await (this.#running as RunWorker).run(...args);
     this.#running = undefined;
     this.prewarm();
     return outcome;

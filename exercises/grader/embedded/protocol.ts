@@ -35,8 +35,8 @@ export interface RunWorkerJob {
 export type RunWorkerReply =
   /** It has loaded, and can be given its job. */
   | { readonly kind: "ready" }
-  /** The answer to a ping; browsers other than Chromium do not tell how large the heap is. */
-  | { readonly kind: "pong"; readonly heapBytes?: number }
+  /** The answer to a ping. */
+  | { readonly kind: "pong" }
   | { readonly kind: "message"; readonly message: RunnerMessage }
   /** Vitest itself failed, or this file did. */
   | { readonly kind: "broken"; readonly reason: string };

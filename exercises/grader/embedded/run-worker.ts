@@ -4,8 +4,9 @@
  * A worker that is caught in a loop cannot say so: it says nothing. So the page asks it, several times a second,
  * whether it still gets control, and stops it by force when no answer and no progress comes for too long.
  */
-import { outOfMemory, stoppedByUser } from "../runner/limits.ts";
+import { stoppedByUser } from "../runner/limits.ts";
 import type { RawError, RunEvent } from "../backend.ts";
+import type { RunnerScript } from "./runner-script.ts";
 import type { RunWorkerJob, RunWorkerReply, RunWorkerRequest } from "./protocol.ts";
 
 /** How one worker's work ended. */
@@ -17,32 +18,44 @@ export type Outcome =
   | { readonly kind: "stopped"; readonly reason: string }
   | { readonly kind: "broken"; readonly reason: string };
 
-/** What a worker is held to. */
-export interface Limits {
-  /** How long it may say nothing before it counts as hung. */
-  readonly silenceMs: number;
-  readonly memoryMiB: number;
-}
-
 /** How often the page asks, and counts. */
 const tickMs = 100;
 
+/** A suite that answers but is not loaded after so many times the silence that is allowed will never be. */
+const loadingSilences = 5;
+
 /** A worker that has started to load, for one job. */
 export class RunWorker {
-  readonly #worker: Worker;
-  /** Told when the worker fails; set anew for the job. */
-  #onFailure: (reason: string) => void = () => {};
+  readonly #script: RunnerScript;
+  #worker: Worker | undefined;
+  /** Set when the worker failed or was ended. */
   #failure: string | undefined;
   #isReady = false;
+  /** What the job waits for; set anew when there is one. */
   #onReady: () => void = () => {};
+  #onReply: (reply: RunWorkerReply) => void = () => {};
+  #onFailure: (reason: string) => void = () => {};
 
-  constructor(url: URL) {
-    this.#worker = new Worker(url, { type: "module", name: "offset-zero run" });
-    this.#worker.addEventListener("error", (event) => {
-      this.end(`the runner at ${url.href} failed: ${event.message || "it could not be loaded"}`);
-    });
+  constructor(script: RunnerScript) {
+    this.#script = script;
+    void this.#start();
+  }
+
+  async #start(): Promise<void> {
+    const address = await this.#script.address();
+    if (this.#failure !== undefined) return;
+    const fail = (message: string): void => {
+      if (!this.#isReady && this.#failure === undefined && this.#script.refuse(address)) void this.#start();
+      else this.end(`the runner at ${this.#script.url.href} failed: ${message || "it could not be loaded"}`);
+    };
+    try {
+      this.#worker = new Worker(address, { type: "module", name: "offset-zero run" });
+    } catch (error) {
+      return fail(String(error));
+    }
+    this.#worker.addEventListener("error", (event) => fail(event.message));
     this.#worker.addEventListener("message", ({ data }: MessageEvent<RunWorkerReply>) => {
-      if (data.kind !== "ready") return;
+      if (data.kind !== "ready") return this.#onReply(data);
       this.#isReady = true;
       this.#onReady();
     });
@@ -56,34 +69,40 @@ export class RunWorker {
   /** Stops the worker by force; a job that it has ends as `broken` with the reason. */
   end(reason: string): void {
     this.#failure ??= reason;
-    this.#worker.terminate();
+    this.#worker?.terminate();
     this.#onFailure(this.#failure);
   }
 
-  /** Does the job and ends the worker. `onEvent` hears of everything but the end. */
+  /**
+   * Does the job and ends the worker. `onEvent` hears of everything but the end; `silenceMs` is how long the worker may
+   * say nothing before it counts as hung.
+   */
   run(
     job: RunWorkerJob,
-    limits: Limits,
+    silenceMs: number,
     onEvent: (event: RunEvent) => void,
     signal: AbortSignal | undefined,
   ): Promise<Outcome> {
     return new Promise((resolve) => {
-      const watch = new Watch(limits.silenceMs, (outcome) => settle(outcome));
+      let isOver = false;
+      const watch = new Watch(silenceMs, (outcome) => settle(outcome));
       const stop = (): void => settle({ kind: "stopped", reason: stoppedByUser });
       const settle = (outcome: Outcome): void => {
+        isOver = true;
         watch.stop();
         signal?.removeEventListener("abort", stop);
-        this.#worker.terminate();
+        this.#worker?.terminate();
         resolve(outcome);
       };
       this.#onFailure = (reason) => settle({ kind: "broken", reason });
       if (this.#failure !== undefined) return this.#onFailure(this.#failure);
       if (signal?.aborted) return stop();
       signal?.addEventListener("abort", stop);
-      this.#worker.addEventListener("message", ({ data }: MessageEvent<RunWorkerReply>) => {
-        const outcome = take(data, limits, watch, onEvent);
+      this.#onReply = (reply) => {
+        // What the worker said before it was stopped may still arrive after.
+        const outcome = isOver ? undefined : take(reply, watch, onEvent);
         if (outcome !== undefined) settle(outcome);
-      });
+      };
       // On a slow line the runner takes its time to arrive; the watch is over the submission alone.
       this.#onReady = () => {
         this.#send({ kind: "run", ...job });
@@ -94,25 +113,18 @@ export class RunWorker {
   }
 
   #send(request: RunWorkerRequest): void {
-    this.#worker.postMessage(request);
+    this.#worker?.postMessage(request);
   }
 }
 
 /** Acts on one message of a worker at work; returns how the work ended once it has. */
-function take(
-  reply: RunWorkerReply,
-  limits: Limits,
-  watch: Watch,
-  onEvent: (event: RunEvent) => void,
-): Outcome | undefined {
+function take(reply: RunWorkerReply, watch: Watch, onEvent: (event: RunEvent) => void): Outcome | undefined {
   switch (reply.kind) {
     case "ready":
       return undefined;
     case "pong":
       watch.heard();
-      return (reply.heapBytes ?? 0) > limits.memoryMiB * 2 ** 20
-        ? { kind: "stopped", reason: outOfMemory(limits.memoryMiB) }
-        : undefined;
+      return undefined;
     case "broken":
       return reply;
     case "message":
@@ -132,6 +144,7 @@ class Watch {
   readonly #onHung: (outcome: Outcome) => void;
   #timer: ReturnType<typeof setInterval> | undefined;
   #silentTicks = 0;
+  #ticks = 0;
   #isLoaded = false;
   /** The tests that have started and not ended; more than one when tests run concurrently. */
   readonly #running = new Set<string>();
@@ -143,7 +156,8 @@ class Watch {
 
   start(ask: () => void): void {
     this.#timer = setInterval(() => {
-      if (++this.#silentTicks > this.#silentTicksMax) {
+      const isLoadingTooLong = !this.#isLoaded && ++this.#ticks > loadingSilences * this.#silentTicksMax;
+      if (++this.#silentTicks > this.#silentTicksMax || isLoadingTooLong) {
         this.#onHung({ kind: "hung", test: [...this.#running].at(-1), isLoaded: this.#isLoaded });
       } else {
         ask();

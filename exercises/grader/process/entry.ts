@@ -20,6 +20,8 @@ let suite = "";
 let root = "";
 let messagesFd = -1;
 let isPrepared = false;
+/** Taken before a suite can put fake timers in its place. */
+const realSetImmediate = globalThis.setImmediate;
 
 /** Vitest makes one of these for each suite file. */
 export default class ProcessRunner {
@@ -33,6 +35,7 @@ export default class ProcessRunner {
       emit,
       pathOf,
       ...(runFile.only === undefined ? {} : { only: runFile.only }),
+      turn: () => new Promise((resolve) => void realSetImmediate(resolve)),
       except: (name) => runFile.except[suite]?.includes(name) === true,
     });
     // The class that Vitest makes is this one; the object that it works with is the shared runner's.

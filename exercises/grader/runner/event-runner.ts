@@ -24,6 +24,11 @@ export interface EventRunnerSettings {
   readonly only?: readonly string[];
   /** Whether to leave a test out, because its result is known from an earlier run; it is not reported again. */
   readonly except?: (name: string) => boolean;
+  /**
+   * Lets the event loop turn, on timers that a suite cannot replace. It comes after each test, so that a rejection that
+   * nobody handles is reported right after the test that left it, in every backend, and not whenever there is time.
+   */
+  readonly turn: () => Promise<void>;
 }
 
 type RunnerClass = typeof TestRunner;
@@ -83,9 +88,10 @@ export function eventRunnerOf(Base: RunnerClass, settings: EventRunnerSettings):
     }
 
     // Not onTaskFinished: that one comes before afterEach, before retries and before `it.fails` turns the result.
-    override onAfterRunTask(test: RunnerTask): void {
+    override async onAfterRunTask(test: RunnerTask): Promise<void> {
       super.onAfterRunTask(test);
       if (test.type === "test") report(test, []);
+      await settings.turn();
     }
 
     override onAfterRunFiles(files: RunnerTestFile[]): void {

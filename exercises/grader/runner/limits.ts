@@ -19,3 +19,9 @@ export const processEnded = "the submission ended the process; the tests after i
 
 /** Why a run ended when somebody asked for it. */
 export const stoppedByUser = "stopped by you";
+
+/** Why a submission cannot be graded when its loading had to be stopped. */
+export const neverLoaded = "it never finishes loading: is there an endless loop outside its functions?";
+
+/** Why a run ended when nothing happened any more although no test was running. */
+export const stuckBetweenTests = "the run came to a standstill between two tests";

@@ -47,7 +47,9 @@ export function readModule(source: string): ReadResult {
     if (notErasable.length > 0) {
       return invalid(notErasable.map(({ offset, message }) => ({ line: lineAt(source, offset), message })));
     }
-    const { code } = transform(source, { transforms: ["typescript"], disableESTransforms: true });
+    // As Node does it: an import stays unless it says that it is only of types.
+    const options = { disableESTransforms: true, keepUnusedImports: true };
+    const { code } = transform(source, { transforms: ["typescript"], ...options });
     const dynamicImports: number[] = [];
     const program = parseJavaScript(code, dynamicImports);
     if (dynamicImports.length > 0) {

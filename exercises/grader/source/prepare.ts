@@ -160,7 +160,10 @@ function missingExports(program: Program, modules: ReadonlyMap<string, ModuleSou
       for (const name of names.filter((candidate) => !available.has(candidate))) {
         errors.push(
           path === editable
-            ? { line, message: `"${specifier}" has no export named ${name}` }
+            ? {
+                line,
+                message: `"${specifier}" has no export named ${name} (a type is imported with \`import type\`)`,
+              }
             : { line: 1, message: `this file has no export named ${name}, which ${path} imports` },
         );
       }

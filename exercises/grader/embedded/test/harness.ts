@@ -14,9 +14,12 @@ import { launchBrowser } from "../../../../scripts/find-browser.ts";
 import { serveStatic, type StaticServer } from "../../../../scripts/static-server.ts";
 import type { PageOptions, PageRun } from "./page.ts";
 
-/** The strictest policy that the page needs: no eval, no inline scripts, nothing from elsewhere. */
-export const contentSecurityPolicy =
-  "default-src 'none'; script-src 'self' blob:; worker-src 'self'; connect-src 'self'";
+/** The policy that the page needs for all that it can do: no eval, no inline scripts, nothing from elsewhere. */
+export const securityPolicy =
+  "default-src 'none'; script-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'";
+
+/** A stricter one, under which workers must come from the server. */
+export const strictSecurityPolicy = "default-src 'none'; script-src 'self' blob:; worker-src 'self'";
 
 export interface TestPage {
   readonly page: Page;
@@ -27,8 +30,8 @@ export interface TestPage {
   close(): Promise<void>;
 }
 
-/** Builds the page and the runner into a folder of their own, and opens them. */
-export async function openTestPage(): Promise<TestPage> {
+/** Builds the page and the runner into a folder of their own, and opens them under the policy. */
+export async function openTestPage(policy: string = securityPolicy): Promise<TestPage> {
   const folder = await mkdtemp(join(tmpdir(), "offset-zero-page-"));
   await mkdir(join(folder, "runner"));
   await Promise.all([
@@ -55,7 +58,7 @@ export async function openTestPage(): Promise<TestPage> {
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    server = await serveStatic(folder, { headers: { "content-security-policy": contentSecurityPolicy } });
+    server = await serveStatic(folder, { headers: { "content-security-policy": policy } });
     browser = await launchBrowser();
     const context = await browser.newContext();
     const page = await context.newPage();
@@ -71,7 +74,10 @@ export async function openTestPage(): Promise<TestPage> {
       context,
       complaints,
       run: (request, options) => {
-        return page.evaluate(([first, second]) => offsetZero.run(first, second), [request, options ?? {}] as const);
+        return page.evaluate(([first, second]) => offsetZero.run(first, second), [
+          request,
+          options ?? {},
+        ] as const);
       },
       close,
     };

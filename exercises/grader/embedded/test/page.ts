@@ -35,7 +35,8 @@ async function run(request: RunRequest, options: PageOptions = {}): Promise<Page
   let firstResultMs = Number.NaN;
   const onEvent = (event: RunEvent): void => {
     events.push(event);
-    if (event.kind === "finished" && Number.isNaN(firstResultMs)) firstResultMs = performance.now() - startedAt;
+    if (event.kind === "finished" && Number.isNaN(firstResultMs))
+      firstResultMs = performance.now() - startedAt;
     if (event.kind === "started" && event.name === stopAt) button.abort();
   };
   const end = await backend.run(request, onEvent, button.signal);

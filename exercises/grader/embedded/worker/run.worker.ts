@@ -16,12 +16,25 @@ import type { RunWorkerJob, RunWorkerReply, RunWorkerRequest } from "../protocol
 import { linkModules } from "./link.ts";
 import { onMessage, post } from "./scope.ts";
 
-/** Taken before a suite can put fake timers in its place. */
-const realSetTimeout = globalThis.setTimeout;
+const { port1, port2 } = new MessageChannel();
+
+/**
+ * Lets the event loop turn. By a message, because a suite may have replaced the timers, and browsers slow down timers
+ * that follow one another. Twice, because a rejection is reported in a task that is put in line by the first turn.
+ */
+async function turn(): Promise<void> {
+  for (let turns = 0; turns < 2; turns++) {
+    await new Promise((resolve) => {
+      port1.addEventListener("message", resolve, { once: true });
+      port1.start();
+      port2.postMessage(undefined);
+    });
+  }
+}
 
 onMessage<RunWorkerRequest>((request) => {
   if (request.kind === "ping") {
-    reply({ kind: "pong", ...heapSize() });
+    reply({ kind: "pong" });
     return;
   }
   run(request).catch((error: unknown) => {
@@ -56,15 +69,13 @@ async function run(job: RunWorkerJob): Promise<void> {
   captureConsole(inspect, (text) => emit({ kind: "console", text }));
   (Error as { stackTraceLimit?: number }).stackTraceLimit = stackTraceLimit;
 
-  let end: RunnerMessage | undefined;
-  const { only, except } = job;
+  const { only } = job;
+  const except = new Set(job.except);
   const EventRunner = eventRunnerOf(vitest.TestRunner, {
-    emit: (message) => {
-      if (message.kind === "ended") end = message;
-      else emit(message);
-    },
+    emit,
     pathOf,
-    except,
+    turn,
+    except: (name) => except.has(name),
     ...(only === undefined ? {} : { only }),
   });
   class WorkerRunner extends EventRunner {
@@ -75,19 +86,11 @@ async function run(job: RunWorkerJob): Promise<void> {
   }
   const runner = new WorkerRunner(vitestConfig);
   await startTests([job.modules.at(-1)?.path ?? ""], runner);
-  // A promise that was rejected in the last moment is reported in a task of its own: let that come first.
-  if (end !== undefined) realSetTimeout(emit, 0, end);
 }
 
 /** Vitest can trace its own steps; here nobody looks. Attributes may be left out. */
 function runUntraced<T>(_name: string, attributes: object | (() => T), callback?: () => T): T {
   return (callback ?? (attributes as () => T))();
-}
-
-/** Chromium alone tells a worker how much memory its objects take. */
-function heapSize(): { heapBytes?: number } {
-  const { memory } = performance as { memory?: { usedJSHeapSize: number } };
-  return memory === undefined ? {} : { heapBytes: memory.usedJSHeapSize };
 }
 
 reply({ kind: "ready" });
