@@ -5,6 +5,8 @@ import type { Preparation, Program } from "../source/prepare.ts";
 import type { CompileReply, CompileRequest } from "./protocol.ts";
 
 export interface Compiler {
+  /** False once the worker has failed: then it is time for another one. */
+  readonly isUsable: boolean;
   /** Never rejects: what goes wrong is `broken`. */
   prepare(program: Program, submission: string): Promise<Preparation>;
   dispose(): void;
@@ -28,10 +30,14 @@ export function startCompiler(url: URL): Compiler {
     waiting.delete(data.id);
   });
   worker.addEventListener("error", (event) => {
+    worker.terminate();
     fail(`the compiler at ${url.href} failed: ${event.message || "it could not be loaded"}`);
   });
 
   return {
+    get isUsable() {
+      return failure === undefined;
+    },
     prepare({ files, editable, suite }, submission) {
       if (failure !== undefined) return Promise.resolve({ kind: "broken", reason: failure });
       const id = ++lastId;

@@ -303,14 +303,22 @@ describe("what happens outside of any test is told", () => {
   });
 });
 
-test("a page that allows workers from its own server only runs suites as well", async () => {
-  const strict = await openTestPage(strictSecurityPolicy);
+test("a page that was offline when it was first asked tries again", async () => {
+  const fresh = await openTestPage(strictSecurityPolicy);
   try {
+    await fresh.context.setOffline(true);
+    const offline = await fresh.run({ bundle: ringBundle, submission: goodRing, seed: 1 });
+    expect(offline.end).toMatchObject({
+      kind: "broken",
+      reason: expect.stringContaining("could not be loaded"),
+    });
+    await fresh.context.setOffline(false);
+    // This page allows workers from its own server only, so each of them is loaded from there.
     for (let round = 0; round < 2; round++) {
-      const good = await strict.run({ bundle: ringBundle, submission: goodRing, seed: 1 });
-      expect(good.end).toEqual({ kind: "completed" });
+      const online = await fresh.run({ bundle: ringBundle, submission: goodRing, seed: 1 });
+      expect(online.end).toEqual({ kind: "completed" });
     }
   } finally {
-    await strict.close();
+    await fresh.close();
   }
 });

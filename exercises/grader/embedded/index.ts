@@ -151,7 +151,8 @@ class Workers {
   }
 
   get compiler(): Compiler {
-    return (this.#compiler ??= startCompiler(this.#compileUrl));
+    if (this.#compiler?.isUsable !== true) this.#compiler = startCompiler(this.#compileUrl);
+    return this.#compiler;
   }
 
   prewarm(bundle?: ExerciseBundle): void {

@@ -17,6 +17,7 @@ export function rawErrorOf(thrown: unknown, pathOf: PathOf): RawError {
   }
   const error = thrown as Readonly<Record<string, unknown>>;
   const name = textOf(error["name"]) ?? "Error";
+  const frames = framesOf(typeof error["stack"] === "string" ? error["stack"] : undefined, pathOf);
   return {
     name,
     message: textOf(error["message"]) ?? "",
@@ -27,8 +28,22 @@ export function rawErrorOf(thrown: unknown, pathOf: PathOf): RawError {
     ...optional("where", textOf(error["where"])),
     ...optional("seed", typeof error["seed"] === "number" ? error["seed"] : undefined),
     ...optional("counterexample", textOf(error["counterexample"])),
-    stack: framesOf(typeof error["stack"] === "string" ? error["stack"] : undefined, pathOf),
+    stack: name === "RangeError" && isStackOverflow(error["message"]) ? recursionOf(frames) : frames,
   };
+}
+
+/** Each engine has its own words for it. */
+function isStackOverflow(message: unknown): boolean {
+  return message === "Maximum call stack size exceeded" || message === "too much recursion";
+}
+
+/**
+ * The places that an endless recursion goes through. The stack overflows at one of them by chance, so the innermost
+ * frame is left out, and the others are in the order of the file.
+ */
+function recursionOf([, ...frames]: RawError["stack"]): RawError["stack"] {
+  const places = new Map(frames.map((frame) => [`${frame.file}:${String(frame.line).padStart(6, "0")}`, frame]));
+  return [...places].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, frame]) => frame);
 }
 
 function optional<Name extends string, Value>(name: Name, value: Value | undefined): { [N in Name]?: Value } {

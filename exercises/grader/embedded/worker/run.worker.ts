@@ -51,7 +51,9 @@ function reply(message: RunWorkerReply): void {
 
 async function run(job: RunWorkerJob): Promise<void> {
   Object.assign(globalThis, { ozSeed: job.seed });
-  Object.assign(vitestConfig, testOptionsOf(job.exercise));
+  const options = testOptionsOf(job.exercise);
+  Object.assign(vitestConfig, options);
+  Object.assign(vitest.chai.config, options.chaiConfig);
   await setupCommonEnv(vitestConfig);
   const packages = { vitest, "fast-check": await import("fast-check") };
   const { entryUrl, pathOf } = linkModules(job.modules, packages);

@@ -1,0 +1,121 @@
+/**
+ * The same bundle and the same submission get the same grade in every backend, times aside. Vitest on Node is the
+ * yardstick; whatever the page or a container does otherwise shows up here.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
+import { fixtureBundle } from "#exercises/tools/fixtures/fixture.ts";
+import type { RunEnd, RunEvent } from "../backend.ts";
+import { withoutTimes, type Grade } from "../grade.ts";
+import { createLocalBackend } from "../local/index.ts";
+import { scoreRun } from "../score.ts";
+import { bundleOf, goodRing, openTestPage, ringBundle, type TestPage } from "./test/harness.ts";
+
+const seed = 7;
+const local = createLocalBackend();
+let page: TestPage;
+
+beforeAll(async () => {
+  page = await openTestPage();
+}, 60_000);
+
+afterAll(async () => {
+  await page.close();
+  await local.dispose();
+});
+
+type Graded = ReturnType<typeof withoutTimes>;
+
+function grade(bundle: ExerciseBundle, events: readonly RunEvent[], end: RunEnd): Graded {
+  const run = { bundle, seed, events, end, startedAt: "", durationMs: 0, backend: "local" } as const;
+  return withoutTimes(scoreRun(run) satisfies Grade);
+}
+
+async function gradeLocally(bundle: ExerciseBundle, submission: string): Promise<Graded> {
+  const events: RunEvent[] = [];
+  const end = await local.run({ bundle, submission, seed }, (event) => void events.push(event));
+  return grade(bundle, events, end);
+}
+
+async function gradeInPage(bundle: ExerciseBundle, submission: string): Promise<Graded> {
+  const { events, end } = await page.run({ bundle, submission, seed });
+  return grade(bundle, events, end);
+}
+
+/** Compares the two grades, and returns one of them for a closer look. */
+async function expectEqualGrades(bundle: ExerciseBundle, submission: string): Promise<Graded> {
+  const [inPage, onNode] = await Promise.all([
+    gradeInPage(bundle, submission),
+    gradeLocally(bundle, submission),
+  ]);
+  expect(inPage).toEqual(onNode);
+  return onNode;
+}
+
+/** The fixture with a plan of its tests, so that each of them has its place in the grade. */
+function planned(bundle: ExerciseBundle, names: readonly string[]): ExerciseBundle {
+  const tests = names.map((name, index) => {
+    return {
+      id: `t${index}`,
+      name,
+      rule: "R1",
+      objective: "o",
+      level: "L1",
+      kind: "safety",
+      points: 1,
+    } as const;
+  });
+  return { ...bundle, exercise: { ...bundle.exercise, tests } };
+}
+
+async function namesIn(bundle: ExerciseBundle): Promise<readonly string[]> {
+  const { events } = await page.run({ bundle, submission: goodRing, seed });
+  return events.flatMap((event) => (event.kind === "collected" ? event.names : []));
+}
+
+describe("a suite that uses all that suites may use", () => {
+  test.each([
+    ["good", "", "", 24],
+    ["wrong values", "total + value, 0)", "total * 2 + value, 0)", 20],
+    ["wrong state", "#values: number[] = [];", "#values: number[] = [9];", 19],
+    ["a throw", "this.#values.shift();", "throw new RangeError('full');", 22],
+    ["a throw of text", "this.#values.shift();", "throw 'full';", 22],
+    ["a type error", "return [...this.#values];", "return (this as never as { gone: [] }).gone.slice();", 19],
+    ["an undefined value", "return [...this.#values];", "return (undefined as never)[0];", 19],
+    ["other words", "capacity ${capacity} is not positive", "wrong: ${capacity}", 23],
+    ["a timer too late", "setTimeout(callback, delayMs)", "setTimeout(callback, delayMs + 1)", 22],
+    ["endless recursion", "return this.#values.length;", "return this.size;", 19],
+    [
+      "printing",
+      "this.#values.push(value);",
+      "console.log({ value }, [1n, null], this); this.#values.push(value);",
+      24,
+    ],
+    [
+      "a rejection that nobody handles",
+      "this.#values.push(value);",
+      "this.#values.push(value); void fail();",
+      24,
+    ],
+    ["an unfinished part", "return values.reduce(", "throw new TodoError('sum'); return values.reduce(", 18],
+    ["a promise that never settles", "await Promise.resolve();", "await new Promise(() => {});", 21],
+    [
+      "an endless loop",
+      "this.#values.push(value);",
+      "while (value === 7);\n    this.#values.push(value);",
+      23,
+    ],
+    ["a syntax error", "get size(): number {", "get size(): number {{", 0],
+    ["a missing export", "export function later", "function later", 0],
+    ["a throw while it is loaded", "/** The sum,", "throw new Error('at once');\n/** The sum,", 0],
+  ])(
+    "%s",
+    async (_title, find, replace, points) => {
+      const bundle = planned(ringBundle, await namesIn(ringBundle));
+      const helper = "\nasync function fail(): Promise<never> {\n  throw new Error('unheard');\n}\n";
+      const grade = await expectEqualGrades(bundle, goodRing.replace(find, replace) + helper);
+      expect(grade.points.earned).toBe(points);
+    },
+    30_000,
+  );
+});
