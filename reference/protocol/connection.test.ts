@@ -95,11 +95,12 @@ test("a peer that vanishes during a delivery moves no offset and leaves no loop"
   const { peer, connection } = accept();
   let offset = 0;
   let bring = (_item: number | undefined): void => {};
+  const cancel = vi.fn<() => void>(() => bring(undefined));
   const delivery: Delivery<number> = {
     next: () => new Promise((resolve) => void (bring = resolve)),
     put: (item, { output }) => putReply(output, 1n, new Uint8Array([item])),
     delivered: (item) => void (offset = item),
-    cancel: vi.fn(() => bring(undefined)),
+    cancel,
   };
   const ended = connection.deliver(delivery);
   await settled();
@@ -110,14 +111,14 @@ test("a peer that vanishes during a delivery moves no offset and leaves no loop"
   peer.vanish(new Error("reset"));
   await ended;
   expect([offset, hub.liveDeliveries, connection.deliveries.size]).toEqual([1, 0, 0]);
-  expect(delivery.cancel).toHaveBeenCalledOnce();
+  expect(cancel).toHaveBeenCalledOnce();
 });
 
 test("a delivery waits for a peer that does not read, and ends when that peer vanishes", async () => {
   const { hub, accept } = setUp();
   const { peer, connection } = accept();
   peer.windowBytes = 100;
-  const next = vi.fn(() => Promise.resolve(1));
+  const next = vi.fn<() => Promise<number>>(() => Promise.resolve(1));
   const delivery: Delivery<number> = {
     next,
     put: (_item, { output }) => putReply(output, 1n, new Uint8Array(60)),
@@ -230,13 +231,11 @@ test("a handler that throws fails its own request and nothing else", async () =>
   one.peer.deliverRequest({ requestId: 3n });
   for (const { connection } of [one, one, two]) answer(connection);
   await settled();
-  expect(errorsOf(one.peer)).toEqual(
-    [
-      [2n, "internal-error"],
-      [1n, undefined],
-      [3n, undefined],
-    ].map(([id, name]) => [id, name ?? "none"]),
-  );
+  expect(errorsOf(one.peer)).toEqual([
+    [2n, "internal-error"],
+    [1n, "none"],
+    [3n, "none"],
+  ]);
   expect(errorsOf(two.peer)).toEqual([[7n, "none"]]);
   expect(handler.crashed).toHaveBeenCalledOnce();
   expect(one.connection.inFlight).toBe(0);
@@ -253,6 +252,29 @@ test("a broken frame is answered with its code, ends that connection and no othe
   one.peer.vanish();
   expect(handler.closed.mock.calls[0]?.[1]).toBe("bad-frame");
   expect(hub.count).toBe(1);
+});
+
+test("a peer that ends its side in order still gets the answers that it is owed", async () => {
+  const { handler, hub, accept } = setUp();
+  const { peer, connection } = accept();
+  peer.deliverRequest({ requestId: 1n });
+  peer.vanish();
+  expect([peer.state, hub.count]).toEqual(["open", 1]);
+  answer(connection);
+  await settled();
+  expect(errorsOf(peer)).toEqual([[1n, "none"]]);
+  expect([peer.state, hub.count]).toEqual(["ended", 0]);
+  expect(handler.closed.mock.calls[0]?.[1]).toBe("peer-ended");
+});
+
+test("a peer that ends its side in the middle of a frame is told so", async () => {
+  const { handler, accept } = setUp();
+  const { peer } = accept();
+  peer.deliver(new Uint8Array([0, 0, 0, 40, 1]));
+  peer.vanish();
+  await settled();
+  expect(errorsOf(peer)).toEqual([[0n, "truncated-frame"]]);
+  expect(handler.closed.mock.calls[0]?.[1]).toBe("bad-frame");
 });
 
 test("the limit of connections holds at accept, and an end of any kind gives the place back", async () => {
@@ -287,7 +309,7 @@ test("a drain answers what was accepted, refuses what comes after, and ends when
   const busy = accept();
   const idle = accept();
   for (const requestId of [1n, 2n, 3n]) busy.peer.deliverRequest({ requestId });
-  const drained = vi.fn();
+  const drained = vi.fn<() => void>();
   void hub.drain().then(drained);
   expect(connect().connection).toBeUndefined();
   busy.peer.deliverRequest({ requestId: 4n });
@@ -315,7 +337,7 @@ test("a drain does not wait for ever for a peer that is dead", async () => {
   const { clock, hub, accept } = setUp({ idleTimeoutMs: 0, stallTimeoutMs: 0 });
   const { peer } = accept();
   peer.deliverRequest({ requestId: 1n });
-  const drained = vi.fn();
+  const drained = vi.fn<() => void>();
   void hub.drain().then(drained);
   clock.advance(limits.drainTimeoutMs - 1);
   await settled();

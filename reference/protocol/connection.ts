@@ -4,19 +4,14 @@
  * Sockets do not tell the truth. A peer that lost its power looks like one that thinks; a peer that sends one byte a
  * minute looks busy; a peer that never reads looks like a slow network. So every wait has a limit with a name, and
  * there is one place, `#finish`, through which every connection leaves, whatever ended it. What hangs on it (requests,
- * subscriptions, buffers) goes at that same moment. An early broker of this kind kept sending to clients that were
- * gone, and moved their offsets over records that nobody had received.
+ * subscriptions, buffers) goes at that same moment: an early broker kept sending to clients that were gone, and moved
+ * their offsets over records that nobody had received.
  * All connections share one timer: ten thousand silent clients need not be ten thousand timers. A limit is therefore
  * noticed up to one tick late, and no later. The hub does no I/O: a shell hands in accepted sockets as `Connection`s.
  */
 import type { Checksum, Clock, Connection } from "../ports.ts";
-import type {
-  CloseReason,
-  ConnectionHandler,
-  ConnectionLimits,
-  Delivery,
-  HubOptions,
-} from "./connection-types.ts";
+import type { CloseReason, ConnectionHandler, ConnectionLimits } from "./connection-types.ts";
+import type { Delivery, HubOptions } from "./connection-types.ts";
 import { connectionLimitsDefault, tickMsOf } from "./connection-types.ts";
 import type { ErrorName } from "./errors.ts";
 import { errorNameOf } from "./errors.ts";
@@ -62,10 +57,9 @@ export class ConnectionHub<State> {
   accept(connection: Connection): ServerConnection<State> | undefined {
     this.#cancelTick ??= this.clock.after(tickMsOf(this.limits), () => this.#tick());
     // 1. Decide before anything else: nobody in, and no place taken, that is not to stay.
-    const { connectionsMax } = this.limits;
-    const message = `server has its maximum of ${connectionsMax} connections`;
+    const message = `server has its maximum of ${this.limits.connectionsMax} connections`;
     if (this.isDraining) return this.#refused.add(connection, "shutting-down", "server is draining");
-    if (this.#connections.size >= connectionsMax) {
+    if (this.#connections.size >= this.limits.connectionsMax) {
       return this.#refused.add(connection, "too-many-connections", message);
     }
     // 2. It counts from here, and not from its first request or its end: the next one may come before either.
@@ -150,6 +144,7 @@ export class ServerConnection<State> {
   readonly #input: FrameStream;
   #phase: "open" | "closing" | "gone" = "open";
   #closeReason: CloseReason = "peer-ended";
+  #hasPeerEnded = false;
   #isDirty = false;
   #isPausedByHandler = false;
   /** When the last chunk came, and the last whole frame. Bytes alone are no sign of life. */
@@ -169,19 +164,17 @@ export class ServerConnection<State> {
     this.id = id;
     this.checksum = hub.checksum;
     this.#nowMs = this.#lastFrameMs = hub.clock.monotonicTimeMs();
-    this.#input = new FrameStream("request", {
-      frameSizeMax: hub.limits.frameSizeMax,
-      checksum: hub.checksum,
-    });
+    const { frameSizeMax } = hub.limits;
+    this.#input = new FrameStream("request", { frameSizeMax, checksum: hub.checksum });
     this.state = hub.handler.opened(this);
     connection.onData = (chunk) => this.#receive(chunk);
     connection.onDrain = () => this.#drained();
-    connection.onClose = (reason) => this.#finish(reason === undefined ? this.#closeReason : "peer-lost");
+    connection.onClose = (reason) => (reason ? this.#finish("peer-lost") : this.#peerEnded());
   }
 
-  /** False as soon as the peer is gone or is being sent away: whatever is written then goes nowhere. */
+  /** False as soon as the peer is gone: whatever is written then goes nowhere. */
   get isOpen(): boolean {
-    return this.#phase === "open";
+    return this.#phase !== "gone";
   }
 
   // #region receive
@@ -206,12 +199,8 @@ export class ServerConnection<State> {
     // 2. Accepting is a promise to answer, so refuse before accepting.
     if (isDraining) return this.refuse(idHigh, idLow, "shutting-down", "server is draining");
     if (this.inFlight >= limits.inFlightMax) {
-      return this.refuse(
-        idHigh,
-        idLow,
-        "too-many-requests",
-        `${limits.inFlightMax} requests are open already`,
-      );
+      const message = `${limits.inFlightMax} requests are open already`;
+      return this.refuse(idHigh, idLow, "too-many-requests", message);
     }
     const open = ++this.inFlight;
     // 3. A handler that throws fails its own request, and no other and no other's connection.
@@ -276,16 +265,16 @@ export class ServerConnection<State> {
   // #region deliver
   /** Sends what `delivery` brings, one after the other, for as long as the peer is there. Resolves at the end. */
   async deliver<Item>(delivery: Delivery<Item>): Promise<void> {
-    if (!this.isOpen) return;
+    if (this.#phase !== "open") return;
     this.deliveries.add(delivery);
     this.#hub.liveDeliveries++;
     try {
-      while (this.isOpen && this.deliveries.has(delivery)) {
+      while (this.deliveries.has(delivery)) {
         // 1. Wait for the peer before asking for more to send.
         await this.writable();
         const item = await delivery.next();
         // 2. Much may have happened during the wait: what is not written is not delivered.
-        if (item === undefined || !this.isOpen) break;
+        if (item === undefined || !this.deliveries.has(delivery)) break;
         delivery.put(item, this);
         this.#touch();
         delivery.delivered(item);
@@ -304,8 +293,10 @@ export class ServerConnection<State> {
     this.#isDirty = false;
     if (this.#phase === "gone" || this.#blockedSinceMs !== undefined) return;
     if (this.output.writeTo((bytes) => this.#connection.write(bytes))) {
-      // 1. Only when the last reply has left may the stream be ended.
-      if (this.#phase === "closing") this.#connection.end();
+      // 1. Only when the last answer that is owed has left may the stream be ended.
+      if (this.#phase !== "closing" || this.inFlight > 0) return;
+      this.#connection.end();
+      if (this.#hasPeerEnded) this.#finish(this.#closeReason);
       return;
     }
     // 2. The peer is slow: read nothing more from it, or its requests would pile up as replies.
@@ -338,8 +329,8 @@ export class ServerConnection<State> {
     const { idleTimeoutMs, frameTimeoutMs, stallTimeoutMs } = this.#hub.limits;
     const isOver = (sinceMs: number, limitMs: number): boolean => limitMs > 0 && nowMs - sinceMs >= limitMs;
     // 1. It was told goodbye and does not go.
-    if (this.#phase === "closing" && isOver(this.#closingSinceMs, stallTimeoutMs))
-      return this.destroy("stalled");
+    const isLeaving = this.#phase === "closing";
+    if (isLeaving && isOver(this.#closingSinceMs, stallTimeoutMs)) return this.destroy("stalled");
     // 2. It does not read.
     if (this.#blockedSinceMs !== undefined) {
       if (isOver(this.#blockedSinceMs, stallTimeoutMs)) this.destroy("stalled");
@@ -370,6 +361,15 @@ export class ServerConnection<State> {
   closeWhenAnswered(): void {
     if (this.inFlight === 0) this.close("drained");
   }
+
+  /** An orderly end is half a goodbye: the peer may still be reading the answers that it is owed. */
+  #peerEnded(): void {
+    this.#hasPeerEnded = true;
+    this.#input.end(this);
+    this.close("peer-ended");
+    this.flush();
+  }
+
   /** Drops the connection at once. */
   destroy(reason: CloseReason): void {
     if (this.#phase === "gone") return;
@@ -384,7 +384,6 @@ export class ServerConnection<State> {
     this.#phase = "gone";
     // 2. Loops, waiters, buffers; then the place in the hub.
     this.#stopDeliveries();
-    for (const proceed of this.#writableWaiters.splice(0)) proceed();
     this.output.release();
     this.#connection.end();
     this.#hub.forget(this);
@@ -395,6 +394,7 @@ export class ServerConnection<State> {
   #stopDeliveries(): void {
     for (const delivery of this.deliveries) delivery.cancel();
     this.deliveries.clear();
+    for (const proceed of this.#writableWaiters.splice(0)) proceed();
   }
   // #endregion finish
 }
