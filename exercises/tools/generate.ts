@@ -99,6 +99,15 @@ export function writeStubs(root: string): {
   return { written, problems: failures };
 }
 
+/** Writes the stub of one exercise's file to edit, which must be missing; what keeps it from being made is thrown. */
+export function writeStub(exercise: Exercise, root: string = projectRoot): void {
+  const generated = stubFiles(exercise, sourceTree(root).read);
+  const path = pathsOf(exercise).editable;
+  const text = generated.files.get(path);
+  if (text === undefined) throw new Error(generated.problems.join(" "));
+  writeFileSync(join(root, path), text, { flag: "wx" });
+}
+
 if (import.meta.main) {
   const isCheck = process.argv.includes("--check");
   const lines = isCheck ? staleFiles(projectRoot) : [];

@@ -15,6 +15,9 @@ export const stackFramesMax = 8;
 /** What `Error.stackTraceLimit` has to be, so that the learner's frames survive among those of the harness. */
 export const stackTraceLimit = 50;
 
+/** Where the checks of the suites live; a reader wants to know which line called them, not where in them it failed. */
+const harnessFolder = "exercises/lib/";
+
 const v8Frame = /^\s*at (?:async )?(?:(.*?) \()?((?:[a-z][a-z+.-]*:|\/|\w:[\\/]).*?):(\d+)(?::\d+)?\)?$/i;
 const geckoFrame = /^(.*?)@(.+?):(\d+)(?::\d+)?$/;
 
@@ -25,7 +28,7 @@ export function framesOf(stack: string | undefined, pathOf: PathOf): readonly St
     const match = v8Frame.exec(text) ?? geckoFrame.exec(text);
     if (match === null) continue;
     const file = pathOf(match[2]!.replace(/[?#].*$/, ""));
-    if (file === undefined) continue;
+    if (file === undefined || file.startsWith(harnessFolder)) continue;
     frames.push({ file, line: Number(match[3]), method: methodName(match[1] ?? "") });
     if (frames.length === stackFramesMax) break;
   }

@@ -75,10 +75,12 @@ function splitRest(command: AnyCommand, argv: readonly string[]): [readonly stri
 
 /** `--name` of an option with an optional value becomes `--name=`, so that it does not swallow the next argument. */
 function fillMaybes(command: AnyCommand, argv: readonly string[]): readonly string[] {
-  const maybes = new Set<string>(["--mine"]);
-  for (const { options } of [command, ...(command.subcommands ?? [])]) {
-    for (const [name, { kind }] of Object.entries(options ?? {}))
+  const maybes = new Set<string>();
+  for (const { options, hasMine } of [command, ...(command.subcommands ?? [])]) {
+    if (hasMine) maybes.add("--mine");
+    for (const [name, { kind }] of Object.entries(options ?? {})) {
       if (kind === "maybe") maybes.add(`--${kebabCase(name)}`);
+    }
   }
   return argv.map((argument) => (maybes.has(argument) ? `${argument}=` : argument));
 }
