@@ -5,7 +5,7 @@
  * easy to get wrong here and are worth reading for:
  * - Nagle's algorithm is off: the broker already gathers its replies into one write each loop turn.
  * - `write` returning false means "stop", and only 'drain' means "go on".
- * - A peer that ends its side may still read. Whatever the core writes during `onClose` is still sent.
+ * - A peer that ends its side may still read. So our side stays open until the core calls `end` or `destroy`.
  * - Every socket has an 'error' listener, since an 'error' without one ends the process: one client's reset connection
  *   would take all others with it.
  */
@@ -126,10 +126,7 @@ class SocketConnection implements Connection {
     this.#socket = socket;
     socket.on("data", (chunk: Uint8Array) => this.onData(chunk));
     socket.on("drain", () => this.onDrain());
-    socket.on("end", () => {
-      this.#close(undefined);
-      socket.end();
-    });
+    socket.on("end", () => this.#close(undefined));
     socket.on("error", (error) => this.#close(error));
     socket.on("close", () => this.#close(undefined));
   }

@@ -105,9 +105,10 @@ function decodeAll<Frame>(
   decode: (bytes: Uint8Array) => ReturnType<typeof decodeRequest> | ReturnType<typeof decodeResponse>,
 ): Frame[] {
   const frames: Frame[] = [];
-  for (let rest = bytes; rest.length > 0; ) {
+  for (let rest = bytes; rest.length > 0;) {
     const decoded = decode(rest);
-    if (decoded.kind !== "frame") throw new Error(`the subject wrote a bad frame: ${JSON.stringify(decoded)}`);
+    if (decoded.kind !== "frame")
+      throw new Error(`the subject wrote a bad frame: ${JSON.stringify(decoded)}`);
     frames.push(decoded.frame as Frame);
     rest = rest.subarray(decoded.size);
   }
