@@ -52,31 +52,34 @@ export function testNetwork(make: () => NetworkUnderTest | Promise<NetworkUnderT
     const listener = await network.listen(address, (connection) => accept(connection));
     const client = new Observer(await network.connect(listener.address));
     const server = await accepted;
-    return { network, listener, client, server };
+    /** A side that the peer has ended stays open until it is ended too, so both must go. */
+    const finish = async (): Promise<void> => {
+      client.connection.destroy();
+      await server.until(() => server.closes.length === 1);
+      server.connection.destroy();
+      await listener.close();
+    };
+    return { network, listener, client, server, finish };
   }
 
   test("bytes arrive in order, both ways, and never during the write", async () => {
-    const { listener, client, server } = await connectedPair();
+    const { client, server, finish } = await connectedPair();
     for (let value = 0; value < 100; value++) client.connection.write(new Uint8Array([value]));
     expect(server.chunks).toHaveLength(0);
     await server.until(() => server.bytes.length === 100);
     expect([...server.bytes]).toEqual(Array.from({ length: 100 }, (_, index) => index));
     server.connection.write(new Uint8Array([1, 2, 3]));
     await client.until(() => client.bytes.length === 3);
-    client.connection.destroy();
-    await server.until(() => server.closes.length === 1);
-    await listener.close();
+    await finish();
   });
 
   test("a megabyte arrives whole", async () => {
-    const { listener, client, server } = await connectedPair();
+    const { client, server, finish } = await connectedPair();
     const sent = Uint8Array.from({ length: 1024 * 1024 }, (_, index) => (index * 7) & 255);
     client.connection.write(sent.slice());
     await server.until(() => server.bytes.length === sent.length);
     expect(server.bytes).toEqual(sent);
-    client.connection.destroy();
-    await server.until(() => server.closes.length === 1);
-    await listener.close();
+    await finish();
   });
 
   test("an orderly end comes after the data, once and without a reason, and the other side may still write", async () => {
@@ -107,7 +110,7 @@ export function testNetwork(make: () => NetworkUnderTest | Promise<NetworkUnderT
   });
 
   test("a reader that pauses stops the writer, and a drain follows when it reads on", async () => {
-    const { listener, client, server } = await connectedPair();
+    const { client, server, finish } = await connectedPair();
     server.connection.pause();
     server.connection.pause();
     let sentBytes = 0;
@@ -123,17 +126,13 @@ export function testNetwork(make: () => NetworkUnderTest | Promise<NetworkUnderT
     server.connection.resume();
     await client.until(() => client.drains === 1);
     await server.until(() => server.bytes.length === sentBytes);
-    client.connection.destroy();
-    await server.until(() => server.closes.length === 1);
-    await listener.close();
+    await finish();
   });
 
   test("an address where nobody listens refuses; one that is taken cannot be taken again", async () => {
-    const { network, listener, client, server } = await connectedPair();
+    const { network, listener, finish } = await connectedPair();
     await expect(network.listen(listener.address, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
-    client.connection.destroy();
-    await server.until(() => server.closes.length === 1);
-    await listener.close();
+    await finish();
     await expect(network.connect(listener.address)).rejects.toMatchObject({ code: "ECONNREFUSED" });
   });
 }

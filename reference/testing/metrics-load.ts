@@ -1,0 +1,102 @@
+/**
+ * A registry that looks like a busy broker's: for what reads metrics (the dashboard page, the Grafana dashboards, the
+ * alert rules) and must find every series there is. Each `advance` is one second of a day in which memory gets tight.
+ */
+import { SeededRandom } from "../base/prng.ts";
+import { BrokerMetrics } from "../observability/broker-metrics.ts";
+import { MetricsRegistry } from "../observability/metrics.ts";
+
+const mebibyte = 2 ** 20;
+const types = ["Produce", "Fetch", "Ping", "CommitOffset"];
+const topics = ["orders", "payments", "clicks"];
+
+/** Metrics of a broker that is not there. */
+export class MetricsLoad {
+  readonly registry = new MetricsRegistry();
+  readonly metrics = new BrokerMetrics(this.registry, "0.1.0");
+  readonly #random: SeededRandom;
+  readonly #requests = types.map((type) => this.metrics.request(type));
+  readonly #ends = new Map(topics.map((topic) => [topic, 0]));
+  #second = 0;
+  #lag = 0;
+
+  constructor(seed: number) {
+    this.#random = new SeededRandom(seed);
+    this.metrics.connections.set(24);
+    this.metrics.connectionsOpened.add(24);
+    this.advance();
+  }
+
+  /** One more second of load. */
+  advance(): void {
+    this.#second++;
+    const pressure = 0.5 + 0.5 * Math.sin(this.#second / 20);
+    for (const { succeeded, failed, duration } of this.#requests) {
+      const count = this.#random.nextBetween(200, 400);
+      succeeded.add(count);
+      failed.add(count > 390 ? 3 : 0);
+      for (let request = 0; request < count; request++) duration.observe(this.#duration(pressure));
+    }
+    for (const topic of topics) this.#fill(topic);
+    this.#lag = Math.max(0, this.#lag + this.#random.nextBetween(-800, 1000));
+    this.metrics.reportLag({ group: "billing", topic: "orders", partition: 0, records: this.#lag });
+    this.metrics.reportLag({ group: "search", topic: "clicks", partition: 0, records: 12 });
+    this.metrics.requestsInFlight.set(this.#random.nextBetween(0, 60));
+    this.metrics.syncDuration.observe(0.0004 + this.#random.nextFloat() / 500);
+    this.metrics.rejected("overloaded").add(pressure > 0.95 ? 40 : 0);
+    if (this.#second === 1) {
+      this.metrics.connectionClosed("idle");
+      this.metrics.diskFailed("no-space");
+    }
+    this.metrics.reportEvents({
+      kept: this.#second * 20,
+      sampled_out: this.#second * 980,
+      dropped: 0,
+      failed: 0,
+    });
+    this.#reportMemory(pressure);
+  }
+
+  #duration(pressure: number): number {
+    const scale = 0.0003 * (1 + 6 * pressure ** 4);
+    return scale * (0.3 - Math.log(1 - this.#random.nextFloat()));
+  }
+
+  #fill(topic: string): void {
+    const records = this.#random.nextBetween(3000, 9000);
+    const counters = this.metrics.topic(topic);
+    counters.producedRecords.add(records);
+    counters.producedBytes.add(records * 220);
+    counters.fetchedBytes.add(records * 180);
+    const endOffset = (this.#ends.get(topic) ?? 0) + records;
+    this.#ends.set(topic, endOffset);
+    for (const partition of [0, 1]) {
+      this.metrics.reportPartition({
+        topic,
+        partition,
+        startOffset: 0,
+        endOffset,
+        sizeBytes: endOffset * 220,
+      });
+    }
+  }
+
+  #reportMemory(pressure: number): void {
+    this.metrics.reportMemory({
+      budgetBytes: 256 * mebibyte,
+      accounts: {
+        produce: pressure * 24 * mebibyte,
+        records: (40 + 150 * pressure) * mebibyte,
+        fetch: 12 * mebibyte,
+        replication: mebibyte,
+        control: 0.1 * mebibyte,
+      },
+      reclaimableBytes: (30 + 60 * pressure) * mebibyte,
+      isPaused: pressure > 0.95,
+      waitingCount: pressure > 0.9 ? 12 : 0,
+      hitCount: this.#second * 900,
+      missCount: this.#second * 30,
+      offloadedChunkCount: this.#second * 7,
+    });
+  }
+}
