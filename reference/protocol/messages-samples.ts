@@ -26,7 +26,7 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
     reply: { baseOffset: 1000, idMs: 1763700000000, idSequence: 3 },
   },
   Fetch: {
-    request: { topic, partition, offset: 1000, bytesMax: 1048576, bytesMin: 1, waitMs: 500 },
+    request: { topic, partition, offset: 1000, bytesMax: 1048576, waitMs: 500 },
     reply: { startOffset: 10, endOffset: 1001, batches: batch },
   },
   GetOffset: {

@@ -57,8 +57,7 @@ export const fetchRequest = layout("Fetch", {
   offset: uint53,
   /** Stop after about this much; one batch comes whole even when it is larger. */
   bytesMax: uint32,
-  /** Wait until this much is there, or until `waitMs` has passed. 0 answers at once. */
-  bytesMin: uint32,
+  /** At the end of the log, wait this long for a record to come; 0 answers at once. */
   waitMs: uint32,
 });
 

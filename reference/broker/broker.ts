@@ -1,0 +1,272 @@
+/**
+ * The broker: requests in, replies out.
+ *
+ * It owns the topics and answers requests; it knows no sockets, no files and no clock but the ports that it is given, so
+ * the same broker serves TCP, runs in a page and is tortured by the simulator.
+ *
+ * A request passes three gates in this order, and the order matters: what may be asked at all (type and version), who
+ * asks (authentication), how much (the rate limit). Then Produce goes its own way in place, and everything else is
+ * decoded, handled and answered.
+ */
+import { assert } from "#reference/base/assert.ts";
+import { viewOf } from "#reference/base/bytes.ts";
+import type { Clock, Disk, Random } from "../ports.ts";
+import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
+import { protocolVersionMax, protocolVersionMin } from "../protocol/limits.ts";
+import { decodeRequestPayload, encodeReplyPayload } from "../protocol/messages-codec.ts";
+import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
+import { messageNameOf, messages } from "../protocol/messages.ts";
+import { Authentication } from "./authentication.ts";
+import type { AuthenticationOptions } from "./authentication.ts";
+import type { Call, Handler } from "./call.ts";
+import type { BrokerConnection } from "./connection.ts";
+import { replyError, replyPayload } from "./connection.ts";
+import { runClosed } from "./connection-state.ts";
+import { handlers } from "./handlers.ts";
+import { DrainSignal } from "./drain-signal.ts";
+import { GroupCoordinator } from "./group-coordinator.ts";
+import type { ErrorOutcome, Outcome } from "./outcome.ts";
+import { refuse } from "./outcome.ts";
+import type { Partition } from "./partition.ts";
+import { loadProducers } from "./producer-loading.ts";
+import type { ProduceContext } from "./produce.ts";
+import { produce } from "./produce.ts";
+import type { OpenLog, Topic } from "./registry.ts";
+import { TopicRegistry } from "./registry.ts";
+
+/** The limits that Hello announces. */
+export interface BrokerLimits {
+  readonly frameSizeMax: number;
+  readonly recordSizeMax: number;
+  readonly inFlightMax: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** What a broker is made of. */
+export interface BrokerOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly openLog: OpenLog;
+  readonly limits: BrokerLimits;
+  readonly serverName?: string;
+  readonly authentication?: AuthenticationOptions;
+  /** Partitions of a topic that Produce makes; 0 refuses to make one. */
+  readonly autoCreatePartitions?: number;
+  /** Told of a handler that threw: a bug of ours, which costs one request and nothing more. */
+  readonly onBug?: (error: unknown) => void;
+}
+
+/** Bytes of a frame that a batch cannot have: the fixed fields of Produce and of Fetch's reply, and some to spare. */
+export const frameBytesAroundBatch = 512;
+
+/** One broker. */
+export class Broker implements ProduceContext {
+  readonly topics: TopicRegistry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: BrokerLimits;
+  readonly serverName: string;
+  readonly authentication: Authentication;
+  /** Tells requests that wait that the server is about to stop. */
+  readonly draining = new DrainSignal();
+  readonly groups: GroupCoordinator;
+  readonly #startedAtMs: number;
+  readonly #autoCreatePartitions: number;
+  /** Told of what only a bug explains. */
+  readonly onBug: (error: unknown) => void;
+  /** Topics that Produce is making, so that the requests that wait for one keep their order. */
+  readonly #creating = new Map<string, Promise<Topic | ErrorOutcome>>();
+
+  /** Opens all topics on the disk. Rejects with a DiskError that names the file. */
+  static async open(options: BrokerOptions): Promise<Broker> {
+    const broker = new Broker(options);
+    await broker.topics.load();
+    return broker;
+  }
+
+  private constructor(options: BrokerOptions) {
+    this.topics = new TopicRegistry(options.disk, options.openLog);
+    this.clock = options.clock;
+    this.random = options.random;
+    this.limits = options.limits;
+    this.serverName = options.serverName ?? "offset-zero";
+    this.authentication = new Authentication(
+      options.authentication ?? { tokens: new Map(), hmacSecrets: new Map() },
+      options.random,
+    );
+    this.groups = new GroupCoordinator(
+      options.clock,
+      options.random,
+      (topic) => this.topics.get(topic)?.partitions.length ?? 0,
+    );
+    this.#startedAtMs = options.clock.monotonicTimeMs();
+    this.#autoCreatePartitions = options.autoCreatePartitions ?? 0;
+    this.onBug = options.onBug ?? (() => {});
+  }
+
+  /** The most bytes of batches in one reply. */
+  get fetchBytesMax(): number {
+    return this.limits.frameSizeMax - frameBytesAroundBatch;
+  }
+
+  /** Takes the intact request frame at `bytes[start..end)`, which is overwritten after the call. */
+  request(connection: BrokerConnection, bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    const type = bytes[start + 12] ?? 0;
+    const refusal = this.#judge(connection, type, bytes[start + 13] ?? 0);
+    if (refusal !== undefined) {
+      return replyError(connection, view.getUint32(start + 4), view.getUint32(start + 8), refusal);
+    }
+    if (type === messages.Produce.type) return produce(this, connection, bytes, view, start, end);
+    const name = messageNameOf(type);
+    assert(name !== undefined, `request type ${type} passed the gate`);
+    const call: Call = {
+      connection,
+      requestIdHigh: view.getUint32(start + 4),
+      requestIdLow: view.getUint32(start + 8),
+    };
+    // A handler may wait, and the chunk will not: what it gets is a copy.
+    this.#dispatch(name, bytes.slice(start + requestHeaderBytes, end - checksumBytes), call);
+  }
+
+  /** The connection is gone: nothing of it may live on. */
+  closed(connection: BrokerConnection): void {
+    runClosed(connection.state);
+  }
+
+  /** Whether writes are accepted, for HealthCheck and for the admin port. */
+  health(): { isReady: boolean; uptimeMs: number; detail: string } {
+    const uptimeMs = Math.floor(this.clock.monotonicTimeMs() - this.#startedAtMs);
+    for (const topic of this.topics.list()) {
+      for (const { log, number } of topic.partitions) {
+        if (log.failure === undefined) continue;
+        const detail = `${topic.name}/${number} is read-only: ${log.failure.operation}: ${log.failure.code}`;
+        return { isReady: false, uptimeMs, detail };
+      }
+    }
+    return { isReady: true, uptimeMs, detail: "ok" };
+  }
+
+  /** Requests that wait for something to happen are answered now; the connections can then be drained. */
+  beginDrain(): void {
+    this.draining.begin();
+  }
+
+  /** Flushes and closes all logs; false when one of them could not be made durable. */
+  async close(): Promise<boolean> {
+    const errors = await this.topics.close();
+    return errors.length === 0;
+  }
+
+  topicDeleted(_topic: string): void {}
+
+  appended(_connection: BrokerConnection, _partition: Partition, _bytes: number, _records: number): void {}
+
+  defer(
+    connection: BrokerConnection,
+    frame: Uint8Array,
+    topic: string,
+    partition: Partition | undefined,
+  ): void {
+    const view = viewOf(frame);
+    const ready = partition === undefined ? this.#createForProduce(topic) : loadProducers(partition);
+    ready.then(
+      (problem) => {
+        if (!connection.isOpen) return;
+        if (problem === undefined) return produce(this, connection, frame, view, 0, frame.length);
+        replyError(connection, view.getUint32(4), view.getUint32(8), problem);
+      },
+      (error: unknown) => {
+        this.#failed(error, {
+          connection,
+          requestIdHigh: view.getUint32(4),
+          requestIdLow: view.getUint32(8),
+        });
+      },
+    );
+  }
+
+  /** The first gate and the second. */
+  #judge(connection: BrokerConnection, type: number, version: number): ErrorOutcome | undefined {
+    if (messageNameOf(type) === undefined) {
+      return refuse("unknown-request", `request type ${type} is not known here`);
+    }
+    if (version < protocolVersionMin || version > protocolVersionMax) {
+      const range = `${protocolVersionMin} to ${protocolVersionMax}`;
+      return refuse("unsupported-version", `request type ${type} has versions ${range} here, not ${version}`);
+    }
+    if (this.authentication.isRequired && connection.state.principal === undefined && !isOpenToAll(type)) {
+      const methods = this.authentication.methods.join(" or ");
+      return refuse("unauthenticated", `authenticate first, with ${methods}`);
+    }
+    return undefined;
+  }
+
+  #dispatch<Name extends MessageName>(name: Name, payload: Uint8Array, call: Call): void {
+    const decoded = decodeRequestPayload(name, payload);
+    if (decoded.kind === "fault") {
+      return this.#answer(name, call, refuse("invalid-request", `${name}: ${decoded.fault.message}`));
+    }
+    const handler = handlers[name] as Handler<Name>;
+    try {
+      const outcome = handler(this, decoded.value as RequestOf<Name>, call);
+      if (!(outcome instanceof Promise)) return this.#answer(name, call, outcome);
+      outcome.then(
+        (settled) => this.#answer(name, call, settled),
+        (error: unknown) => this.#failed(error, call),
+      );
+    } catch (error) {
+      this.#failed(error, call);
+    }
+  }
+
+  #answer<Name extends MessageName>(name: Name, call: Call, outcome: Outcome<Name>): void {
+    const { connection, requestIdHigh, requestIdLow } = call;
+    if (!connection.isOpen || outcome.kind === "silent") return;
+    // Credit is never answered: its id belongs to no request that the client waits for.
+    if (name === "Credit") return connection.answered();
+    if (outcome.kind === "error") return replyError(connection, requestIdHigh, requestIdLow, outcome);
+    const payload = encodeReplyPayload(name, outcome.value as ReplyOf<Name>);
+    const error = outcome.kind === "partial" ? outcome.name : "none";
+    replyPayload(connection, requestIdHigh, requestIdLow, payload, error);
+  }
+
+  /** A handler threw: a bug. Its request is answered, and nobody else notices. */
+  #failed(error: unknown, { connection, requestIdHigh, requestIdLow }: Call): void {
+    this.onBug(error);
+    if (!connection.isOpen) return;
+    replyError(
+      connection,
+      requestIdHigh,
+      requestIdLow,
+      refuse("internal-error", "the handler failed; see the log"),
+    );
+  }
+
+  /** Makes the topic that a Produce names, if the server is set to. */
+  async #createForProduce(name: string): Promise<ErrorOutcome | undefined> {
+    if (this.topics.get(name) !== undefined) return undefined;
+    if (this.#autoCreatePartitions === 0) {
+      return refuse("topic-not-found", `no topic named ${JSON.stringify(name)}`);
+    }
+    let creation = this.#creating.get(name);
+    if (creation === undefined) {
+      const config = { retentionMs: 0, retentionBytes: 0, isCompacted: false };
+      creation = this.topics.create(name, { partitions: this.#autoCreatePartitions, ...config });
+      this.#creating.set(name, creation);
+      void creation.finally(() => this.#creating.delete(name)).catch(() => undefined);
+    }
+    const made = await creation;
+    return "kind" in made && made.name !== "topic-already-exists" ? made : undefined;
+  }
+}
+
+/** What a client may ask before it has proved who it is. */
+function isOpenToAll(type: number): boolean {
+  return (
+    type === messages.Hello.type ||
+    type === messages.Authenticate.type ||
+    type === messages.HealthCheck.type ||
+    type === messages.Ping.type
+  );
+}

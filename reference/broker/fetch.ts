@@ -1,0 +1,118 @@
+/**
+ * Fetch: batches from an offset on, as they lie in the log; and waiting at its end for the next one.
+ *
+ * Waiting on the server ("long polling") is what makes reading both prompt and cheap: without it a consumer either asks
+ * all the time or reads late. A fetch that waits costs one entry in a set and one timer, and both go when the record
+ * comes, when the time is up, or when the client is gone.
+ */
+import type { Clock } from "../ports.ts";
+import type { RequestOf } from "../protocol/messages.ts";
+import type { BrokerConnection } from "./connection.ts";
+import { replyError, replyFetched } from "./connection.ts";
+import { refusalOfDisk } from "./disk-refusal.ts";
+import type { DrainSignal } from "./drain-signal.ts";
+import type { ErrorOutcome } from "./outcome.ts";
+import { refuse } from "./outcome.ts";
+import type { Partition } from "./partition.ts";
+import { onConnectionClosed } from "./connection-state.ts";
+
+/** The longest wait: longer ones say nothing that a repeated fetch does not. */
+export const fetchWaitMsMax = 300_000;
+
+/** What one read of a partition gave. */
+export type PartitionRead =
+  { readonly kind: "records"; readonly bytes: Uint8Array; readonly nextOffset: number } | ErrorOutcome;
+
+const nothingRead = new Uint8Array(0);
+
+/** Reads whole batches from `offset` on; empty at the end of the log. */
+export async function readPartition(
+  partition: Partition,
+  offset: number,
+  bytesMax: number,
+): Promise<PartitionRead> {
+  const { log } = partition;
+  if (partition.isDeleted) return refuse("topic-not-found", `topic ${partition.topic} was deleted`);
+  if (offset === log.committedEnd) return { kind: "records", bytes: nothingRead, nextOffset: offset };
+  const read = await log.read(offset, bytesMax);
+  switch (read.kind) {
+    case "records":
+      return read;
+    case "out-of-range": {
+      const range = `${read.startOffset} to ${read.endOffset}`;
+      return refuse("offset-out-of-range", `offset ${offset} lies outside ${range} of ${nameOf(partition)}`);
+    }
+    case "damaged":
+      return refuse("data-damaged", `offsets ${read.from} to ${read.to} of ${nameOf(partition)} are damaged`);
+    case "failed":
+      return refusalOfDisk(read.error);
+  }
+}
+
+/** What a waiting fetch needs from around it. */
+export interface FetchSurroundings {
+  readonly clock: Clock;
+  readonly draining: DrainSignal;
+}
+
+/** Answers a Fetch, now or when there is something. `bytesMax` is what the frame limit leaves of what was asked for. */
+export async function fetch(
+  connection: BrokerConnection,
+  requestIdHigh: number,
+  requestIdLow: number,
+  partition: Partition,
+  request: RequestOf<"Fetch">,
+  bytesMax: number,
+  { clock, draining }: FetchSurroundings,
+): Promise<void> {
+  // 1. At the very end, wait for a commit if the client wants to.
+  if (
+    request.offset === partition.log.committedEnd &&
+    request.waitMs > 0 &&
+    !partition.isDeleted &&
+    !draining.isDraining
+  ) {
+    await untilCommitted(connection, partition, Math.min(request.waitMs, fetchWaitMsMax), {
+      clock,
+      draining,
+    });
+  }
+  if (!connection.isOpen) return;
+  // 2. Read what is there.
+  const read = await readPartition(partition, request.offset, bytesMax);
+  if (!connection.isOpen) return;
+  if (read.kind === "error") return replyError(connection, requestIdHigh, requestIdLow, read);
+  const { startOffset, committedEnd } = partition.log;
+  replyFetched(connection, requestIdHigh, requestIdLow, startOffset, committedEnd, read.bytes);
+}
+
+/** Resolves at the next commit, when the time is up, or when the client is gone, and then has left nothing behind. */
+function untilCommitted(
+  connection: BrokerConnection,
+  partition: Partition,
+  waitMs: number,
+  { clock, draining }: FetchSurroundings,
+): Promise<void> {
+  return new Promise((resolve) => {
+    let forgetDrain = (): void => {};
+    const finish = (): void => {
+      partition.unlisten(onCommit);
+      cancelTimer();
+      forgetClose();
+      forgetDrain();
+      resolve();
+    };
+    const onCommit = (): boolean => {
+      finish();
+      return false;
+    };
+    const cancelTimer = clock.after(waitMs, finish);
+    const forgetClose = onConnectionClosed(connection.state, finish);
+    partition.listen(onCommit);
+    forgetDrain = draining.onDrain(finish);
+  });
+}
+
+function nameOf(partition: Partition): string {
+  return `${partition.topic}/${partition.number}`;
+}

@@ -1,0 +1,133 @@
+/**
+ * All consumer groups of a server: who is in which, and for how long.
+ *
+ * A member is bound to the connection from which it last joined. When that connection ends, the member is gone at once,
+ * so a consumer that crashed does not hold its partitions until a time-out; and what it still had under way can commit
+ * nothing any more, because a commit asks for membership first.
+ */
+import type { Clock, Random } from "../ports.ts";
+import type { Handler } from "./call.ts";
+import type { BrokerConnection } from "./connection.ts";
+import { onConnectionClosed } from "./connection-state.ts";
+import type { CountPartitions, Membership, PartitionName } from "./group.ts";
+import { ConsumerGroup } from "./group.ts";
+import { refuse, reply } from "./outcome.ts";
+
+/** A member that says nothing for so long is taken for dead. */
+export const memberTimeoutMs = 10_000;
+
+/** How often members are asked to join again: three tries within the time-out. */
+export const memberHeartbeatMs = 3000;
+
+/** The most groups of one server. */
+const groupsMax = 10_000;
+
+/** The most characters of a group's name. */
+const groupNameLengthMax = 249;
+
+/** The groups. */
+export class GroupCoordinator {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #countPartitions: CountPartitions;
+  readonly #groups = new Map<string, ConsumerGroup>();
+  /** The connection that each member joined from last. */
+  readonly #connections = new Map<string, BrokerConnection>();
+
+  constructor(clock: Clock, random: Random, countPartitions: CountPartitions) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#countPartitions = countPartitions;
+  }
+
+  /** Takes a member in, or hears its heartbeat. Undefined when the server has too many groups. */
+  join(
+    connection: BrokerConnection,
+    groupName: string,
+    memberId: string,
+    topics: readonly string[],
+    owned: readonly PartitionName[],
+  ): (Membership & { readonly memberId: string }) | undefined {
+    this.#expire(groupName);
+    let group = this.#groups.get(groupName);
+    if (group === undefined) {
+      if (this.#groups.size >= groupsMax) return undefined;
+      group = new ConsumerGroup(this.#countPartitions);
+      this.#groups.set(groupName, group);
+    }
+    const id = memberId === "" ? this.#newMemberId(connection) : memberId;
+    const key = `${groupName}\n${id}`;
+    if (this.#connections.get(key) !== connection) {
+      this.#connections.set(key, connection);
+      onConnectionClosed(connection.state, () => {
+        if (this.#connections.get(key) === connection) this.leave(groupName, id);
+      });
+    }
+    return { memberId: id, ...group.join(id, topics, owned, this.#clock.monotonicTimeMs()) };
+  }
+
+  /** Whether there was such a member. */
+  leave(groupName: string, memberId: string): boolean {
+    this.#connections.delete(`${groupName}\n${memberId}`);
+    const group = this.#groups.get(groupName);
+    const wasMember = group?.leave(memberId) === true;
+    if (group?.memberIds.length === 0) this.#groups.delete(groupName);
+    return wasMember;
+  }
+
+  mayCommit(
+    connection: BrokerConnection,
+    groupName: string,
+    memberId: string,
+    generation: number,
+    name: PartitionName,
+  ): boolean {
+    this.#expire(groupName);
+    if (this.#connections.get(`${groupName}\n${memberId}`) !== connection) return false;
+    return this.#groups.get(groupName)?.mayCommit(memberId, generation, name) === true;
+  }
+
+  list(): { group: string; generation: number; members: string[] }[] {
+    for (const groupName of [...this.#groups.keys()]) this.#expire(groupName);
+    return [...this.#groups].map(([group, { generation, memberIds }]) => ({
+      group,
+      generation,
+      members: memberIds,
+    }));
+  }
+
+  #expire(groupName: string): void {
+    const group = this.#groups.get(groupName);
+    for (const id of group?.expire(this.#clock.monotonicTimeMs(), memberTimeoutMs) ?? []) {
+      this.#connections.delete(`${groupName}\n${id}`);
+    }
+    if (group?.memberIds.length === 0) this.#groups.delete(groupName);
+  }
+
+  #newMemberId(connection: BrokerConnection): string {
+    const name = connection.state.clientName === "" ? "member" : connection.state.clientName;
+    return `${name}-${this.#random.nextUint32().toString(16).padStart(8, "0")}`;
+  }
+}
+
+export const joinGroup: Handler<"JoinGroup"> = (
+  broker,
+  { group, memberId, topics, owned },
+  { connection },
+) => {
+  if (group === "" || group.length > groupNameLengthMax) {
+    return refuse("invalid-request", `a group name has 1 to ${groupNameLengthMax} characters`);
+  }
+  const joined = broker.groups.join(connection, group, memberId, topics, owned);
+  if (joined === undefined)
+    return refuse("invalid-request", `the server has ${groupsMax} groups, as many as it takes`);
+  return reply({ ...joined, heartbeatMs: memberHeartbeatMs });
+};
+
+export const leaveGroup: Handler<"LeaveGroup"> = (broker, { group, memberId }) => {
+  return broker.groups.leave(group, memberId)
+    ? reply({})
+    : refuse("fenced-member", `group ${group} has no member ${memberId}`);
+};
+
+export const listGroups: Handler<"ListGroups"> = (broker) => reply({ groups: broker.groups.list() });

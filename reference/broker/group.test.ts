@@ -1,0 +1,112 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { PartitionName } from "./group.ts";
+import { ConsumerGroup } from "./group.ts";
+
+const six = (topic: string): number => (topic === "orders" ? 6 : 0);
+const numbers = (names: readonly PartitionName[]): number[] => names.map(({ partition }) => partition).sort();
+
+/** A client that does as it is told: reads what it was given, lets go of the rest at its next heartbeat. */
+class Reader {
+  reading: readonly PartitionName[] = [];
+  readonly #group: ConsumerGroup;
+  readonly id: string;
+  constructor(group: ConsumerGroup, id: string) {
+    this.#group = group;
+    this.id = id;
+  }
+  beat(nowMs = 0, topics = ["orders"]): number[] {
+    this.reading = this.#group.join(this.id, topics, this.reading, nowMs).assigned;
+    return numbers(this.reading);
+  }
+}
+
+describe("a consumer group", () => {
+  test("gives a single member everything", () => {
+    expect(new Reader(new ConsumerGroup(six), "a").beat()).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  test("moves a partition only after its owner has let go of it", () => {
+    const group = new ConsumerGroup(six);
+    const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
+    a.beat();
+    expect(b.beat()).toEqual([]);
+    expect(a.beat()).toHaveLength(3);
+    expect(b.beat()).toEqual([]);
+    a.beat();
+    expect(b.beat()).toHaveLength(3);
+    expect(numbers([...a.reading, ...b.reading])).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  test("hands over at once what a member held that left or fell silent", () => {
+    const group = new ConsumerGroup(six);
+    const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
+    a.beat(0);
+    b.beat(900);
+    expect(group.expire(1000, 1000)).toEqual(["a"]);
+    expect(b.beat(1000)).toHaveLength(6);
+    expect(group.leave("b")).toBe(true);
+    expect(group.leave("b")).toBe(false);
+    expect(group.memberIds).toEqual([]);
+  });
+
+  test("leaves partitions where they are when a third member comes", () => {
+    const group = new ConsumerGroup(six);
+    const readers = ["a", "b", "c"].map((id) => new Reader(group, id));
+    const [a, b] = readers as [Reader, Reader, Reader];
+    for (let round = 0; round < 4; round++) for (const reader of [a, b]) reader.beat();
+    const before = new Set(a.reading.map(({ partition }) => partition));
+    for (let round = 0; round < 4; round++) for (const reader of readers) reader.beat();
+    expect(readers.map(({ reading }) => reading.length)).toEqual([2, 2, 2]);
+    expect(a.reading.every(({ partition }) => before.has(partition))).toBe(true);
+  });
+
+  test("lets a member commit only what it holds", () => {
+    const group = new ConsumerGroup(six);
+    const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
+    a.beat();
+    const old = group.generation;
+    expect(group.mayCommit("a", old, { topic: "orders", partition: 5 })).toBe(true);
+    for (let round = 0; round < 3; round++) for (const reader of [a, b]) reader.beat();
+    const moved = b.reading[0] ?? { topic: "", partition: 0 };
+    expect(group.mayCommit("a", old, moved)).toBe(false);
+    expect(group.mayCommit("b", group.generation, moved)).toBe(true);
+    expect(group.mayCommit("nobody", old, moved)).toBe(false);
+  });
+
+  test("shares out a topic that is made later", () => {
+    let count = 0;
+    const group = new ConsumerGroup(() => count);
+    const a = new Reader(group, "a");
+    expect(a.beat()).toEqual([]);
+    count = 2;
+    expect(a.beat()).toEqual([0, 1]);
+  });
+
+  test("never lets two members read one partition, and in the end leaves none unread", () => {
+    const step = fc.record({ member: fc.nat(3), action: fc.constantFrom("beat", "beat", "beat", "leave") });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const group = new ConsumerGroup(six);
+        const readers = ["a", "b", "c", "d"].map((id) => new Reader(group, id));
+        const check = (): void => {
+          const all = readers.flatMap(({ reading }) => numbers(reading));
+          expect(new Set(all).size).toBe(all.length);
+        };
+        for (const { member, action } of steps) {
+          const reader = readers[member];
+          if (reader === undefined) continue;
+          if (action === "beat") reader.beat();
+          else {
+            group.leave(reader.id);
+            reader.reading = [];
+          }
+          check();
+        }
+        for (let round = 0; round < 4; round++) for (const reader of readers) reader.beat();
+        expect(numbers(readers.flatMap(({ reading }) => reading))).toEqual([0, 1, 2, 3, 4, 5]);
+        for (const { reading } of readers) expect(reading.length).toBeGreaterThan(0);
+      }),
+    );
+  });
+});

@@ -1,0 +1,98 @@
+/** Requests about topics and partitions: making, deleting, describing, looking up offsets, giving up old records. */
+import { DiskError } from "../ports.ts";
+import type { Handler } from "./call.ts";
+import { refusalOfDisk } from "./disk-refusal.ts";
+import { fetch, readPartition } from "./fetch.ts";
+import { refuse, reply } from "./outcome.ts";
+import type { Topic } from "./registry.ts";
+import { replyFetched } from "./connection.ts";
+
+export const createTopic: Handler<"CreateTopic"> = async (broker, request) => {
+  const { topic, partitions, retentionMs, retentionBytes, isCompacted } = request;
+  const made = await broker.topics.create(topic, { partitions, retentionMs, retentionBytes, isCompacted });
+  return "kind" in made ? made : reply({});
+};
+
+export const deleteTopic: Handler<"DeleteTopic"> = async (broker, { topic }) => {
+  const problem = await broker.topics.delete(topic);
+  if (problem === undefined) broker.topicDeleted(topic);
+  return problem ?? reply({});
+};
+
+export const listTopics: Handler<"ListTopics"> = (broker, { topics: names }) => {
+  if (names.length === 0) return reply({ topics: broker.topics.list().map(describeTopic) });
+  const described = [];
+  for (const name of names) {
+    const topic = broker.topics.get(name);
+    if (topic === undefined) return refuse("topic-not-found", `no topic named ${JSON.stringify(name)}`);
+    described.push(describeTopic(topic));
+  }
+  return reply({ topics: described });
+};
+
+function describeTopic({ name, config, partitions }: Topic) {
+  return {
+    topic: name,
+    retentionMs: config.retentionMs,
+    retentionBytes: config.retentionBytes,
+    isCompacted: config.isCompacted,
+    partitions: partitions.map(({ log }) => ({
+      startOffset: log.startOffset,
+      endOffset: log.committedEnd,
+      sizeBytes: log.sizeBytes,
+    })),
+  };
+}
+
+export const getOffset: Handler<"GetOffset"> = async (broker, { topic, partition: number, timeMs }) => {
+  const partition = broker.topics.partition(topic, number);
+  if ("kind" in partition) return partition;
+  const { log } = partition;
+  const timeOffset = timeMs === 0 ? log.committedEnd : await log.offsetForTimestamp(timeMs);
+  const endOffset = log.committedEnd;
+  return reply({ startOffset: log.startOffset, endOffset, timeOffset: Math.min(timeOffset, endOffset) });
+};
+
+export const fetchRecords: Handler<"Fetch"> = async (broker, request, call) => {
+  const partition = broker.topics.partition(request.topic, request.partition);
+  if ("kind" in partition) return partition;
+  const bytesMax = Math.min(request.bytesMax, broker.fetchBytesMax);
+  await fetch(call.connection, call.requestIdHigh, call.requestIdLow, partition, request, bytesMax, broker);
+  return { kind: "silent" };
+};
+
+export const readRange: Handler<"ReadRange"> = async (broker, request, call) => {
+  const partition = broker.topics.partition(request.topic, request.partition);
+  if ("kind" in partition) return partition;
+  const { log } = partition;
+  const from = await log.offsetForId({ milliseconds: request.startMs, sequence: request.startSequence });
+  const last = { milliseconds: request.endMs, sequence: request.endSequence };
+  // The batches come whole, so the last may reach beyond the range: the client leaves out what it did not ask for.
+  const to = Math.min((await log.offsetForId(last)) + 1, log.committedEnd);
+  if (from >= to) {
+    replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, new Uint8Array(0));
+    return { kind: "silent" };
+  }
+  const read = await readPartition(partition, from, Math.min(request.bytesMax, broker.fetchBytesMax));
+  if (read.kind === "error") return read;
+  if (!call.connection.isOpen) return { kind: "silent" };
+  replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, read.bytes);
+  return { kind: "silent" };
+};
+
+export const trim: Handler<"Trim"> = async (broker, { topic, partition: number, beforeOffset }) => {
+  const partition = broker.topics.partition(topic, number);
+  if ("kind" in partition) return partition;
+  const { log } = partition;
+  if (beforeOffset > log.committedEnd) {
+    const message = `offset ${beforeOffset} lies after the end ${log.committedEnd} of ${topic}/${number}`;
+    return refuse("offset-out-of-range", message);
+  }
+  try {
+    await log.trim(beforeOffset);
+  } catch (error) {
+    if (error instanceof DiskError) return refusalOfDisk(error);
+    throw error;
+  }
+  return reply({ startOffset: log.startOffset });
+};

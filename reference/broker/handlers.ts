@@ -1,0 +1,35 @@
+/** Which function handles which request. The compiler holds the table complete and each handler to its message. */
+import type { MessageName } from "../protocol/messages.ts";
+import type { Handler } from "./call.ts";
+import { joinGroup, leaveGroup, listGroups } from "./group-coordinator.ts";
+import * as session from "./handle-session.ts";
+import * as topics from "./handle-topics.ts";
+import { credit, subscribe, unsubscribe } from "./subscription.ts";
+import { refuse } from "./outcome.ts";
+
+const notYet = () => refuse("unknown-request", "not offered by this server");
+
+/** Request name to its handler. Produce is not among them: it is handled in place. */
+export const handlers: { readonly [Name in MessageName]: Handler<Name> } = {
+  Produce: notYet,
+  Fetch: topics.fetchRecords,
+  GetOffset: topics.getOffset,
+  CreateTopic: topics.createTopic,
+  DeleteTopic: topics.deleteTopic,
+  ListTopics: topics.listTopics,
+  HealthCheck: session.healthCheck,
+  Hello: session.hello,
+  Authenticate: session.authenticate,
+  CommitOffset: notYet,
+  FetchOffset: notYet,
+  Subscribe: subscribe,
+  Unsubscribe: unsubscribe,
+  Credit: credit,
+  Ping: session.ping,
+  Trim: topics.trim,
+  ReadRange: topics.readRange,
+  InitProducer: session.initProducer,
+  JoinGroup: joinGroup,
+  LeaveGroup: leaveGroup,
+  ListGroups: listGroups,
+};

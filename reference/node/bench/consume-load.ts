@@ -1,0 +1,98 @@
+/** Loads that read: a topic from end to end, and connections that do nothing. */
+import net from "node:net";
+import type { FetchedRecords } from "../../client/records.ts";
+import { Client } from "../client.ts";
+import { parseAddress } from "../network.ts";
+
+/** What a reading load does. */
+export interface ConsumeLoad {
+  readonly address: string;
+  readonly topic: string;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly fetchBytes: number;
+}
+
+/** What came of it. */
+export interface ConsumeResult {
+  readonly records: number;
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+/** Fetches under way at once: while one answer is walked over, the next is on its way. */
+const fetchesAhead = 2;
+
+/** Reads the topic's partition 0 again and again, and walks over every record. */
+export async function consumeLoad(load: ConsumeLoad): Promise<ConsumeResult> {
+  const client = await Client.connect(load.address);
+  try {
+    const { startOffset, endOffset } = await client.getOffset(load.topic, 0);
+    await readFor(client, load, load.warmUpSeconds, startOffset, endOffset);
+    return await readFor(client, load, load.seconds, startOffset, endOffset);
+  } finally {
+    client.destroy();
+  }
+}
+
+async function readFor(
+  client: Client,
+  load: ConsumeLoad,
+  seconds: number,
+  startOffset: number,
+  endOffset: number,
+): Promise<ConsumeResult> {
+  const startMs = performance.now();
+  const untilMs = startMs + seconds * 1000;
+  let records = 0;
+  let bytes = 0;
+  const readAll = async (): Promise<void> => {
+    let offset = startOffset;
+    while (performance.now() < untilMs) {
+      if (offset >= endOffset) offset = startOffset;
+      const fetched = await client.fetch(load.topic, offset, { bytesMax: load.fetchBytes });
+      const walked = walk(fetched);
+      records += walked;
+      bytes += fetched.bytes.length;
+      offset = fetched.nextOffset;
+    }
+  };
+  await Promise.all(Array.from({ length: fetchesAhead }, readAll));
+  return { records, bytes, seconds: (performance.now() - startMs) / 1000 };
+}
+
+/** Touches each record's first byte, as a consumer would at least. */
+function walk(fetched: FetchedRecords): number {
+  const cursor = fetched.cursor();
+  let count = 0;
+  let seen = 0;
+  while (cursor.next()) {
+    seen ^= fetched.bytes[cursor.valueStart] ?? 0;
+    count++;
+  }
+  return seen > 255 ? 0 : count;
+}
+
+/** Opens so many connections and keeps them; the function that it resolves to closes them. */
+export async function holdConnections(address: string, count: number): Promise<() => void> {
+  const target = parseAddress(address);
+  if (target === undefined) throw new Error(`${address} is not host:port`);
+  const sockets: net.Socket[] = [];
+  const openAtOnce = 200;
+  for (let opened = 0; opened < count; opened += openAtOnce) {
+    const wanted = Math.min(openAtOnce, count - opened);
+    await Promise.all(
+      Array.from({ length: wanted }, async () => {
+        const socket = net.connect({ ...target, noDelay: true });
+        sockets.push(socket);
+        await new Promise<void>((resolve, reject) => {
+          socket.once("connect", resolve);
+          socket.once("error", reject);
+        });
+      }),
+    );
+  }
+  return () => {
+    for (const socket of sockets) socket.destroy();
+  };
+}

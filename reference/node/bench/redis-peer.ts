@@ -1,0 +1,129 @@
+/** Redis Streams as a peer: a server of its own, driven by redis-benchmark, which encodes its commands once. */
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Peer, PeerServer, PeerWork } from "./peer.ts";
+import { end, firstLine } from "./server-process.ts";
+
+const run = promisify(execFile);
+
+/** Connections and pipelined commands of redis-benchmark: the plain one, and others of which one may be faster. */
+const settings = [
+  [1, 256],
+  [1, 1000],
+  [4, 256],
+  [16, 64],
+  [50, 32],
+] as const;
+
+/** Entries that XRANGE reads at once. */
+const rangeCount = 1000;
+
+/** Calibration: enough commands for a first guess of the speed. */
+const probeCommands = 50_000;
+
+export const redisPeer: Peer = { name: "redis", start };
+
+async function start({
+  fsync,
+  folder,
+}: {
+  readonly fsync: string;
+  readonly folder?: string;
+}): Promise<PeerServer> {
+  const data = await mkdtemp(join(folder ?? tmpdir(), "oz-redis-"));
+  const port = await freePort();
+  const argv = [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--dir",
+    data,
+    "--save",
+    "",
+    "--daemonize",
+    "no",
+  ];
+  const durable = fsync === "never" ? "no" : fsync;
+  const child = spawn("redis-server", [...argv, "--appendonly", "yes", "--appendfsync", durable], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const remove = (): Promise<void> => rm(data, { recursive: true, force: true });
+  await firstLine(child, /(Ready to accept connections)/).catch(async (error: unknown) => {
+    await remove();
+    throw error;
+  });
+  return {
+    measure: (work) => measure(port, work),
+    stop: () => end(child, remove),
+  };
+}
+
+/** Records a second by name of the setting. */
+async function measure(port: number, work: PeerWork): Promise<Readonly<Record<string, number>>> {
+  const value = "a".repeat(work.recordBytes);
+  const rates: Record<string, number> = {};
+  if (work.kind === "rtt") {
+    rates["redis-benchmark c1"] = await rate(port, work.seconds, 1, 1, ["XADD", "s", "*", "d", value]);
+  } else if (work.kind === "produce") {
+    for (const [connections, pipeline] of settings) {
+      const perSecond = await rate(port, work.seconds, connections, pipeline, ["XADD", "s", "*", "d", value]);
+      rates[`redis-benchmark c${connections} P${pipeline}`] = perSecond;
+      await flush(port);
+    }
+  } else {
+    await rate(port, 1, 1, 256, ["XADD", "s", "*", "d", value]);
+    const requests = await rate(port, work.seconds, 1, 16, [
+      "XRANGE",
+      "s",
+      "-",
+      "+",
+      "COUNT",
+      String(rangeCount),
+    ]);
+    rates["redis-benchmark XRANGE 1000"] = requests * rangeCount;
+    await flush(port);
+  }
+  return rates;
+}
+
+async function rate(
+  port: number,
+  seconds: number,
+  connections: number,
+  pipeline: number,
+  command: readonly string[],
+): Promise<number> {
+  const argv = ["-p", String(port), "-c", String(connections), "-P", String(pipeline), "--csv"];
+  const isRead = command[0] === "XRANGE";
+  const few = isRead || pipeline === 1 ? 2000 : probeCommands;
+  const probe = await benchmark([...argv, "-n", String(few), ...command]);
+  const commands = Math.max(few, Math.round(probe * seconds));
+  return benchmark([...argv, "-n", String(commands), ...command]);
+}
+
+/** Requests a second, as redis-benchmark's CSV says. */
+async function benchmark(argv: readonly string[]): Promise<number> {
+  const { stdout } = await run("redis-benchmark", [...argv], { maxBuffer: 2 ** 24 });
+  const line = stdout.trim().split("\n").at(-1) ?? "";
+  return Number(/",?"([\d.]+)"/.exec(line.replace(/^"(?:[^"]|"")*"/, '"'))?.[1] ?? Number.NaN);
+}
+
+async function flush(port: number): Promise<void> {
+  await run("redis-cli", ["-p", String(port), "FLUSHALL"]);
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const bound = server.address();
+      server.close(() => resolve(typeof bound === "object" && bound !== null ? bound.port : 0));
+    });
+  });
+}

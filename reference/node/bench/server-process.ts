@@ -1,0 +1,76 @@
+/** Servers of their own for a benchmark: started on a free port with a folder that is removed afterwards. */
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+/** A server process that a benchmark started. */
+export interface ServerProcess {
+  readonly address: string;
+  readonly pid: number;
+  /** Its resident memory in bytes; 0 where the system does not tell. */
+  residentBytes(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+const program = fileURLToPath(new URL("../../../oz.mjs", import.meta.url));
+const stopTimeoutMs = 10_000;
+
+/** Starts `oz serve` with these flags on a free port; rejects with what it said when it does not come up. */
+export async function spawnServer(flags: readonly string[], folder?: string): Promise<ServerProcess> {
+  const data = await mkdtemp(join(folder ?? tmpdir(), "oz-bench-"));
+  const argv = [program, "serve", "--data", data, "--port", "0", ...flags];
+  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
+  const remove = (): Promise<void> => rm(data, { recursive: true, force: true });
+  const address = await firstLine(child, /^listening on (\S+)$/).catch(async (error: unknown) => {
+    await remove();
+    throw error;
+  });
+  return {
+    address,
+    pid: child.pid ?? 0,
+    residentBytes: () => residentBytes(child.pid),
+    stop: () => end(child, remove),
+  };
+}
+
+/** Resolves to the first group of the first line that matches; rejects when the process ends before. */
+export function firstLine(child: ChildProcess, pattern: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let said = "";
+    const look = (line: string): void => {
+      if (said.length < 2000) said += `${line}\n`;
+      const match = pattern.exec(line);
+      if (match !== null) resolve(match[1] ?? "");
+    };
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream !== null) createInterface(stream).on("line", look);
+    }
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`${child.spawnfile} ended with ${code}: ${said.trim()}`)));
+  });
+}
+
+/** Asks a process to end, then makes it; then cleans up. */
+export async function end(child: ChildProcess, cleanUp: () => Promise<void>): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs);
+    await gone;
+    clearTimeout(timer);
+  }
+  await cleanUp();
+}
+
+async function residentBytes(pid: number | undefined): Promise<number> {
+  try {
+    const status = await readFile(`/proc/${pid}/status`, "utf8");
+    return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}

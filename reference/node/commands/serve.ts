@@ -1,0 +1,60 @@
+/** `oz serve`: runs the broker until it is told to stop. */
+import { defineCommand, done, failed, misused, option } from "../cli/command.ts";
+import type { OptionDefinition } from "../cli/command.ts";
+import type { SettingName } from "../settings.ts";
+import { settingNames, settings } from "../settings.ts";
+
+/** A flag for every setting, as text: config.ts parses all sources in the same way. */
+function settingOptions(): Record<SettingName, OptionDefinition<string | undefined>> {
+  const entries = settingNames.map((name) => {
+    const { kind, help, default: initial } = settings[name];
+    const shown = (kind.format as (value: unknown) => string)(initial);
+    const text = shown === "" ? help : `${help} Default ${shown}.`;
+    return [name, option.text(kind.valueName, text)];
+  });
+  return Object.fromEntries(entries) as Record<SettingName, OptionDefinition<string | undefined>>;
+}
+
+export const command = defineCommand({
+  name: "serve",
+  summary: "Run the broker.",
+  details:
+    "Settings come from flags, environment variables (OZ_PORT for --port) and a YAML file, in this order. " +
+    "`oz config` shows which value came from where. " +
+    "The first line on stdout says where it listens; SIGTERM and Ctrl-C finish open requests first.",
+  examples: [
+    "oz serve --data ./data",
+    "oz serve --data ./data --port 0 --fsync everysec",
+    "oz serve --config oz.yaml",
+  ],
+  hasJson: true,
+  hasMine: true,
+  options: {
+    config: option.text("FILE", "YAML file with settings."),
+    ...settingOptions(),
+  },
+  async run({ options, json, print, printJson, note, signal, io }) {
+    const { loadConfig } = await import("../config.ts");
+    const { config: file, ...flags } = options;
+    const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+    const config = loadConfig({ ...(file !== undefined && { file }), env: io.env, flags: given });
+    if (config.kind === "problem") return misused(config.message);
+    if (config.values.data === "")
+      return misused("serve needs --data DIR, the folder that holds the records");
+    const { startServer } = await import("../server.ts");
+    const server = await startServer(config.values, {
+      onBug: (error) =>
+        note(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    });
+    if (server.kind === "problem") return misused(server.message);
+    for (const line of server.recovered) note(line);
+    const { parseAddress } = await import("../network.ts");
+    if (json) printJson({ listening: parseAddress(server.address) });
+    else print(`listening on ${server.address}`);
+    if (!signal.aborted) {
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    }
+    note("stopping: answering what was accepted");
+    return (await server.stop()) ? done : failed("some records could not be made durable; see the log above");
+  },
+});

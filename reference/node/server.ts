@@ -1,0 +1,232 @@
+/**
+ * A running server: the broker, wired to a folder, a port and a clock.
+ *
+ * Start-up goes from what can fail cheaply to what costs: the folder, its lock, the logs, and the port last, so that a
+ * client that can connect finds a broker that answers. Shutdown is the same way back.
+ */
+import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Listener } from "../ports.ts";
+import { DiskError } from "../ports.ts";
+import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
+import type { ConnectionState } from "../broker/connection-state.ts";
+import { newConnectionState } from "../broker/connection-state.ts";
+import type { TopicConfig } from "../broker/topic.ts";
+import { ConnectionHub } from "../protocol/connection.ts";
+import type { ConnectionHandler } from "../protocol/connection-types.ts";
+import { AppendBuffers } from "../storage/append-buffers.ts";
+import { FilePool } from "../storage/file-pool.ts";
+import { describeFinding } from "../storage/findings.ts";
+import type { LogOptions } from "../storage/log.ts";
+import { Log } from "../storage/log.ts";
+import { fastChecksum, nodeClock, nodeRandom } from "./clock.ts";
+import { lockDataFolder } from "./data-lock.ts";
+import { NodeDisk } from "./disk.ts";
+import { NodeNetwork, formatAddress } from "./network.ts";
+import type { NetworkOptions } from "./network.ts";
+import type { Settings } from "./settings.ts";
+
+/** A server that accepts connections. */
+export interface RunningServer {
+  readonly kind: "running";
+  /** `host:port`, with the port that was chosen when 0 was asked for. */
+  readonly address: string;
+  readonly broker: Broker;
+  /** Lines about what recovery found, for the operator; usually none. */
+  readonly recovered: readonly string[];
+  /** Stops accepting, answers what was accepted, flushes and closes. False when something could not be made durable. */
+  stop(): Promise<boolean>;
+}
+
+/** Why the server did not start, in one line. */
+export interface StartProblem {
+  readonly kind: "problem";
+  readonly message: string;
+}
+
+/** What the server tells whoever runs it. */
+export interface ServerEvents {
+  /** A handler or a connection failed in a way that only a bug explains. */
+  readonly onBug: (error: unknown) => void;
+}
+
+/** Starts a server. Everything that the environment can do wrong comes back as a problem. */
+export async function startServer(
+  settings: Settings,
+  events: ServerEvents,
+): Promise<RunningServer | StartProblem> {
+  const tls = tlsOptions(settings);
+  if (tls.kind === "problem") return tls;
+  let release = (): void => {};
+  try {
+    const disk = await NodeDisk.prepare(settings.data);
+    const lock = await lockDataFolder(disk.root);
+    if (lock.kind === "refused") return { kind: "problem", message: lock.message };
+    release = () => lock.release();
+    process.once("exit", release);
+    const recovered: string[] = [];
+    const broker = await openBroker(settings, disk, events, recovered);
+    const hub = new ConnectionHub<ConnectionState>({
+      clock: nodeClock,
+      checksum: fastChecksum,
+      handler: handlerOf(broker, events),
+      limits: {
+        connectionsMax: settings.connectionsMax,
+        inFlightMax: settings.inFlightMax,
+        frameSizeMax: settings.frameSizeMax,
+        outputBytesMax: Math.max(settings.outputSizeMax, 2 * settings.frameSizeMax),
+        idleTimeoutMs: settings.idleTimeout,
+        drainTimeoutMs: settings.drainTimeout,
+      },
+    });
+    const listener = await listen(settings, tls.options, hub);
+    if (!("address" in listener)) {
+      await broker.close();
+      release();
+      return listener;
+    }
+    const stop = async (): Promise<boolean> => {
+      const closed = listener.close();
+      broker.beginDrain();
+      await hub.drain();
+      await closed;
+      const isDurable = await broker.close();
+      release();
+      return isDurable;
+    };
+    return { kind: "running", address: listener.address, broker, recovered, stop };
+  } catch (error) {
+    release();
+    if (error instanceof DiskError)
+      return { kind: "problem", message: describeDiskError(error, settings.data) };
+    throw error;
+  }
+}
+
+function openBroker(
+  settings: Settings,
+  disk: NodeDisk,
+  { onBug }: ServerEvents,
+  recovered: string[],
+): Promise<Broker> {
+  const batchBytesMax = settings.frameSizeMax - frameBytesAroundBatch;
+  // Shared by all logs: the bounds on open files and on bytes that wait to be written are the process's.
+  const files = new FilePool(disk);
+  const buffers = new AppendBuffers();
+  const openLog = async (directory: string, config: TopicConfig): Promise<Log> => {
+    const options: LogOptions = {
+      disk,
+      directory,
+      clock: nodeClock,
+      checksum: fastChecksum,
+      fsync: settings.fsync,
+      segmentBytesMax: settings.segmentSize,
+      batchBytesMax,
+      files,
+      buffers,
+      schedule: (run) => void setImmediate(run),
+    };
+    const log = await Log.open(options);
+    for (const finding of log.findings) recovered.push(describeFinding(finding));
+    return log;
+  };
+  return Broker.open({
+    disk,
+    clock: nodeClock,
+    random: nodeRandom,
+    openLog,
+    limits: {
+      frameSizeMax: settings.frameSizeMax,
+      recordSizeMax: batchBytesMax,
+      inFlightMax: settings.inFlightMax,
+      idleTimeoutMs: settings.idleTimeout,
+    },
+    authentication: {
+      tokens: settings.tokens,
+      hmacSecrets: settings.hmacSecrets,
+      hmac: (secret, message) => createHmac("sha256", secret).update(message).digest(),
+    },
+    autoCreatePartitions: settings.autoCreateTopics ? settings.partitions : 0,
+    onBug,
+  });
+}
+
+function handlerOf(broker: Broker, { onBug }: ServerEvents): ConnectionHandler<ConnectionState> {
+  return {
+    opened: newConnectionState,
+    request: (connection, bytes, view, start, end) => broker.request(connection, bytes, view, start, end),
+    crashed: (_connection, error) => onBug(error),
+    closed: (connection) => broker.closed(connection),
+  };
+}
+
+async function listen(
+  settings: Settings,
+  tls: NetworkOptions["tls"] | undefined,
+  hub: ConnectionHub<ConnectionState>,
+): Promise<Listener | StartProblem> {
+  const network = new NodeNetwork(tls === undefined ? {} : { tls });
+  const address = formatAddress(settings.host, settings.port);
+  try {
+    return await network.listen(address, (connection) => void hub.accept(connection));
+  } catch (error) {
+    return { kind: "problem", message: describeListenError(error, address) };
+  }
+}
+
+/** Key and certificate, read now: a missing file is a problem of the start and not of the first client. */
+function tlsOptions(
+  settings: Settings,
+): { kind: "tls"; options: NetworkOptions["tls"] | undefined } | StartProblem {
+  const { tlsCertificate, tlsKey } = settings;
+  if (tlsCertificate === "" && tlsKey === "") return { kind: "tls", options: undefined };
+  if (tlsCertificate === "" || tlsKey === "") {
+    return { kind: "problem", message: "TLS needs both tlsCertificate and tlsKey" };
+  }
+  let path = tlsCertificate;
+  try {
+    const cert = readFileSync(path);
+    path = tlsKey;
+    return { kind: "tls", options: { cert, key: readFileSync(path) } };
+  } catch (error) {
+    return { kind: "problem", message: `${path}: cannot be read (${codeOf(error)})` };
+  }
+}
+
+/** A failed start-up of the storage, as one line that says what to do. */
+function describeDiskError(error: DiskError, folder: string): string {
+  const file = error.path === folder || error.path === "" ? "" : ` (${error.operation} ${error.path})`;
+  switch (error.code) {
+    case "permission-denied":
+      return `data folder ${folder}: no permission to read and write there${file}`;
+    case "no-space":
+      return `data folder ${folder}: the disk is full${file}`;
+    case "read-only":
+      return `data folder ${folder}: the file system is read-only${file}`;
+    case "not-directory":
+    case "already-exists":
+      return `data folder ${folder}: is not a folder${file}`;
+    case "too-many-open-files":
+      return `data folder ${folder}: too many open files; raise the limit (ulimit -n)${file}`;
+    default:
+      return `data folder ${folder}: ${error.message}`;
+  }
+}
+
+function describeListenError(error: unknown, address: string): string {
+  switch (codeOf(error)) {
+    case "EADDRINUSE":
+      return `address ${address} is in use; choose another --port, or 0 for a free one`;
+    case "EACCES":
+      return `address ${address}: no permission to listen there; ports below 1024 need privileges`;
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return `address ${address} is not an address of this machine`;
+    default:
+      return `address ${address}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
