@@ -100,7 +100,7 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
 export function createLocalHost(
   folder: string,
   exercise: Parameters<typeof configFile>[0]["exercise"],
-  runFile: Omit<RunFile, "except" | "messagesFd">,
+  runFile: Omit<RunFile, "except" | "messagesFd" | "endsWithParent">,
 ): RunnerHost {
   const runner = join(graderFolder, "process", "entry.ts");
   const guard = join(graderFolder, "process", "guard.ts");
@@ -110,7 +110,7 @@ export function createLocalHost(
   });
   return {
     async start(plan, onText) {
-      const contents: RunFile = { ...runFile, messagesFd, except: plan.except };
+      const contents: RunFile = { ...runFile, messagesFd, endsWithParent: true, except: plan.except };
       writeFiles(folder, { [runFilePath]: JSON.stringify(contents) });
       return startVitest(folder, plan, onText);
     },

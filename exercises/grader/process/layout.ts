@@ -19,6 +19,8 @@ export interface RunFile {
   /** The file descriptor to write messages to. */
   readonly messagesFd: number;
   readonly memoryLimitMiB: number;
+  /** End the process when its stdin closes, because then its parent is gone. */
+  readonly endsWithParent: boolean;
   /** Full titles of the tests to run; all when absent. */
   readonly only?: readonly string[];
   /** By suite: full titles of the tests that need not run, because their results are known. */
