@@ -4,12 +4,17 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
-import { fixtureBundle } from "#exercises/tools/fixtures/fixture.ts";
+import { bundleExercise, type SourceTree } from "#exercises/tools/bundle.ts";
+import { applyEdits } from "#exercises/tools/edits.ts";
+import { fixtureId, fixtureTree } from "#exercises/tools/fixtures/fixture.ts";
+import { listExerciseIds, sourceTree } from "#exercises/tools/source-tree.ts";
+import { runVariants } from "#exercises/tools/variants.ts";
+import { solutionOf } from "#exercises/tools/verify.ts";
 import type { RunEnd, RunEvent } from "../backend.ts";
 import { withoutTimes, type Grade } from "../grade.ts";
 import { createLocalBackend } from "../local/index.ts";
 import { scoreRun } from "../score.ts";
-import { bundleOf, goodRing, openTestPage, ringBundle, type TestPage } from "./test/harness.ts";
+import { goodRing, openTestPage, ringBundle, type TestPage } from "./test/harness.ts";
 
 const seed = 7;
 const local = createLocalBackend();
@@ -119,3 +124,42 @@ describe("a suite that uses all that suites may use", () => {
     30_000,
   );
 });
+
+describe("every version of an exercise: its solution, its stubs, its mutants", () => {
+  test.each([
+    [fixtureId, fixtureTree],
+    ...listExerciseIds().map((id): [string, SourceTree] => [id, sourceTree()]),
+  ])(
+    "%s",
+    async (id, tree) => {
+      const result = bundleExercise(id, tree);
+      if (result.kind === "invalid") throw new Error(result.problems.join("\n"));
+      const { bundle } = result;
+      const texts = versionsOf(bundle, tree);
+      const runs = await runVariants(
+        texts.map(({ text }) => ({ bundle, text })),
+        { seed },
+      );
+      for (const [index, { name, text }] of texts.entries()) {
+        const { events, end } = runs[index] ?? { events: [], end: { kind: "broken", reason: "not run" } };
+        expect(await gradeInPage(bundle, text), name).toEqual(grade(bundle, events, end));
+      }
+    },
+    120_000,
+  );
+});
+
+function versionsOf(
+  bundle: ExerciseBundle,
+  tree: SourceTree,
+): { readonly name: string; readonly text: string }[] {
+  const { exercise, solution, stubs } = bundle;
+  const source = tree.read(exercise.source) ?? "";
+  const mutants = exercise.mutants.map(({ id, edits }) => {
+    const edited = applyEdits(source, edits);
+    if (edited.kind === "invalid") throw new Error(`${id}: ${edited.problem}`);
+    return { name: `mutant ${id}`, text: solutionOf(exercise, edited.text) };
+  });
+  const named = Object.entries(stubs).map(([depth, text]) => ({ name: `the ${depth} stub`, text }));
+  return [{ name: "the solution", text: solution }, ...named, ...mutants];
+}

@@ -14,6 +14,7 @@ import { rawErrorOf } from "../../runner/raw-error.ts";
 import { stackTraceLimit } from "../../runner/stack.ts";
 import type { RunWorkerJob, RunWorkerReply, RunWorkerRequest } from "../protocol.ts";
 import { linkModules } from "./link.ts";
+import { speakAsNode } from "./platform-words.ts";
 import { onMessage, post } from "./scope.ts";
 
 const { port1, port2 } = new MessageChannel();
@@ -68,6 +69,7 @@ async function run(job: RunWorkerJob): Promise<void> {
     event.preventDefault();
     stray(event.error ?? event.message);
   });
+  speakAsNode();
   captureConsole(inspect, (text) => emit({ kind: "console", text }));
   (Error as { stackTraceLimit?: number }).stackTraceLimit = stackTraceLimit;
 

@@ -1,0 +1,17 @@
+/**
+ * Lets the platform's functions fail in the words that Node uses, so that a failure reads the same in the page and in
+ * the shell. Engines agree on the errors of the language; on those of the few functions around it they do not.
+ */
+
+/** Changes `TextDecoder`, the one platform class whose errors a solution can run into. */
+export function speakAsNode(): void {
+  const { decode } = TextDecoder.prototype;
+  TextDecoder.prototype.decode = function decodeAsNode(...args: Parameters<typeof decode>): string {
+    try {
+      return decode.apply(this, args);
+    } catch (error) {
+      if (!(error instanceof TypeError) || !this.fatal) throw error;
+      throw new TypeError(`The encoded data was not valid for encoding ${this.encoding}`);
+    }
+  };
+}
