@@ -9,16 +9,20 @@ import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
 import { call } from "./calls.ts";
 import type { CancelSignal } from "./cancel.ts";
 import type { Credentials, ServerLimits, SignMessage } from "./handshake-call.ts";
+import { Consumer } from "./consumer.ts";
+import type { ConsumerOptions } from "./consumer.ts";
 import { ServerPool } from "./pool.ts";
 import type { PooledSession } from "./pool.ts";
 import { ProduceTarget } from "./produce-target.ts";
 import type { ProducedBatch } from "./produce-target.ts";
+import type { ProducerOptions } from "./producer-types.ts";
 import { ProtocolError, protocolError } from "./protocol-error.ts";
 import { BatchEncoder, FetchedRecords } from "./records.ts";
 import type { RecordLike } from "./records.ts";
 import type { ReadReply, RequestOptions } from "./request.ts";
 import { retry, retryPolicyDefault } from "./retry.ts";
 import type { RetryPolicy } from "./retry.ts";
+import { TopicProducer } from "./topic-producer.ts";
 
 /** What the shell brings. */
 export interface ClientPorts {
@@ -64,6 +68,8 @@ export interface TopicOptions extends CallOptions {
 /** How to produce once. */
 export interface ProduceOptions extends CallOptions {
   readonly partition?: number;
+  /** Which connection of the pool to use; in turn when absent. What must keep its order stays on one. */
+  readonly connection?: number;
 }
 
 /** How to fetch once. */
@@ -199,7 +205,7 @@ export class BrokerClient {
     options: ProduceOptions = {},
   ): Promise<ProducedBatch> {
     const batch = this.#encoder.encode(records);
-    const pooled = this.#ready();
+    const pooled = this.#ready(options.connection);
     // The encoder's bytes are good until its next batch; a session copies them before it returns.
     if (pooled === undefined) return this.produceBatch(topic, batch.slice(), options);
     return this.#target(topic, options.partition ?? 0).send(pooled.session, batch, options);
@@ -208,9 +214,9 @@ export class BrokerClient {
   /** As `produce`, with a record batch that is encoded already. The batch must stay as it is until it is sent. */
   produceBatch(topic: string, batch: Uint8Array, options: ProduceOptions = {}): Promise<ProducedBatch> {
     const target = this.#target(topic, options.partition ?? 0);
-    const pooled = this.#ready();
+    const pooled = this.#ready(options.connection);
     if (pooled !== undefined) return target.send(pooled.session, batch, options);
-    return this.#acquire().then(async ({ session }) => {
+    return this.#acquire(options.connection).then(async ({ session }) => {
       await session.writable();
       return target.send(session, batch, options);
     });
@@ -249,6 +255,16 @@ export class BrokerClient {
     return (await this.call("FetchOffset", { group, partitions }, options)).offsets;
   }
 
+  /** A producer for one topic: gathers records, retries, and stores each once. */
+  producer(topic: string, options: ProducerOptions = {}): TopicProducer {
+    return new TopicProducer(this, topic, options);
+  }
+
+  /** The records of a topic as an async iterator. */
+  consumer(topic: string, options: ConsumerOptions = {}): Consumer {
+    return new Consumer(this, topic, options);
+  }
+
   /** A session with its server: for whoever needs to stay on one connection. */
   session(): Promise<PooledSession> {
     return this.#acquire();
@@ -276,17 +292,19 @@ export class BrokerClient {
   }
 
   /** A connection that is ready and takes data: the way without waiting. */
-  #ready(): PooledSession | undefined {
-    const pooled = this.#pools[this.#current]?.ready();
+  #ready(connection?: number): PooledSession | undefined {
+    const pool = this.#pools[this.#current];
+    const pooled = pool?.ready(connection ?? pool.next());
     return pooled?.session.isWritable ? pooled : undefined;
   }
 
   /** A connection to the server that answered last, or to the next one that can be reached. */
-  async #acquire(): Promise<PooledSession> {
+  async #acquire(connection?: number): Promise<PooledSession> {
     let failure: unknown;
     for (let tried = 0; tried < this.#pools.length; tried++) {
       try {
-        return await this.#pools[this.#current]!.acquire();
+        const pool = this.#pools[this.#current]!;
+        return await pool.acquire(connection ?? pool.next());
       } catch (error) {
         failure = error;
         if (!(error instanceof ProtocolError) || error.name !== "connection-failed") throw error;

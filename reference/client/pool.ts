@@ -49,19 +49,22 @@ export class ServerPool {
     this.#pending = Array.from({ length: options.size }, () => undefined);
   }
 
-  /** The next session in turn if it is ready: the fast way, without a promise. */
-  ready(): PooledSession | undefined {
-    const turn = this.#turn;
-    this.#turn = turn + 1 === this.#ready.length ? 0 : turn + 1;
-    const pooled = this.#ready[turn];
+  /** The slot of the next connection in turn. */
+  next(): number {
+    const slot = this.#turn;
+    this.#turn = slot + 1 === this.#ready.length ? 0 : slot + 1;
+    return slot;
+  }
+
+  /** The session in a slot if it is ready: the fast way, without a promise. */
+  ready(slot: number): PooledSession | undefined {
+    const pooled = this.#ready[slot % this.#ready.length];
     return pooled?.session.isOpen ? pooled : undefined;
   }
 
-  /** The next session in turn, connected if need be. Rejects with a `ProtocolError`. */
-  acquire(): Promise<PooledSession> {
-    const slot = this.#turn;
-    const pooled = this.ready();
-    return pooled === undefined ? this.#connect(slot) : Promise.resolve(pooled);
+  /** The session in a slot, connected if need be. Rejects with a `ProtocolError`. */
+  async acquire(slot: number): Promise<PooledSession> {
+    return this.ready(slot) ?? this.#connect(slot % this.#ready.length);
   }
 
   /** Closes every connection once its open requests have settled. */

@@ -68,6 +68,7 @@ export class Producer {
   /** Bytes of all batches that have not settled. */
   #bufferedBytes = 0;
   #isClosed = false;
+  #writableWaiters: (() => void)[] = [];
 
   constructor(ports: ProducerPorts, options: ProducerOptions = {}) {
     this.#ports = ports;
@@ -266,6 +267,12 @@ export class Producer {
   }
   // #endregion start-over
 
+  /** Resolves when less than half of `bufferBytesMax` is used. */
+  writable(): Promise<void> {
+    if (this.#bufferedBytes * 2 <= this.#options.bufferBytesMax) return Promise.resolve();
+    return new Promise((resolve) => void this.#writableWaiters.push(resolve));
+  }
+
   // #region close
   /** Sends what is gathered, now. Resolves when every record that was taken before has settled. */
   async flush(): Promise<void> {
@@ -309,6 +316,9 @@ export class Producer {
     if (index < lane.sentCount) lane.sentCount--;
     this.#bufferedBytes -= batch.builder.sizeBytes;
     assert(this.#bufferedBytes >= 0, () => `${this.#bufferedBytes} bytes buffered`);
+    if (this.#bufferedBytes * 2 <= this.#options.bufferBytesMax) {
+      for (const proceed of this.#writableWaiters.splice(0)) proceed();
+    }
     return true;
   }
 

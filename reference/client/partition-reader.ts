@@ -1,0 +1,146 @@
+/**
+ * Readers of one partition: two ways to get its records, with one face.
+ *
+ * - *Pull*: fetch, hand over, fetch on from there. The next request is under way while the caller is busy with what the
+ *   last one brought, so that the line is not idle. At the end of the log the server holds the request until there is
+ *   something ("long polling").
+ * - *Push*: subscribe once, and the server sends as records come. It may send as much as it has credit for; credit is
+ *   given back when the caller has taken what was sent. A caller that stops taking stops the server, not just itself.
+ */
+import type { Clock, Random } from "../ports.ts";
+import { messages } from "../protocol/messages.ts";
+import { payloadOf, replyReader } from "./calls.ts";
+import type { CancelSignal } from "./cancel.ts";
+import type { BrokerClient } from "./client.ts";
+import { ProtocolError } from "./protocol-error.ts";
+import { FetchedRecords } from "./records.ts";
+import { mayRepeat, retryDelayMs, retryPolicyDefault, sleep } from "./retry.ts";
+import type { Session } from "./session.ts";
+
+/** What a reader is told, and whom it tells. */
+export interface ReaderOptions {
+  readonly client: BrokerClient & { readonly clock: Clock; readonly random: Random };
+  readonly topic: string;
+  readonly partition: number;
+  /** The first offset wanted. */
+  readonly offset: number;
+  /** The most that one block holds; one batch comes whole even when it is larger. */
+  readonly bytesMax: number;
+  /** Blocks that may wait for the caller. */
+  readonly prefetch: number;
+  /** How long the server may hold a fetch at the end of the log. */
+  readonly waitMs: number;
+  readonly signal: CancelSignal;
+  /** Takes a block of records; call `taken` on the reader when it has been dealt with. */
+  readonly onRecords: (records: FetchedRecords) => void;
+  /** Called at most once: the reader has given up. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** One partition's reader. It runs from the start until its signal fires. */
+export interface PartitionReader {
+  /** A block was dealt with: there is room for another. */
+  taken(records: FetchedRecords): void;
+}
+
+/** Failures in a row before a reader gives up: with the default delays, half a minute. */
+const failuresMax = 20;
+
+/** Starts a reader that fetches. */
+export function startPulling(options: ReaderOptions): PartitionReader {
+  const { client, topic, partition, bytesMax, waitMs, signal } = options;
+  let waiting = 0;
+  let makeRoom = (): void => {};
+  const run = async (): Promise<void> => {
+    let { offset } = options;
+    while (!signal.aborted) {
+      if (waiting >= options.prefetch) await new Promise<void>((resolve) => void (makeRoom = resolve));
+      if (signal.aborted) return;
+      const records = await client.fetch(topic, offset, { partition, bytesMax, waitMs, signal });
+      if (records.isEmpty) continue;
+      offset = records.nextOffset;
+      waiting++;
+      options.onRecords(records);
+    }
+  };
+  signal.addEventListener("abort", () => makeRoom());
+  run().catch((error: unknown) => {
+    if (!signal.aborted) options.onError(error);
+  });
+  return {
+    taken() {
+      waiting--;
+      makeRoom();
+    },
+  };
+}
+
+/** `kind` of a subscription's replies. */
+const replyKind = { subscribed: 0, delivery: 1, ended: 2 } as const;
+
+/** Starts a reader that subscribes, and subscribes again when its connection is lost. */
+export function startPushing(options: ReaderOptions): PartitionReader {
+  const { client, topic, partition, signal } = options;
+  const creditBytes = options.bytesMax * options.prefetch;
+  let { offset } = options;
+  let failures = 0;
+  let session: Session | undefined;
+  let subscriptionId = 0n;
+  let owedBytes = 0;
+
+  const subscribe = async (): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        await runOnce();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!mayRepeat(error, true) || ++failures > failuresMax) throw error;
+        const askedMs = error instanceof ProtocolError ? error.retryAfterMs : 0;
+        const delayMs = retryDelayMs(failures, retryPolicyDefault, client.random);
+        await sleep(Math.max(askedMs, delayMs), client.clock, signal);
+      }
+    }
+  };
+  /** One subscription, from its request to its last reply; rejects with what broke it. */
+  const runOnce = async (): Promise<void> => {
+    const connected = (await client.session()).session;
+    session = connected;
+    owedBytes = 0;
+    const read = replyReader("Subscribe");
+    const payload = payloadOf("Subscribe", { topic, partition, offset, creditBytes });
+    await new Promise<void>((resolve, reject) => {
+      const reply = (bytes: Uint8Array, view: DataView, start: number, end: number): boolean => {
+        const value = read(bytes, view, start, end, 0);
+        if (value === undefined || "then" in value) throw new Error("reply to Subscribe cannot be read");
+        failures = 0;
+        if (value.kind === replyKind.ended) resolve();
+        else if (value.kind === replyKind.delivery)
+          deliver(new FetchedRecords({ topic, partition, offset }, value));
+        return value.kind === replyKind.ended;
+      };
+      subscriptionId = BigInt(
+        connected.stream(messages.Subscribe.type, payload, { reply, failed: reject }, { signal }),
+      );
+    });
+  };
+  const deliver = (records: FetchedRecords): void => {
+    offset = records.nextOffset;
+    options.onRecords(records);
+  };
+  signal.addEventListener("abort", () => {
+    const payload = payloadOf("Unsubscribe", { subscriptionId });
+    if (session?.isOpen !== true) return;
+    session.request(messages.Unsubscribe.type, payload, replyReader("Unsubscribe")).catch(() => {});
+  });
+  subscribe().catch(options.onError);
+  return {
+    taken(records) {
+      owedBytes += records.bytes.length;
+      // Credit is given back in large pieces: one small request for many deliveries.
+      if (owedBytes < creditBytes / 2 || session?.isOpen !== true) return;
+      session.send(messages.Credit.type, payloadOf("Credit", { subscriptionId, creditBytes: owedBytes }));
+      owedBytes = 0;
+    },
+  };
+}
