@@ -33,6 +33,7 @@ function element(id) {
  * @param {readonly string[]} units
  */
 function scaled(value, base, units) {
+  if (!Number.isFinite(value)) return "–";
   let rest = value;
   let unit = 0;
   while (Math.abs(rest) >= base && unit < units.length - 1) {
@@ -40,7 +41,7 @@ function scaled(value, base, units) {
     unit++;
   }
   const digits = unit === 0 || rest >= 100 ? 0 : rest >= 10 ? 1 : 2;
-  return `${rest.toFixed(digits)} ${units[unit]}`.trim();
+  return `${Number(rest.toFixed(digits))} ${units[unit]}`.trim();
 }
 
 /** @param {number} value */
@@ -62,10 +63,11 @@ const throughput = timeChart(
   element("throughput"),
   "Chart of bytes in and out each second over the last two minutes",
   [
-    { label: "produced", color: "--c1", isFilled: true },
+    { label: "produced", color: "--c1", fill: "light" },
     { label: "fetched", color: "--c2" },
   ],
   asByteRate,
+  "bytes",
 );
 const latency = timeChart(
   element("latency"),
@@ -76,15 +78,19 @@ const latency = timeChart(
     { label: "p50", color: "--c1" },
   ],
   asDuration,
+  "seconds",
 );
 const memory = timeChart(
   element("memory"),
   "Chart of reserved memory by account against the budget over the last two minutes",
   [
     { label: "budget", color: "--c3", dash: [6, 4] },
-    ...accounts.map((label, index) => ({ label, color: `--a${index + 1}`, isFilled: true })).reverse(),
+    ...accounts
+      .map((label, index) => ({ label, color: `--a${index + 1}`, fill: /** @type {const} */ ("full") }))
+      .reverse(),
   ],
   asBytes,
+  "bytes",
 );
 
 /** The scrape of about so many seconds ago; the oldest there is when there are fewer. @param {number} seconds @param {number} [at] */
@@ -172,27 +178,24 @@ function showCharts() {
   /** @param {(now: Scrape, earlier: Scrape, index: number) => number} value */
   const line = (value) =>
     scrapes.map((now, index) => {
-      const result = index === 0 ? Number.NaN : value(now, scrapes[index - 1] ?? now, index);
+      const result = value(now, scrapes[index - 1] ?? now, index);
       return Number.isNaN(result) ? null : result;
     });
-  throughput.update([
-    times,
+  throughput.update(times, [
     line((now, earlier) => rateOf(earlier, now, "oz_produced_bytes_total")),
     line((now, earlier) => rateOf(earlier, now, "oz_fetched_bytes_total")),
   ]);
   const buckets = scrapes.map((now, index) => bucketsBetween(before(10, index), now, duration));
-  latency.update([
+  latency.update(
     times,
-    ...[0.99, 0.95, 0.5].map((q) => line((_, __, index) => quantileOf(buckets[index] ?? [], q))),
-  ]);
-  const stacked = accounts.map((_, index) =>
-    line((now) =>
-      accounts
-        .slice(0, index + 1)
-        .reduce((sum, account) => sum + sumOf(now, "oz_memory_reserved_bytes", { account }), 0),
-    ),
+    [0.99, 0.95, 0.5].map((q) => line((_, __, index) => quantileOf(buckets[index] ?? [], q))),
   );
-  memory.update([times, line((now) => sumOf(now, "oz_memory_budget_bytes")), ...stacked.reverse()]);
+  const budget = line((now) => sumOf(now, "oz_memory_budget_bytes"));
+  const parts = accounts.map((account) => line((now) => sumOf(now, "oz_memory_reserved_bytes", { account })));
+  const stack = parts.map((_, top) =>
+    times.map((_, at) => parts.slice(0, top + 1).reduce((sum, part) => sum + (part[at] ?? 0), 0)),
+  );
+  memory.update(times, [budget, ...stack.reverse()], [budget, ...parts.reverse()]);
 }
 
 /** @param {Scrape} now */

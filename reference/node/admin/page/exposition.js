@@ -48,7 +48,8 @@ export function sumOf(scrape, name, labels = {}) {
 }
 
 /**
- * How much a counter grew each second between two scrapes; 0 after a restart, when it begins again.
+ * How much a counter grew each second between two scrapes: 0 after a restart, when it begins again, and NaN when no time
+ * has passed.
  * @param {Scrape} before
  * @param {Scrape} now
  * @param {string} name
@@ -56,7 +57,7 @@ export function sumOf(scrape, name, labels = {}) {
  */
 export function rateOf(before, now, name, labels = {}) {
   const seconds = (now.atMs - before.atMs) / 1000;
-  if (seconds <= 0) return 0;
+  if (seconds <= 0) return Number.NaN;
   return Math.max(0, sumOf(now, name, labels) - sumOf(before, name, labels)) / seconds;
 }
 

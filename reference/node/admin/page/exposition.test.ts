@@ -22,7 +22,9 @@ test("rates are differences by time, and a restart is not a negative rate", () =
   load.metrics.topic("orders").producedBytes.add(3000);
   const now = readScrape(load.registry.expose(), 2000);
   expect(rateOf(before, now, "oz_produced_bytes_total")).toBe(1500);
-  expect(rateOf(now, before, "oz_produced_bytes_total")).toBe(0);
+  const restarted = readScrape(new MetricsLoad(3).registry.expose(), 3000);
+  expect(rateOf(now, restarted, "oz_produced_bytes_total")).toBe(0);
+  expect(rateOf(now, now, "oz_produced_bytes_total")).toBeNaN();
   expect(sumOf(now, "oz_produced_bytes_total", { topic: "none" })).toBe(0);
   expect(labelValues(now, "oz_produced_bytes_total", "topic")).toEqual(["clicks", "orders", "payments"]);
 });
