@@ -1,0 +1,55 @@
+/**
+ * The tests of the repository itself, in three projects that scripts select by name. The exercises' suites are not
+ * among them: `oz verify` runs those, on the reference and on everything that they must refuse.
+ *
+ * - `unit`: most tests; pure, fast, in threads.
+ * - `process`: `*.process.test.ts`; real processes, sockets and disks, one file at a time so that none starves another.
+ * - `browser`: `*.browser.test.ts`; a real browser, one at a time.
+ */
+import { defineConfig } from "vitest/config";
+
+const folders = "{reference,scripts,site,exercises/lib,exercises/grader,exercises/tools}";
+/** The project that the tools' tests take apart has a suite of its own, which is their material. */
+const exclude = ["**/node_modules/**", "**/dist/**", "**/.oz/**", "exercises/tools/fixtures/**"];
+const processTests = `${folders}/**/*.process.test.ts`;
+const browserTests = `${folders}/**/*.browser.test.ts`;
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    // Vitest's own colours and diffs would otherwise end up in what the tests compare.
+    env: { FORCE_COLOR: "", NO_COLOR: "1" },
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: [`${folders}/**/*.test.ts`, "tidy.test.ts"],
+          exclude: [...exclude, processTests, browserTests],
+          pool: "threads",
+        },
+      },
+      {
+        test: {
+          name: "process",
+          include: [processTests],
+          exclude,
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "browser",
+          include: [browserTests],
+          exclude,
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
+        },
+      },
+    ],
+  },
+});
