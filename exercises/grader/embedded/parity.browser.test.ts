@@ -1,6 +1,7 @@
 /**
  * The same bundle and the same submission get the same grade in every backend, times aside. Vitest on Node is the
- * yardstick; whatever the page or a container does otherwise shows up here.
+ * yardstick; whatever the page or a container does otherwise shows up here. (The container is the stand-in over real
+ * processes: what that proves, and what it cannot, stands in exercises/grader/webcontainer/index.ts.)
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
@@ -10,22 +11,30 @@ import { fixtureId, fixtureTree } from "#exercises/tools/fixtures/fixture.ts";
 import { listExerciseIds, sourceTree } from "#exercises/tools/source-tree.ts";
 import { runVariants } from "#exercises/tools/variants.ts";
 import { solutionOf } from "#exercises/tools/verify.ts";
-import type { RunEnd, RunEvent } from "../backend.ts";
+import type { Backend, RunEnd, RunEvent } from "../backend.ts";
 import { withoutTimes, type Grade } from "../grade.ts";
 import { createLocalBackend } from "../local/index.ts";
 import { scoreRun } from "../score.ts";
+import { createWebContainerBackend } from "../webcontainer/index.ts";
+import { bootLocalProcessContainer, readRunnerFiles } from "../webcontainer/local-process-container.ts";
 import { goodRing, openTestPage, ringBundle, type TestPage } from "./test/harness.ts";
 
 const seed = 7;
 const local = createLocalBackend();
+let container: Backend;
 let page: TestPage;
 
 beforeAll(async () => {
+  container = createWebContainerBackend({
+    boot: bootLocalProcessContainer,
+    runnerFiles: await readRunnerFiles(),
+  });
   page = await openTestPage();
 }, 60_000);
 
 afterAll(async () => {
   await page.close();
+  await container.dispose();
   await local.dispose();
 });
 
@@ -36,9 +45,9 @@ function grade(bundle: ExerciseBundle, events: readonly RunEvent[], end: RunEnd)
   return withoutTimes(scoreRun(run) satisfies Grade);
 }
 
-async function gradeLocally(bundle: ExerciseBundle, submission: string): Promise<Graded> {
+async function gradeBy(backend: Backend, bundle: ExerciseBundle, submission: string): Promise<Graded> {
   const events: RunEvent[] = [];
-  const end = await local.run({ bundle, submission, seed }, (event) => void events.push(event));
+  const end = await backend.run({ bundle, submission, seed }, (event) => void events.push(event));
   return grade(bundle, events, end);
 }
 
@@ -47,13 +56,15 @@ async function gradeInPage(bundle: ExerciseBundle, submission: string): Promise<
   return grade(bundle, events, end);
 }
 
-/** Compares the two grades, and returns one of them for a closer look. */
+/** Compares the three grades, and returns one of them for a closer look. */
 async function expectEqualGrades(bundle: ExerciseBundle, submission: string): Promise<Graded> {
-  const [inPage, onNode] = await Promise.all([
+  const [inPage, onNode, inContainer] = await Promise.all([
     gradeInPage(bundle, submission),
-    gradeLocally(bundle, submission),
+    gradeBy(local, bundle, submission),
+    gradeBy(container, bundle, submission),
   ]);
-  expect(inPage).toEqual(onNode);
+  expect(inPage, "in the page").toEqual(onNode);
+  expect(inContainer, "in the container").toEqual(onNode);
   return onNode;
 }
 
@@ -136,14 +147,17 @@ describe("every version of an exercise: its solution, its stubs, its mutants", (
       if (result.kind === "invalid") throw new Error(result.problems.join("\n"));
       const { bundle } = result;
       const texts = versionsOf(bundle, tree);
-      const runs = await runVariants(
+      const onNode = runVariants(
         texts.map(({ text }) => ({ bundle, text })),
         { seed },
       );
-      for (const [index, { name, text }] of texts.entries()) {
-        const { events, end } = runs[index] ?? { events: [], end: { kind: "broken", reason: "not run" } };
-        expect(await gradeInPage(bundle, text), name).toEqual(grade(bundle, events, end));
+      const inPage: Graded[] = [];
+      for (const { text } of texts) inPage.push(await gradeInPage(bundle, text));
+      for (const [index, { events, end }] of (await onNode).entries()) {
+        expect(inPage[index], texts[index]?.name).toEqual(grade(bundle, events, end));
       }
+      await expectEqualGrades(bundle, bundle.solution);
+      await expectEqualGrades(bundle, bundle.stubs.blank);
     },
     120_000,
   );
