@@ -16,6 +16,13 @@ import { fastChecksum, nodeClock, nodeRandom } from "./clock.ts";
 import { NodeNetwork } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
 
+export { ProtocolError } from "../client/protocol-error.ts";
+export type { Consumer, ConsumerOptions } from "../client/consumer.ts";
+export type { Delivered, TopicProducer } from "../client/topic-producer.ts";
+export type { ConsumedRecord, FetchedRecords, RecordLike } from "../client/records.ts";
+export type { ProducerOptions } from "../client/producer-types.ts";
+export type { ErrorName } from "../protocol/errors.ts";
+
 /** What a user of Node may choose. */
 export interface NodeClientOptions extends ClientOptions {
   /** Speak TLS, trusting what Node trusts, or what is given here. */
