@@ -1,0 +1,427 @@
+/**
+ * A log: the records of one partition, in order, in segments, on a disk.
+ *
+ * This file ties the parts together and holds what belongs to no one of them: which segment is the active one, which
+ * offsets readers may have, and what happens in the background when a segment is full. The parts are:
+ *
+ * | part             | question                                              |
+ * |------------------|-------------------------------------------------------|
+ * | segment.ts       | how do batches get into a file and out again?         |
+ * | group-commit.ts  | when does a record count as stored?                   |
+ * | recovery.ts      | what is the log after a crash?                        |
+ * | retention.ts     | when is a segment full, and which ones may go?        |
+ * | record-id.ts     | which id does a record get?                           |
+ *
+ * Only `append` is synchronous. It checks, numbers and copies, and all waiting happens behind it, so that one loop
+ * turn of a server can append for many clients and pay for one write.
+ */
+import { DiskError, type Checksum, type Clock, type Disk } from "../ports.ts";
+import { crc32 } from "../base/crc32.ts";
+import { AppendBuffers } from "./append-buffers.ts";
+import { ignoreDiskError } from "./file-io.ts";
+import { FilePool } from "./file-pool.ts";
+import type { Finding } from "./findings.ts";
+import {
+  GroupCommit,
+  type CommitResult,
+  type FsyncPolicy,
+  type SyncableFile,
+  type WriteRound,
+} from "./group-commit.ts";
+import { LogStateFile } from "./log-state.ts";
+import { findOffsetOfId, findOffsetOfTime, type ReadBatches } from "./lookup.ts";
+import { batchBytesMaxDefault, checkRecordBatch, recordCountAt } from "./record-batch.ts";
+import { RecordIdSource, type RecordId } from "./record-id.ts";
+import { recoverLog, type RecoveredLog } from "./recovery.ts";
+import { advanceStart, classifyOffset, planRetention, shouldRoll, truncateSuffix } from "./retention.ts";
+import type { RetentionLimits, RollLimits, TruncateResult } from "./retention.ts";
+import type { AppendContext, Segment, SegmentMark } from "./segment.ts";
+import { SegmentSet } from "./segment-set.ts";
+import { indexIntervalBytesDefault, type DamagedRange } from "./sparse-index.ts";
+
+export type { CommitResult, FsyncPolicy } from "./group-commit.ts";
+export type { Finding } from "./findings.ts";
+
+/** Where a log is and how it behaves. */
+export interface LogOptions {
+  readonly disk: Disk;
+  /** Its directory, made when it is missing. No other log may use it. */
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly checksum?: Checksum;
+  readonly fsync?: FsyncPolicy;
+  readonly syncIntervalMs?: number;
+  readonly segmentBytesMax?: number;
+  readonly segmentAgeMsMax?: number;
+  readonly indexIntervalBytes?: number;
+  readonly batchBytesMax?: number;
+  /** How many files of removed segments are kept to be written over, which is faster than making new ones. */
+  readonly recycledMax?: number;
+  /** When to start writing what was appended; the default is right after the current task. */
+  readonly schedule?: (run: () => void) => void;
+  /** Shared between the logs of a process: the bound on bytes that wait to be written. */
+  readonly buffers?: AppendBuffers;
+  /** Shared between the logs of a process: the bound on open files. */
+  readonly files?: FilePool;
+  /** `all` reads and checks every batch when the log is opened. */
+  readonly scan?: "unsynced" | "all";
+}
+
+/** What became of a batch that was handed in. */
+export type AppendResult =
+  | {
+      readonly kind: "appended";
+      readonly baseOffset: number;
+      readonly nextOffset: number;
+      /** The id of the first record; the others follow in sequence. */
+      readonly idMilliseconds: number;
+      readonly idSequence: number;
+    }
+  | { readonly kind: "refused"; readonly reason: RefusalReason; readonly detail: string };
+
+/** A batch that was not taken. */
+export type AppendRefusal = Extract<AppendResult, { kind: "refused" }>;
+
+/** Why a batch was refused. `overloaded` is worth trying again. */
+export type RefusalReason =
+  "invalid-batch" | "corrupt-batch" | "too-large" | "overloaded" | "offset-limit" | "failed" | "closed";
+
+/** What a read brings. */
+export type ReadResult =
+  /** Whole batches; the first holds the wanted offset, and may begin before it. Empty at the end. */
+  | { readonly kind: "records"; readonly bytes: Uint8Array; readonly nextOffset: number }
+  | { readonly kind: "out-of-range"; readonly startOffset: number; readonly endOffset: number }
+  /** These offsets were stored and cannot be read any more; a consumer that accepts the loss goes on at `to`. */
+  | { readonly kind: "damaged"; readonly from: number; readonly to: number }
+  | { readonly kind: "failed"; readonly error: DiskError };
+
+/** The default size at which a segment is closed and the next one begun. */
+export const segmentBytesMaxDefault = 128 * 1024 * 1024;
+/** The default age at which this happens. */
+export const segmentAgeMsMaxDefault = 7 * 24 * 3600 * 1000;
+
+/** One partition's records. */
+export class Log {
+  /** What recovery found when the log was opened. */
+  readonly findings: readonly Finding[];
+  /** Called when `committedEnd` has moved. */
+  onCommitted: ((committedEnd: number) => void) | undefined = undefined;
+
+  readonly #options: LogOptions;
+  readonly #checksum: Checksum;
+  readonly #buffers: AppendBuffers;
+  readonly #commit: GroupCommit;
+  readonly #ids: RecordIdSource;
+  readonly #limits: RollLimits;
+  readonly #set: SegmentSet;
+  readonly #state: LogStateFile;
+  /** When the active segment got its first batch. */
+  #activeSinceMs: number;
+  #isClosed = false;
+  /** Where the write round in flight began: where the log goes back to when it fails. */
+  #roundStart: { segment: Segment; mark: SegmentMark } | undefined;
+  /** Work on whole segments: one piece after the other. */
+  #maintenance: Promise<unknown> = Promise.resolve();
+  readonly #context: AppendContext = { epoch: 0, idMilliseconds: 0, idSequence: 0, durableEnd: 0 };
+
+  /** Recovers the log in its directory and opens it. Rejects only with what the disk itself says. */
+  static async open(options: LogOptions): Promise<Log> {
+    const { disk, directory, checksum = crc32, indexIntervalBytes = indexIntervalBytesDefault } = options;
+    const { scan = "unsynced", recycledMax = 0, segmentBytesMax = segmentBytesMaxDefault } = options;
+    const files = options.files ?? new FilePool(disk);
+    const buffers = options.buffers ?? new AppendBuffers();
+    const recovered = await recoverLog({ disk, directory, checksum, indexIntervalBytes, scan });
+    const shared = { disk, directory, checksum, indexIntervalBytes, files, buffers };
+    const set = await SegmentSet.open(
+      { ...shared, recycledMax, recycledBytesMin: segmentBytesMax / 2 },
+      recovered,
+    );
+    const state = new LogStateFile(disk, directory, checksum, recovered.state);
+    // Finishes a removal that a crash interrupted.
+    await advanceStart(set, state, recovered.state.startOffset);
+    return new Log(options, recovered, set, state);
+  }
+
+  private constructor(options: LogOptions, recovered: RecoveredLog, set: SegmentSet, state: LogStateFile) {
+    this.#options = options;
+    this.#checksum = set.options.checksum;
+    this.#buffers = set.options.buffers;
+    const { segmentBytesMax = segmentBytesMaxDefault, segmentAgeMsMax = segmentAgeMsMaxDefault } = options;
+    this.#limits = { segmentBytesMax, segmentAgeMsMax };
+    this.findings = recovered.findings;
+    this.#set = set;
+    this.#state = state;
+    const { idMilliseconds: milliseconds, idSequence: sequence } = recovered.state;
+    this.#ids = new RecordIdSource({ milliseconds, sequence });
+    this.#activeSinceMs = options.clock.wallTimeMs();
+    const target = { write: () => this.#write(), discard: () => this.#discard() };
+    this.#commit = new GroupCommit(target, {
+      policy: options.fsync ?? "everysec",
+      clock: options.clock,
+      durableEnd: recovered.endOffset,
+      onCommitted: (endOffset) => this.onCommitted?.(endOffset),
+      ...(options.syncIntervalMs === undefined ? {} : { syncIntervalMs: options.syncIntervalMs }),
+      ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+    });
+  }
+
+  /** The first offset that readers can have. */
+  get startOffset(): number {
+    return this.#state.value.startOffset;
+  }
+
+  /** The offset that the next record will get. */
+  get endOffset(): number {
+    return this.#set.active.endOffset;
+  }
+
+  /** All records before this offset are acknowledged and can be read. */
+  get committedEnd(): number {
+    return this.#commit.committedEnd;
+  }
+
+  /** All records before this offset are known to be on disk. */
+  get durableEnd(): number {
+    return this.#commit.durableEnd;
+  }
+
+  /** The epoch of new batches. */
+  get epoch(): number {
+    return this.#state.value.epoch;
+  }
+
+  /** The error that ended this log's life: it can still be read, and takes nothing more until it is opened again. */
+  get failure(): DiskError | undefined {
+    return this.#commit.failure;
+  }
+
+  /** Bytes of all segments, with what is not written yet. */
+  get sizeBytes(): number {
+    return this.#set.sizeBytes;
+  }
+
+  /** Offsets that are missing or unreadable. */
+  get damage(): readonly DamagedRange[] {
+    return this.#set.damage;
+  }
+
+  /**
+   * Appends the batch in `bytes[start..end)`, which stays the caller's. It is numbered now and stored soon:
+   * `committed` says when. Nothing that is refused leaves a trace.
+   */
+  append(bytes: Uint8Array, start = 0, end: number = bytes.length): AppendResult {
+    if (this.#isClosed) return refused("closed", "the log is closed");
+    if (this.failure !== undefined) return refused("failed", this.failure.message);
+    const bytesMax = this.#options.batchBytesMax ?? batchBytesMaxDefault;
+    if (end - start > bytesMax)
+      return refused("too-large", `batch of ${end - start} bytes exceeds ${bytesMax}`);
+    const fault = checkRecordBatch(bytes, start, end, this.#checksum);
+    if (fault !== undefined) return refused(`${fault.kind}-batch`, fault.reason);
+    const count = recordCountAt(bytes, start);
+    const nowMs = this.#options.clock.wallTimeMs();
+    let active = this.#set.active;
+    if (shouldRoll(active, end - start, count, nowMs - this.#activeSinceMs, this.#limits)) {
+      active = this.#set.add(this.endOffset);
+    }
+    if (!active.hasOffsetsFor(count))
+      return refused("offset-limit", `no offsets are left after ${active.endOffset}`);
+    const ids = this.#ids;
+    const { lastMilliseconds, lastSequence } = ids;
+    if (!ids.reserve(nowMs, count)) return refused("offset-limit", "no record ids are left");
+    const context = this.#context;
+    context.epoch = this.epoch;
+    context.idMilliseconds = ids.lastMilliseconds;
+    context.idSequence = ids.lastSequence - (count - 1);
+    context.durableEnd = this.#commit.durableEnd;
+    if (active.endPosition === 0) this.#activeSinceMs = nowMs;
+    const baseOffset = active.append(bytes, start, end, context);
+    if (baseOffset < 0) {
+      ids.lastMilliseconds = lastMilliseconds;
+      ids.lastSequence = lastSequence;
+      return refused("overloaded", `more than ${this.#buffers.bytesMax} bytes wait to be written`);
+    }
+    this.#commit.appended();
+    const { idMilliseconds, idSequence } = context;
+    return { kind: "appended", baseOffset, nextOffset: baseOffset + count, idMilliseconds, idSequence };
+  }
+
+  /** Resolves when everything appended so far is committed, as the fsync policy means it, or has failed. */
+  committed(): Promise<CommitResult> {
+    return this.#commit.committed();
+  }
+
+  /** Makes everything appended so far durable, whatever the policy. */
+  async sync(): Promise<CommitResult> {
+    const result = await this.committed();
+    const error = await this.#commit.sync();
+    return error === undefined ? result : { kind: "failed", error };
+  }
+
+  /**
+   * Reads whole committed batches from the one that holds `offset`, up to `maxBytes` but at least one. The bytes are a
+   * view of `target` when it is given and large enough.
+   */
+  async read(offset: number, maxBytes: number, target?: Uint8Array): Promise<ReadResult> {
+    for (;;) {
+      const startOffset = this.startOffset;
+      const endOffset = this.committedEnd;
+      if (classifyOffset(offset, startOffset, endOffset) !== "in-range") {
+        return { kind: "out-of-range", startOffset, endOffset };
+      }
+      const damage = this.damage.find((range) => offset < range.to);
+      if (damage !== undefined && offset >= damage.from)
+        return { kind: "damaged", from: damage.from, to: damage.to };
+      const visibleEnd = Math.min(endOffset, damage?.from ?? Infinity);
+      const segment = this.#set.segmentOf(offset);
+      try {
+        const result = await segment.read(offset, maxBytes, visibleEnd, target);
+        if (result.kind === "batches") return { ...result, kind: "records" };
+        // Damage that nobody knew of. Look at the whole segment once, and answer from what is known then.
+        const isFound = await this.#set.findDamage(segment, offset);
+        if (!isFound)
+          return { kind: "failed", error: new DiskError("input-output", "read", segment.file.path) };
+      } catch (error) {
+        ignoreDiskError(error);
+        // Trimmed meanwhile: then the offset is gone, and that a file is closed is no answer.
+        if (this.#set.segments.includes(segment)) return { kind: "failed", error: error as DiskError };
+      }
+    }
+  }
+
+  /** The first offset whose record is not older than `timestampMs`, by the producers' clocks; the end if none is. */
+  async offsetForTimestamp(timestampMs: number): Promise<number> {
+    const segment = this.#set.segments.find((candidate) => candidate.maxTimestamp >= timestampMs);
+    if (segment === undefined) return this.committedEnd;
+    const from = segment.index.offsetAt(segment.index.floorOfTime(timestampMs));
+    return findOffsetOfTime(this.#batches, Math.max(from, this.startOffset), this.committedEnd, timestampMs);
+  }
+
+  /** The first offset whose record has an id of at least `id`; the end if none has. */
+  offsetForId(id: RecordId): Promise<number> {
+    return findOffsetOfId(this.#batches, this.startOffset, this.committedEnd, id);
+  }
+
+  /** Removes every record before `beforeOffset`, which must be committed. Resolves to the new start offset. */
+  trim(beforeOffset: number): Promise<number> {
+    return this.#maintain(async () => {
+      await this.#removeBefore(Math.min(beforeOffset, this.committedEnd));
+      return this.startOffset;
+    });
+  }
+
+  /** Removes what the limits do not keep. Resolves to the new start offset. */
+  applyRetention(limits: RetentionLimits): Promise<number> {
+    return this.#maintain(async () => {
+      const nowMs = this.#options.clock.wallTimeMs();
+      const { active, segments } = this.#set;
+      const isIdle = active.endOffset === this.committedEnd && active.endPosition > 0;
+      // The active segment never goes, so one that is wholly too old has to stop being it.
+      if (isIdle && nowMs - active.idMilliseconds > (limits.retentionMs ?? Infinity)) {
+        const next = this.#set.add(active.endOffset);
+        await this.#set.create(next);
+        await this.#seal(active);
+      }
+      await this.#removeBefore(planRetention(segments, this.startOffset, this.committedEnd, nowMs, limits));
+      return this.startOffset;
+    });
+  }
+
+  /**
+   * Cuts everything from `offset` on, for a replica whose history lost. `epoch` is that of the batches that follow, and
+   * larger than any before it.
+   */
+  truncate(offset: number, highWatermark: number, epoch: number): Promise<TruncateResult> {
+    return this.#maintain(async () => {
+      await this.#commit.idle();
+      if (this.failure !== undefined) throw this.failure;
+      const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
+      if (result.kind === "truncated") this.#commit.truncated(result.endOffset);
+      return result;
+    });
+  }
+
+  /** Writes and syncs what is left, and leaves the log so that the next start has nothing to scan. */
+  async close(): Promise<CommitResult> {
+    if (this.#isClosed) return { kind: "committed", endOffset: this.committedEnd };
+    this.#isClosed = true;
+    const result = await this.#commit.close();
+    await this.#maintenance;
+    if (result.kind === "committed") {
+      await this.#set.saveIndex(this.#set.active);
+      await this.#state.update(this.#progress(this.durableEnd)).catch(ignoreDiskError);
+    }
+    await this.#set.close();
+    return result;
+  }
+
+  readonly #batches: ReadBatches = async (offset, maxBytes) => {
+    const result = await this.read(offset, maxBytes);
+    if (result.kind === "records") return result;
+    if (result.kind === "failed") throw result.error;
+    return { continueAt: result.kind === "damaged" ? result.to : result.startOffset };
+  };
+
+  async #write(): Promise<WriteRound> {
+    const pending = this.#set.unwritten();
+    const files: SyncableFile[] = [];
+    const full: Segment[] = [];
+    let endOffset = this.#commit.writtenEnd;
+    this.#roundStart = { segment: pending[0]!, mark: pending[0]!.mark() };
+    for (const [number, segment] of pending.entries()) {
+      if (segment.gatheredBytes === 0) continue;
+      if (!this.#set.isCreated(segment)) {
+        await this.#set.create(segment);
+        const before = pending[number - 1];
+        if (before !== undefined) full.push(before);
+      }
+      await segment.write();
+      files.push(segment.file);
+      endOffset = segment.writtenOffset;
+      // More came for this segment meanwhile, and then perhaps for the next one: they are the next round's, in order.
+      if (segment.gatheredBytes > 0) break;
+    }
+    for (const segment of full) void this.#maintain(() => this.#seal(segment)).catch(ignoreDiskError);
+    return { endOffset, files };
+  }
+
+  async #discard(): Promise<void> {
+    const { segment, mark } = this.#roundStart!;
+    await this.#set.discard(segment, mark);
+  }
+
+  /** A segment has its last batch: make it durable, and write down what spares the next start from reading it. */
+  async #seal(segment: Segment): Promise<void> {
+    while (this.durableEnd < segment.endOffset && this.failure === undefined) {
+      await this.committed();
+      await this.#commit.sync();
+    }
+    if (this.failure !== undefined) return;
+    await this.#set.seal(segment);
+    await this.#state.update(this.#progress(segment.endOffset));
+  }
+
+  #progress(recoveryOffset: number): { recoveryOffset: number; idMilliseconds: number; idSequence: number } {
+    return { recoveryOffset, idMilliseconds: this.#ids.lastMilliseconds, idSequence: this.#ids.lastSequence };
+  }
+
+  async #removeBefore(startOffset: number): Promise<void> {
+    if (startOffset <= this.startOffset) return;
+    // The start offset also says that everything before it was durable: recovery relies on that.
+    if (startOffset > this.durableEnd) {
+      const error = await this.#commit.sync();
+      if (error !== undefined) throw error;
+    }
+    await advanceStart(this.#set, this.#state, startOffset);
+  }
+
+  /** One piece of work on whole segments at a time; a failure is its caller's and does not stop the next piece. */
+  #maintain<Value>(work: () => Promise<Value>): Promise<Value> {
+    const result = this.#maintenance.then(work);
+    this.#maintenance = result.catch(ignoreDiskError);
+    return result;
+  }
+}
+
+function refused(reason: RefusalReason, detail: string): AppendRefusal {
+  return { kind: "refused", reason, detail };
+}

@@ -1,0 +1,211 @@
+/**
+ * Record ids: `<milliseconds>-<sequence>`, strictly increasing within a partition whatever the clock does.
+ *
+ * An id says when a record was accepted and is a position at the same time, so a reader can ask for a span of time
+ * without a second index. Redis Streams has the same idea. Two parts, because many records fall into one millisecond.
+ *
+ * The text form is padded with zeros: `000001718000000-0000000042`. So ids sort as text, in a shell or in a database,
+ * exactly as they sort as numbers. The binary form is 12 bytes, big-endian, for the same reason.
+ *
+ * The clock is only a hint. It may stand still, jump ahead, and go back by hours; the source never goes back with it,
+ * and runs ahead of it rather than repeat an id.
+ */
+import { assert } from "../base/assert.ts";
+import { getUint32, getUint53, setUint32, setUint53, uint32Max } from "./integers.ts";
+
+/** One id. Compare with `compareRecordIds`. */
+export interface RecordId {
+  readonly milliseconds: number;
+  readonly sequence: number;
+}
+
+/** The largest milliseconds: 48 bits, 15 digits, the year 10889. */
+export const idMillisecondsMax = 2 ** 48 - 1;
+/** The largest sequence: 32 bits, 10 digits. */
+export const idSequenceMax: number = uint32Max;
+/** Before every id that is ever given out. */
+export const recordIdZero: RecordId = { milliseconds: 0, sequence: 0 };
+/** The last id that there can be. */
+export const recordIdLast: RecordId = { milliseconds: idMillisecondsMax, sequence: idSequenceMax };
+/** Bytes of the binary form. */
+export const recordIdBytes = 12;
+
+const millisecondDigits = 15;
+const sequenceDigits = 10;
+
+/** What a producer asks for: `*`, `<ms>-*`, or an id of its own. */
+export type IdRequest =
+  | { readonly kind: "automatic" }
+  | { readonly kind: "partial"; readonly milliseconds: number }
+  | { readonly kind: "explicit"; readonly id: RecordId };
+
+/** What it gets. */
+export type IdResult =
+  | { readonly kind: "id"; readonly id: RecordId }
+  /** The id asked for is not larger than the last one. */
+  | { readonly kind: "too-small"; readonly last: RecordId }
+  /** There is no larger id that fits the request. */
+  | { readonly kind: "exhausted"; readonly last: RecordId };
+
+/** Both ends belong to the range; it is empty when the first id comes after the last. */
+export interface RecordIdRange {
+  readonly first: RecordId;
+  readonly last: RecordId;
+}
+
+// #region compare
+/** Negative, zero or positive, as for `sort`. */
+export function compareRecordIds(left: RecordId, right: RecordId): number {
+  // The sequence counts only within one millisecond.
+  if (left.milliseconds !== right.milliseconds) return left.milliseconds - right.milliseconds;
+  return left.sequence - right.sequence;
+}
+// #endregion compare
+
+// #region format
+/** The padded text form. */
+export function formatRecordId(id: RecordId): string {
+  // Every id has the same number of digits: that is what makes text order the order of ids.
+  const milliseconds = String(id.milliseconds).padStart(millisecondDigits, "0");
+  return `${milliseconds}-${String(id.sequence).padStart(sequenceDigits, "0")}`;
+}
+// #endregion format
+
+// #region parse
+/** An id from its text form, padded or not; undefined for anything else. */
+export function parseRecordId(text: string): RecordId | undefined {
+  const match = /^(\d{1,15})-(\d{1,10})$/.exec(text);
+  return match === null ? undefined : idOf(Number(match[1]), Number(match[2]));
+}
+
+/** What `*`, `<ms>-*` or `<ms>-<seq>` asks for; undefined for anything else. */
+export function parseIdRequest(text: string): IdRequest | undefined {
+  if (text === "*") return { kind: "automatic" };
+  const partial = /^(\d{1,15})-\*$/.exec(text);
+  if (partial !== null) {
+    const id = idOf(Number(partial[1]), 0);
+    return id && { kind: "partial", milliseconds: id.milliseconds };
+  }
+  const id = parseRecordId(text);
+  return id && { kind: "explicit", id };
+}
+
+/**
+ * A range from its two bounds: `-` is the first id, `+` the last, `(` in front of a bound leaves that id out, and a
+ * bound of milliseconds alone means the whole millisecond. Undefined when a bound is none of these.
+ */
+export function parseIdRange(first: string, last: string): RecordIdRange | undefined {
+  const from = parseBound(first, 0);
+  const to = parseBound(last, idSequenceMax);
+  if (from === undefined || to === undefined) return undefined;
+  // An exclusive bound is the neighbouring id. Past the ends of all ids lies nothing: an empty range.
+  const firstId = from.isExclusive ? idAfter(from.id) : from.id;
+  const lastId = to.isExclusive ? idBefore(to.id) : to.id;
+  if (firstId === undefined || lastId === undefined) return { first: recordIdLast, last: recordIdZero };
+  return { first: firstId, last: lastId };
+}
+
+/** One bound. Milliseconds alone get `sequence`: the least one at the start of a range, the largest one at its end. */
+function parseBound(text: string, sequence: number): { id: RecordId; isExclusive: boolean } | undefined {
+  if (text === "-") return { id: recordIdZero, isExclusive: false };
+  if (text === "+") return { id: recordIdLast, isExclusive: false };
+  const isExclusive = text.startsWith("(");
+  const bound = isExclusive ? text.slice(1) : text;
+  // An exclusive millisecond leaves all of it out: from the start it is left at its end, and the other way round.
+  const whole = isExclusive ? idSequenceMax - sequence : sequence;
+  const id = /^\d{1,15}$/.test(bound) ? idOf(Number(bound), whole) : parseRecordId(bound);
+  return id && { id, isExclusive };
+}
+// #endregion parse
+
+// #region binary
+/** Writes the 12 bytes of an id at `at`. */
+export function encodeRecordId(id: RecordId, target: Uint8Array, at: number): void {
+  setUint53(target, at, id.milliseconds);
+  setUint32(target, at + 8, id.sequence);
+}
+
+/** The id in the 12 bytes at `at`; undefined when its milliseconds are none. */
+export function decodeRecordId(bytes: Uint8Array, at: number): RecordId | undefined {
+  return idOf(getUint53(bytes, at), getUint32(bytes, at + 8));
+}
+// #endregion binary
+
+/** Gives out ids. Owns the last one; whoever makes a source after a restart hands it in. */
+export class RecordIdSource {
+  /** The last id given out, as two numbers so that the hot path allocates nothing. */
+  lastMilliseconds: number;
+  lastSequence: number;
+
+  constructor(last: RecordId = recordIdZero) {
+    this.lastMilliseconds = last.milliseconds;
+    this.lastSequence = last.sequence;
+  }
+
+  /** The last id given out; 0-0 before the first. */
+  get last(): RecordId {
+    return { milliseconds: this.lastMilliseconds, sequence: this.lastSequence };
+  }
+
+  // #region next
+  /**
+   * Reserves `count` ids in a row, within one millisecond: the last becomes `last`, and the first is `count - 1`
+   * before it. False, with nothing changed, when there are no more.
+   */
+  reserve(wallTimeMs: number, count: number): boolean {
+    assert(count >= 1 && count <= idSequenceMax, () => `${count} ids at once`);
+    // 1. Never behind the last id, wherever the clock is.
+    let milliseconds = Math.max(this.lastMilliseconds, Math.floor(wallTimeMs));
+    // 2. Go on within its millisecond, or begin a new one at 0; 0-0 is not an id.
+    let first = milliseconds === this.lastMilliseconds ? this.lastSequence + 1 : 0;
+    // 3. When the sequence would overflow, borrow the next millisecond from the future.
+    if (first + count - 1 > idSequenceMax) {
+      milliseconds++;
+      first = 0;
+    }
+    if (milliseconds > idMillisecondsMax) return false;
+    this.lastMilliseconds = milliseconds;
+    this.lastSequence = first + count - 1;
+    return true;
+  }
+
+  /** Answers one request at the time `wallTimeMs`. */
+  next(request: IdRequest, wallTimeMs: number): IdResult {
+    const last = this.last;
+    switch (request.kind) {
+      case "automatic":
+        return this.reserve(wallTimeMs, 1) ? { kind: "id", id: this.last } : { kind: "exhausted", last };
+      case "partial": {
+        const { milliseconds } = request;
+        // Within the last id's millisecond the sequence goes on; it begins at 0 only in a later one.
+        const sequence = milliseconds === last.milliseconds ? last.sequence + 1 : 0;
+        if (sequence > idSequenceMax) return { kind: "exhausted", last };
+        return this.#accept({ milliseconds, sequence }, last);
+      }
+      case "explicit":
+        return this.#accept(request.id, last);
+    }
+  }
+
+  #accept(id: RecordId, last: RecordId): IdResult {
+    // Larger than the last one, not equal to it: an id names one record.
+    if (compareRecordIds(id, last) <= 0) return { kind: "too-small", last };
+    this.lastMilliseconds = id.milliseconds;
+    this.lastSequence = id.sequence;
+    return { kind: "id", id };
+  }
+  // #endregion next
+}
+
+function idOf(milliseconds: number, sequence: number): RecordId | undefined {
+  const isInRange = milliseconds >= 0 && milliseconds <= idMillisecondsMax && sequence <= idSequenceMax;
+  return isInRange ? { milliseconds, sequence } : undefined;
+}
+
+function idAfter({ milliseconds, sequence }: RecordId): RecordId | undefined {
+  return sequence < idSequenceMax ? { milliseconds, sequence: sequence + 1 } : idOf(milliseconds + 1, 0);
+}
+
+function idBefore({ milliseconds, sequence }: RecordId): RecordId | undefined {
+  return sequence > 0 ? { milliseconds, sequence: sequence - 1 } : idOf(milliseconds - 1, idSequenceMax);
+}

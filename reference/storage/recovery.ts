@@ -1,0 +1,429 @@
+/**
+ * Recovery: what a log is after a crash, decided from what is on the disk and from nothing else.
+ *
+ * A crash leaves any part of what was not synced: whole writes, half of one, its second half without its first. And a
+ * disk can damage what was synced. The two look alike and call for opposite answers: an interrupted write was never
+ * acknowledged and must go, or the next append would land behind garbage; a damaged record *was* acknowledged, so
+ * throwing away what follows would turn one bad sector into the loss of everything after it.
+ *
+ * What tells them apart is how far the log was known to be durable. Each batch says how much before it was not synced
+ * yet when it was written, and the state file has a recovery offset. The largest of these is the *durable offset* D:
+ *
+ * | at the expected place stands                            | before D            | from D on                   |
+ * |---------------------------------------------------------|---------------------|-----------------------------|
+ * | the next batch, whole                                   | take it             | take it                     |
+ * | its header, but its records do not match their checksum | report, step over   | the log ends here; cut      |
+ * | no header; a later batch is found further on            | report, go on there | the log ends here; cut      |
+ * | no header, nothing found further on (torn, zeros)       | report, go on at D  | the log ends here; cut      |
+ * | an older batch (stale: the file was written over)       | like no header      | the log ends here; cut      |
+ * | the end of the file                                     | report, go on at D  | the log ends here           |
+ *
+ * A missing or stale index is no case of its own: it is built again from the batches.
+ *
+ * Recovery can itself be interrupted. It first writes down D, for the batches that prove it may be among those that it
+ * removes, and every later step leads to the same decision when it is taken again.
+ */
+import type { Checksum, Disk, DiskFile } from "../ports.ts";
+import { readWhole, removeIfThere } from "./file-io.ts";
+import type { Finding } from "./findings.ts";
+import { getUint53 } from "./integers.ts";
+import { emptyState, loadState, saveState, type LogState } from "./log-state.ts";
+import {
+  batchBytesAt,
+  batchHeaderBytes,
+  batchLayout,
+  inspectBatch,
+  isHeaderIntact,
+  readBatchHeader,
+  type BatchHeader,
+} from "./record-batch.ts";
+import { ScanWindow } from "./scan-window.ts";
+import { indexPath, listLogFiles, segmentPath } from "./segment-files.ts";
+import { segmentOffsetsMax, SparseIndex, type DamagedRange } from "./sparse-index.ts";
+
+/** Where to recover from. */
+export interface RecoveryOptions {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly checksum: Checksum;
+  readonly indexIntervalBytes: number;
+  /** `all` reads every batch of every segment; otherwise only those that are not known to be durable. */
+  readonly scan?: "unsynced" | "all";
+}
+
+/** One segment as it is after recovery. */
+export interface RecoveredSegment {
+  readonly baseOffset: number;
+  readonly endOffset: number;
+  readonly endPosition: number;
+  readonly index: SparseIndex;
+  readonly damage: readonly DamagedRange[];
+  /** The milliseconds of the last id; 0 when there is no record. */
+  readonly idMilliseconds: number;
+}
+
+/** A log as it is after recovery: every record in it is on disk. */
+export interface RecoveredLog {
+  readonly state: LogState;
+  readonly segments: readonly RecoveredSegment[];
+  /** The next offset to give out; past the last segment's end when records at the end were lost. */
+  readonly endOffset: number;
+  /** All offsets from the start on that are missing or unreadable, in order. */
+  readonly damage: readonly DamagedRange[];
+  readonly findings: readonly Finding[];
+  /** Files of removed segments that may be written over. */
+  readonly recycled: readonly string[];
+}
+
+/** What walking over one segment's file showed. Nothing is decided yet. */
+export interface SegmentScan extends RecoveredSegment {
+  readonly fileLength: number;
+  /** What the bytes from `endPosition` on are. */
+  readonly tail: "none" | "torn" | "zeros" | "stale";
+  /** All records before this offset were durable when some batch of this segment was written. */
+  readonly durableOffset: number;
+  readonly epoch: number;
+  /** The largest sequence given out in that millisecond. */
+  readonly idSequence: number;
+  /** Whether the file was read; otherwise its index vouches for it. */
+  readonly isScanned: boolean;
+}
+
+/** Where the walk through a segment begins: at its first byte, or behind a part that is known to be whole. */
+export interface ScanStart {
+  readonly baseOffset: number;
+  readonly offset: number;
+  readonly position: number;
+  readonly index: SparseIndex;
+  readonly damage: readonly DamagedRange[];
+  readonly idMilliseconds?: number;
+}
+
+/** The start of a segment of which nothing is known. */
+export function scanFromBase(baseOffset: number, indexIntervalBytes: number): ScanStart {
+  const index = new SparseIndex(baseOffset, indexIntervalBytes);
+  return { baseOffset, offset: baseOffset, position: 0, index, damage: [] };
+}
+
+// #region scan-segment
+/** Walks from batch to batch. Never throws, whatever the file holds; rejects only when it cannot be read. */
+export async function scanSegment(
+  file: DiskFile,
+  start: ScanStart,
+  checksum: Checksum,
+): Promise<SegmentScan> {
+  const fileLength = await file.length();
+  const window = new ScanWindow(file, fileLength);
+  const damage: DamagedRange[] = [...start.damage];
+  const last = { durableOffset: 0, epoch: 0, idMilliseconds: start.idMilliseconds ?? 0, idSequence: 0 };
+  let position = start.position;
+  let offset = start.offset;
+  let isResumption = false;
+  let tail: SegmentScan["tail"] = "none";
+  while (position < fileLength) {
+    let at = await window.load(position, batchHeaderBytes);
+    if (batchBytesAt(window.bytes, at) <= fileLength - position) {
+      at = await window.load(position, batchBytesAt(window.bytes, at));
+    }
+    const found = inspectBatch(window.bytes, at, window.bytes.length, checksum);
+    const header = found.kind === "intact" || found.kind === "damaged-body" ? found.header : undefined;
+    // 1. A header counts only at its place: a batch of the file's earlier life has an older offset or epoch.
+    const isStale = header !== undefined && (header.baseOffset < offset || header.epoch < last.epoch);
+    if (header === undefined || isStale) {
+      // 2. No batch here. Look for a later one behind it, and for what the bytes are if there is none.
+      const next = await findLaterBatch(
+        window,
+        position,
+        fileLength,
+        { offset, epoch: last.epoch },
+        checksum,
+      );
+      if (next.header === undefined) {
+        tail = isStale ? "stale" : next.isZeros ? "zeros" : "torn";
+        break;
+      }
+      damage.push({ from: offset, to: next.header.baseOffset, position, endPosition: next.position });
+      ({ position } = next);
+      offset = next.header.baseOffset;
+      isResumption = true;
+      continue;
+    }
+    const endPosition = position + (header.endPosition - header.position);
+    if (header.baseOffset > offset) {
+      damage.push({ from: offset, to: header.baseOffset, position, endPosition: position });
+      isResumption = true;
+    }
+    // 3. A whole batch is taken; of one with a damaged body the header still says what is missing and where to go on.
+    if (found.kind === "intact") {
+      start.index.note(header.baseOffset, position, header.maxTimestamp, isResumption);
+      isResumption = false;
+    } else {
+      damage.push({ from: header.baseOffset, to: header.nextOffset, position, endPosition });
+      isResumption = true;
+    }
+    last.durableOffset = Math.max(last.durableOffset, header.baseOffset - header.unsyncedBefore);
+    last.epoch = header.epoch;
+    last.idMilliseconds = header.idMilliseconds;
+    last.idSequence = header.idSequence + (header.nextOffset - header.baseOffset) - 1;
+    offset = header.nextOffset;
+    position = endPosition;
+  }
+  const { baseOffset, index } = start;
+  return {
+    baseOffset,
+    endOffset: offset,
+    endPosition: position,
+    index,
+    damage,
+    fileLength,
+    tail,
+    ...last,
+    isScanned: true,
+  };
+}
+
+/** The first position after `position` where a batch that belongs to this log's future starts. */
+async function findLaterBatch(
+  window: ScanWindow,
+  position: number,
+  fileLength: number,
+  after: { offset: number; epoch: number },
+  checksum: Checksum,
+): Promise<{ position: number; header: BatchHeader | undefined; isZeros: boolean }> {
+  let isZeros = true;
+  for (let from = position; from < fileLength;) {
+    const at = await window.load(from, batchHeaderBytes);
+    const { bytes } = window;
+    for (let here = at; here < bytes.length; here++) {
+      if (bytes[here] !== 0) isZeros = false;
+      if (bytes.length - here < batchHeaderBytes) continue;
+      // Cheap tests first: offsets of this log begin with zero bytes, and few other positions look like one.
+      if (bytes[here + batchLayout.baseOffset] !== 0 || from + here - at === position) continue;
+      const baseOffset = getUint53(bytes, here + batchLayout.baseOffset);
+      if (baseOffset <= after.offset || baseOffset > after.offset + segmentOffsetsMax) continue;
+      if (!isHeaderIntact(bytes, here, checksum)) continue;
+      const header = readBatchHeader(bytes, here);
+      const found = from + here - at;
+      const isWhole = found + batchBytesAt(bytes, here) <= fileLength;
+      if (isWhole && header.epoch >= after.epoch) return { position: found, header, isZeros };
+    }
+    // Go on with an overlap: a header may lie across the edge of the window.
+    const loadedEnd = from + bytes.length - at;
+    from = loadedEnd >= fileLength ? fileLength : loadedEnd - batchHeaderBytes + 1;
+  }
+  return { position: fileLength, header: undefined, isZeros };
+}
+// #endregion scan-segment
+
+/** What is to be done about a log. */
+export interface RecoveryPlan {
+  /** D of the table above. */
+  readonly durableOffset: number;
+  /** Segments that stay. The last of them may end earlier than its file. */
+  readonly segments: readonly SegmentScan[];
+  /** Segments that go. */
+  readonly removed: readonly SegmentScan[];
+  readonly endOffset: number;
+}
+
+// #region decide
+/** The decision table, over segments in order of their offsets. */
+export function decideRecovery(scans: readonly SegmentScan[], state: LogState): RecoveryPlan {
+  // 1. How far was the log known to be durable? Any batch, anywhere, may be the one that proves it.
+  let durableOffset = Math.max(state.recoveryOffset, state.startOffset);
+  for (const scan of scans) durableOffset = Math.max(durableOffset, scan.durableOffset);
+  const kept: SegmentScan[] = [];
+  for (const [number, scan] of scans.entries()) {
+    // 2. From the durable offset on, the first thing that is wrong ends the log, wherever it is.
+    const cut = scan.damage.find((range) => range.from >= durableOffset);
+    if (cut !== undefined) {
+      kept.push(cutScan(scan, cut));
+      return { durableOffset, segments: kept, removed: scans.slice(number + 1), endOffset: cut.from };
+    }
+    kept.push(scan);
+    const next = scans[number + 1];
+    if (next === undefined) break;
+    // 3. A segment that ends before the next one begins is the same case, between two files.
+    if (next.baseOffset > scan.endOffset && scan.endOffset >= durableOffset) {
+      return { durableOffset, segments: kept, removed: scans.slice(number + 1), endOffset: scan.endOffset };
+    }
+  }
+  // 4. What was durable is never given out again, even when it is lost: the log goes on at the durable offset.
+  const endOffset = Math.max(kept[kept.length - 1]?.endOffset ?? 0, durableOffset);
+  return { durableOffset, segments: withGaps(kept, state.startOffset, endOffset), removed: [], endOffset };
+}
+
+/** The segment without everything from the damaged range on. Its index is built again once the file is cut. */
+function cutScan(scan: SegmentScan, cut: DamagedRange): SegmentScan {
+  const damage = scan.damage.filter((range) => range.from < cut.from);
+  return { ...scan, endOffset: cut.from, endPosition: cut.position, damage, tail: "torn" };
+}
+
+/** Adds, to the segment before each, the ranges that are missing between segments and at the end of the log. */
+function withGaps(scans: readonly SegmentScan[], startOffset: number, endOffset: number): SegmentScan[] {
+  return scans.map((scan, number) => {
+    const to = scans[number + 1]?.baseOffset ?? endOffset;
+    const from = Math.max(scan.endOffset, startOffset);
+    if (to <= from || scan.damage.some((range) => range.from <= from && range.to >= to)) return scan;
+    const gap = { from, to, position: scan.endPosition, endPosition: scan.endPosition };
+    return { ...scan, damage: [...scan.damage, gap] };
+  });
+}
+// #endregion decide
+
+/** Recovers the log in a directory, which is made when it is missing. Rejects only with what the disk itself says. */
+export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog> {
+  const { disk, directory, checksum } = options;
+  const findings: Finding[] = [];
+  const { baseOffsets, recycled, unknown } = await listLogFiles(disk, directory);
+  for (const path of unknown) findings.push({ kind: "unknown-file", path });
+  const found = await loadState(disk, directory, checksum);
+  const loaded = typeof found === "string" ? emptyState : found;
+  const scans: SegmentScan[] = [];
+  for (const baseOffset of baseOffsets)
+    scans.push(await examineSegment(options, baseOffset, loaded, findings));
+  const isNew = found === "missing" && scans.length === 0;
+  const state = typeof found === "string" && !isNew ? rebuildState(scans, findings) : loaded;
+
+  const plan = decideRecovery(scans, state);
+  const segments = await applyPlan(options, plan, state, findings);
+  const last = scans.reduce((max, scan) => (isLaterId(scan, max) ? scan : max), state as IdMark);
+  const recovered: LogState = {
+    startOffset: state.startOffset,
+    epoch: scans.reduce((epoch, scan) => Math.max(epoch, scan.epoch), state.epoch),
+    recoveryOffset: plan.endOffset,
+    idMilliseconds: last.idMilliseconds,
+    idSequence: last.idSequence,
+  };
+  if (isNew || findings.length > 0) await saveState(disk, directory, recovered, checksum);
+  const head = segments[0]?.baseOffset ?? plan.endOffset;
+  const missing = { from: state.startOffset, to: head, position: 0, endPosition: 0 };
+  const damage = segments
+    .flatMap((segment) => segment.damage)
+    .filter((range) => range.to > state.startOffset);
+  if (missing.from < missing.to) damage.unshift(missing);
+  for (const range of damage)
+    findings.push({ kind: "damaged", segment: segmentOf(segments, range, directory), ...range });
+  return { state: recovered, segments, endOffset: plan.endOffset, damage, findings, recycled };
+}
+
+// #region apply
+/** Makes the disk what was decided, in an order in which it may be interrupted anywhere and begun again. */
+async function applyPlan(
+  options: RecoveryOptions,
+  plan: RecoveryPlan,
+  state: LogState,
+  findings: Finding[],
+): Promise<RecoveredSegment[]> {
+  const { disk, directory, checksum } = options;
+  // 1. Remember how far the log was durable before anything goes that proves it.
+  if (plan.durableOffset > state.recoveryOffset && plan.segments.some((scan) => scan.isScanned)) {
+    await saveState(disk, directory, { ...state, recoveryOffset: plan.durableOffset }, checksum);
+  }
+  // 2. Remove segments that followed on a cut, the last one first: what is left is always a log.
+  for (const scan of plan.removed.toReversed()) {
+    const segment = segmentPath(directory, scan.baseOffset);
+    await removeIfThere(disk, indexPath(directory, scan.baseOffset));
+    await disk.remove(segment);
+    findings.push({ kind: "segment-removed", segment, offset: scan.baseOffset });
+  }
+  await disk.syncDirectory(directory);
+  const segments: RecoveredSegment[] = [];
+  for (const [number, scan] of plan.segments.entries()) {
+    const continuesAt = plan.segments[number + 1]?.baseOffset ?? plan.endOffset;
+    segments.push(scan.isScanned ? await applyToSegment(options, scan, continuesAt, findings) : scan);
+  }
+  return segments;
+}
+
+async function applyToSegment(
+  options: RecoveryOptions,
+  scan: SegmentScan,
+  continuesAt: number,
+  findings: Finding[],
+): Promise<RecoveredSegment> {
+  const { disk, directory, checksum } = options;
+  const segment = segmentPath(directory, scan.baseOffset);
+  const file = await disk.open(segment, "read-write");
+  try {
+    // 3. Cut what no batch claims, physically: the next append must land behind the last whole batch. Where records
+    //    are missing behind it, the bytes may be what is left of them: they stay.
+    let result: RecoveredSegment = scan;
+    const bytes = scan.fileLength - scan.endPosition;
+    if (bytes > 0 && scan.endOffset === continuesAt && scan.tail !== "none") {
+      await file.truncate(scan.endPosition);
+      const { tail, endPosition: position, endOffset: offset } = scan;
+      findings.push({ kind: "tail-cut", tail, segment, position, bytes, offset });
+      // 4. The index describes the file as it is now, not as it was found.
+      result = await scanSegment(file, scanFromBase(scan.baseOffset, options.indexIntervalBytes), checksum);
+    }
+    // 5. What was found may be in memory only, if the machine did not stop: make it durable before it is relied on.
+    await file.sync();
+    return result;
+  } finally {
+    await file.close();
+  }
+}
+// #endregion apply
+
+/** Reads what is known about a segment: from its index when it can vouch for the file, and otherwise from the file. */
+async function examineSegment(
+  options: RecoveryOptions,
+  baseOffset: number,
+  state: LogState,
+  findings: Finding[],
+): Promise<SegmentScan> {
+  const { disk, directory, checksum, indexIntervalBytes, scan } = options;
+  const segment = segmentPath(directory, baseOffset);
+  const saved = await readWhole(disk, indexPath(directory, baseOffset));
+  const decoded = saved && SparseIndex.decode(saved, baseOffset, indexIntervalBytes, checksum);
+  const file = await disk.open(segment, "read");
+  try {
+    const fileLength = await file.length();
+    const isUsable = decoded !== undefined && decoded.log.logLength <= fileLength;
+    if (saved !== undefined && !isUsable) findings.push({ kind: "index-rebuilt", segment });
+    if (isUsable && scan !== "all" && decoded.log.endOffset <= state.recoveryOffset) {
+      const { index, log } = decoded;
+      if (log.logLength < fileLength) {
+        const start = {
+          baseOffset,
+          index,
+          damage: log.damage,
+          offset: log.endOffset,
+          position: log.logLength,
+        };
+        return await scanSegment(file, { ...start, idMilliseconds: log.idMilliseconds }, checksum);
+      }
+      const { endOffset, logLength: endPosition, damage, idMilliseconds } = log;
+      const nothing = { tail: "none", durableOffset: 0, epoch: 0, idSequence: 0 } as const;
+      const known = { baseOffset, endOffset, endPosition, index, damage, idMilliseconds };
+      return { ...known, fileLength, ...nothing, isScanned: false };
+    }
+    return await scanSegment(file, scanFromBase(baseOffset, indexIntervalBytes), checksum);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A log's numbers when their file is lost: what the segments show, and an epoch that none of them has seen. */
+function rebuildState(scans: readonly SegmentScan[], findings: Finding[]): LogState {
+  const startOffset = scans[0]?.baseOffset ?? 0;
+  const epoch = scans.reduce((max, scan) => Math.max(max, scan.epoch), 0) + 1;
+  findings.push({ kind: "state-rebuilt", startOffset, epoch });
+  return { ...emptyState, startOffset, epoch, recoveryOffset: startOffset };
+}
+
+interface IdMark {
+  readonly idMilliseconds: number;
+  readonly idSequence: number;
+}
+
+function isLaterId(left: IdMark, right: IdMark): boolean {
+  if (left.idMilliseconds !== right.idMilliseconds) return left.idMilliseconds > right.idMilliseconds;
+  return left.idSequence > right.idSequence;
+}
+
+function segmentOf(segments: readonly RecoveredSegment[], range: DamagedRange, directory: string): string {
+  const segment = segments.findLast(({ baseOffset }) => baseOffset <= range.from);
+  return segment === undefined ? directory : segmentPath(directory, segment.baseOffset);
+}

@@ -1,0 +1,84 @@
+/**
+ * The names in a log's directory. A segment's name is its first offset with leading zeros, so that the order of the
+ * names is the order of the offsets.
+ *
+ * ```
+ * state                        the log's own numbers (log-state.ts)
+ * 00000000000000000000.log     batches from offset 0 on
+ * 00000000000000000000.index   a copy of the segment's index; may be missing
+ * 00000000000000004711.log
+ * recycled-00000000000000000000     the file of a removed segment, kept to be written over
+ * ```
+ */
+import { DiskError, type Disk } from "../ports.ts";
+import { directoryOf, joinPath, temporarySuffix } from "./file-io.ts";
+import { stateFileName } from "./log-state.ts";
+import { offsetMax } from "./segment.ts";
+
+const digits = 20;
+const segmentPattern = /^(\d{20})\.log$/;
+const indexPattern = /^\d{20}\.index$/;
+const recycledPattern = /^recycled-\d{20}$/;
+
+function padded(baseOffset: number): string {
+  return String(baseOffset).padStart(digits, "0");
+}
+
+/** The path of a segment's records. */
+export function segmentPath(directory: string, baseOffset: number): string {
+  return joinPath(directory, `${padded(baseOffset)}.log`);
+}
+
+/** The path of the copy of a segment's index. */
+export function indexPath(directory: string, baseOffset: number): string {
+  return joinPath(directory, `${padded(baseOffset)}.index`);
+}
+
+/** The path that a removed segment's file gets when it is kept for another use. */
+export function recycledPath(directory: string, baseOffset: number): string {
+  return joinPath(directory, `recycled-${padded(baseOffset)}`);
+}
+
+/** The first offset of the segment with this name; undefined for all other names. */
+export function baseOffsetOfName(name: string): number | undefined {
+  const match = segmentPattern.exec(name);
+  const baseOffset = Number(match?.[1]);
+  return match !== null && baseOffset <= offsetMax ? baseOffset : undefined;
+}
+
+/** What lies in a log's directory. */
+export interface LogFiles {
+  /** The first offsets of its segments, in order. */
+  readonly baseOffsets: readonly number[];
+  /** Paths of files of removed segments. */
+  readonly recycled: readonly string[];
+  /** Paths that no log has. What an interrupted replacement left is not among them: it never got its name. */
+  readonly unknown: readonly string[];
+}
+
+/** Lists a log's directory, which is made, durably, when it is missing. */
+export async function listLogFiles(disk: Disk, directory: string): Promise<LogFiles> {
+  const baseOffsets: number[] = [];
+  const recycled: string[] = [];
+  const unknown: string[] = [];
+  for (const name of await listOrMake(disk, directory)) {
+    const baseOffset = baseOffsetOfName(name);
+    if (baseOffset !== undefined) baseOffsets.push(baseOffset);
+    else if (recycledPattern.test(name)) recycled.push(joinPath(directory, name));
+    else if (name !== stateFileName && !indexPattern.test(name) && !name.endsWith(temporarySuffix)) {
+      unknown.push(joinPath(directory, name));
+    }
+  }
+  return { baseOffsets, recycled, unknown };
+}
+
+async function listOrMake(disk: Disk, directory: string): Promise<string[]> {
+  try {
+    return await disk.list(directory);
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== "not-found") throw error;
+    await disk.makeDirectory(directory);
+    await disk.syncDirectory(directoryOf(directory));
+    return [];
+  }
+}
