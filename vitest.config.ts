@@ -17,8 +17,6 @@ const browserTests = `${folders}/**/*.browser.test.ts`;
 export default defineConfig({
   test: {
     maxWorkers: 2,
-    // Vitest's own colours and diffs would otherwise end up in what the tests compare.
-    env: { FORCE_COLOR: "", NO_COLOR: "1" },
     projects: [
       {
         test: {

@@ -59,7 +59,10 @@ export interface Misconception {
   readonly question: string;
 }
 
-/** A reason why a submission cannot be graded: it does not compile, or lacks an export. */
+/**
+ * A reason why a submission cannot be graded: it does not compile, or lacks an export. In a graded run, an error that
+ * came outside any test: a rejected promise that nobody awaited, a throw in a timer.
+ */
 export interface Diagnostic {
   readonly file: string;
   readonly line: number;
@@ -72,7 +75,7 @@ export interface Grade {
   readonly title: string;
   /** `ungradable`: the submission cannot be run. `internal-error`: the grader itself failed; the learner is not to blame. */
   readonly outcome: "graded" | "ungradable" | "internal-error";
-  /** One line; present unless the outcome is `graded`. */
+  /** One line: why there is nothing to grade, or why a graded run was stopped before its end. */
   readonly reason?: string;
   readonly diagnostics: readonly Diagnostic[];
   readonly seed: number;

@@ -83,7 +83,7 @@ function firstFailure(grade: Grade, paint: Paint): string | undefined {
   const heading = paintStatus(`${signs[test.status]} ${test.name}`, test.status, paint);
   return [
     paint.bold(heading),
-    ...failureLines(test.failure, grade.seed, paint).map((line) => `  ${line}`),
+    ...failureLines(test.failure, grade.seed, paint).map((line) => (line === "" ? "" : `  ${line}`)),
   ].join("\n");
 }
 

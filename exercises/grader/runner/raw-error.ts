@@ -42,7 +42,9 @@ function isStackOverflow(message: unknown): boolean {
  * frame is left out, and the others are in the order of the file.
  */
 function recursionOf([, ...frames]: RawError["stack"]): RawError["stack"] {
-  const places = new Map(frames.map((frame) => [`${frame.file}:${String(frame.line).padStart(6, "0")}`, frame]));
+  const places = new Map(
+    frames.map((frame) => [`${frame.file}:${String(frame.line).padStart(6, "0")}`, frame]),
+  );
   return [...places].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, frame]) => frame);
 }
 

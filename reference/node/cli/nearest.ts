@@ -4,7 +4,7 @@
 
 /** At most three of `candidates` that `text` is a part of, or that a few slips of the finger turn it into. */
 export function nearest(text: string, candidates: readonly string[]): readonly string[] {
-  const slipsMax = Math.max(1, Math.floor(text.length / 3));
+  const slipsMax = Math.max(1, Math.round(text.length / 2.5));
   return candidates
     .map((candidate) => ({
       candidate,
