@@ -34,10 +34,13 @@ const stubs: Readonly<Record<string, string>> = {
 
 const stubUnused: Plugin = {
   name: "stub-unused",
-  setup({ onResolve, onLoad }) {
+  setup(build) {
     const filter = new RegExp(`^(${Object.keys(stubs).join("|")})$`);
-    onResolve({ filter }, ({ path }) => ({ path, namespace: "stub" }));
-    onLoad({ filter, namespace: "stub" }, ({ path }) => ({ contents: stubs[path] ?? "", loader: "js" }));
+    build.onResolve({ filter }, ({ path }) => ({ path, namespace: "stub" }));
+    build.onLoad({ filter, namespace: "stub" }, ({ path }) => ({
+      contents: stubs[path] ?? "",
+      loader: "js",
+    }));
   },
 };
 

@@ -70,14 +70,9 @@ async function runOnce(
   workers.prewarm();
   const preparation = await workers.compiler.prepare(request.bundle, request.submission);
   if (signal?.aborted) return stopped;
-  switch (preparation.kind) {
-    case "broken":
-      return preparation;
-    case "refused":
-      return { kind: "unloadable", errors: preparation.errors };
-    case "ready":
-      return runToEnd(workers, options, request, preparation.modules, onEvent, signal);
-  }
+  if (preparation.kind === "broken") return preparation;
+  if (preparation.kind === "refused") return { kind: "unloadable", errors: preparation.errors };
+  return runToEnd(workers, options, request, preparation.modules, onEvent, signal);
 }
 
 /** Runs the suite; after a hang, goes on with the tests that are left, in a fresh worker. */

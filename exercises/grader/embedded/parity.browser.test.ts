@@ -63,8 +63,7 @@ async function expectEqualGrades(bundle: ExerciseBundle, submission: string): Pr
     gradeBy(local, bundle, submission),
     gradeBy(container, bundle, submission),
   ]);
-  expect(inPage, "in the page").toEqual(onNode);
-  expect(inContainer, "in the container").toEqual(onNode);
+  expect({ inPage, inContainer }).toEqual({ inPage: onNode, inContainer: onNode });
   return onNode;
 }
 
@@ -154,7 +153,8 @@ describe("every version of an exercise: its solution, its stubs, its mutants", (
       const inPage: Graded[] = [];
       for (const { text } of texts) inPage.push(await gradeInPage(bundle, text));
       for (const [index, { events, end }] of (await onNode).entries()) {
-        expect(inPage[index], texts[index]?.name).toEqual(grade(bundle, events, end));
+        const name = texts[index]?.name;
+        expect({ name, grade: inPage[index] }).toEqual({ name, grade: grade(bundle, events, end) });
       }
       await expectEqualGrades(bundle, bundle.solution);
       await expectEqualGrades(bundle, bundle.stubs.blank);

@@ -119,20 +119,14 @@ export class RunWorker {
 
 /** Acts on one message of a worker at work; returns how the work ended once it has. */
 function take(reply: RunWorkerReply, watch: Watch, onEvent: (event: RunEvent) => void): Outcome | undefined {
-  switch (reply.kind) {
-    case "ready":
-      return undefined;
-    case "pong":
-      watch.heard();
-      return undefined;
-    case "broken":
-      return reply;
-    case "message":
-      if (reply.message.kind === "ended" || reply.message.kind === "load-failed") return reply.message;
-      watch.follow(reply.message);
-      onEvent(reply.message);
-      return undefined;
-  }
+  if (reply.kind === "broken") return reply;
+  if (reply.kind === "pong") watch.heard();
+  if (reply.kind !== "message") return undefined;
+  const { message } = reply;
+  if (message.kind === "ended" || message.kind === "load-failed") return message;
+  watch.follow(message);
+  onEvent(message);
+  return undefined;
 }
 
 /**

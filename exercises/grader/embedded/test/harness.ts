@@ -87,7 +87,7 @@ export async function openTestPage(policy: string = securityPolicy): Promise<Tes
   }
 }
 
-const fixture = join(import.meta.dirname, "fixture");
+const fixture = join(import.meta.dirname, "fixtures");
 
 /** The text of the fixture's good solution. */
 export const goodRing = readFileSync(join(fixture, "ring.ts"), "utf8");

@@ -8,8 +8,9 @@ import { onMessage, post } from "./scope.ts";
 
 const cache: ModuleCache = new Map();
 
-onMessage<CompileRequest>(({ id, program, submission }) => {
-  post<CompileReply>({ id, preparation: prepareSafely(program, submission) });
+onMessage((message) => {
+  const { id, program, submission } = message as CompileRequest;
+  post({ id, preparation: prepareSafely(program, submission) } satisfies CompileReply);
 });
 
 /** A bug in a parser must end the run, not leave the page waiting for ever. */

@@ -10,7 +10,7 @@ export interface LinkedModules {
   /** What to import to run the last module, and with it all others. */
   readonly entryUrl: string;
   /** The project path of a script's address; undefined for any other address. */
-  pathOf(url: string): string | undefined;
+  readonly pathOf: (url: string) => string | undefined;
 }
 
 /** The namespace objects of the packages that modules may import, by name. */

@@ -3,15 +3,17 @@
  * the shell. Engines agree on the errors of the language; on those of the few functions around it they do not.
  */
 
+type Decode = (this: TextDecoder, ...args: Parameters<TextDecoder["decode"]>) => string;
+
 /** Changes `TextDecoder`, the one platform class whose errors a solution can run into. */
 export function speakAsNode(): void {
-  const { decode } = TextDecoder.prototype;
-  TextDecoder.prototype.decode = function decodeAsNode(...args: Parameters<typeof decode>): string {
+  const decode: Decode = Reflect.get(TextDecoder.prototype, "decode");
+  TextDecoder.prototype.decode = function decodeAsNode(...args): string {
     try {
       return decode.apply(this, args);
     } catch (error) {
       if (!(error instanceof TypeError) || !this.fatal) throw error;
-      throw new TypeError(`The encoded data was not valid for encoding ${this.encoding}`);
+      throw new TypeError(`The encoded data was not valid for encoding ${this.encoding}`, { cause: error });
     }
   };
 }

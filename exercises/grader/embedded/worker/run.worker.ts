@@ -33,7 +33,8 @@ async function turn(): Promise<void> {
   }
 }
 
-onMessage<RunWorkerRequest>((request) => {
+onMessage((message) => {
+  const request = message as RunWorkerRequest;
   if (request.kind === "ping") {
     reply({ kind: "pong" });
     return;
