@@ -10,9 +10,10 @@ import type { PageOptions, PageRun } from "./test/page.ts";
 import {
   bundleOf,
   goodRing,
+  isolationHeaders,
   openTestPage,
   ringBundle,
-  strictSecurityPolicy,
+  strictPolicyHeaders,
   type TestPage,
 } from "./test/harness.ts";
 
@@ -304,7 +305,7 @@ describe("what happens outside of any test is told", () => {
 });
 
 test("a page that was offline when it was first asked tries again", async () => {
-  const fresh = await openTestPage(strictSecurityPolicy);
+  const fresh = await openTestPage(strictPolicyHeaders);
   try {
     await fresh.context.setOffline(true);
     const offline = await fresh.run({ bundle: ringBundle, submission: goodRing, seed: 1 });
@@ -320,5 +321,22 @@ test("a page that was offline when it was first asked tries again", async () => 
     }
   } finally {
     await fresh.close();
+  }
+});
+
+test.each([
+  ["without any header, as on the simplest host", {}, false],
+  ["isolated, as a page that offers WebContainers", isolationHeaders, true],
+])("a page %s runs suites as well", async (_title, headers, isIsolated) => {
+  const other = await openTestPage(headers);
+  try {
+    expect(await other.page.evaluate(() => crossOriginIsolated)).toBe(isIsolated);
+    const good = await other.run({ bundle: ringBundle, submission: goodRing, seed: 1 });
+    expect(good.end).toEqual({ kind: "completed" });
+    await other.context.setOffline(true);
+    expect((await other.run({ bundle: ringBundle, submission: goodRing, seed: 1 })).end).toEqual(good.end);
+    expect(other.complaints).toEqual([]);
+  } finally {
+    await other.close();
   }
 });

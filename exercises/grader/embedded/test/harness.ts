@@ -14,12 +14,25 @@ import { launchBrowser } from "../../../../scripts/find-browser.ts";
 import { serveStatic, type StaticServer } from "../../../../scripts/static-server.ts";
 import type { PageOptions, PageRun } from "./page.ts";
 
+/** What the server sends with every file. */
+export type Headers = Readonly<Record<string, string>>;
+
 /** The policy that the page needs for all that it can do: no eval, no inline scripts, nothing from elsewhere. */
-export const securityPolicy =
-  "default-src 'none'; script-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'";
+export const policyHeaders: Headers = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'",
+};
 
 /** A stricter one, under which workers must come from the server. */
-export const strictSecurityPolicy = "default-src 'none'; script-src 'self' blob:; worker-src 'self'";
+export const strictPolicyHeaders: Headers = {
+  "content-security-policy": "default-src 'none'; script-src 'self' blob:; worker-src 'self'",
+};
+
+/** What a page needs for WebContainers; workers then run under the same rules. */
+export const isolationHeaders: Headers = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
 
 export interface TestPage {
   readonly page: Page;
@@ -30,8 +43,8 @@ export interface TestPage {
   close(): Promise<void>;
 }
 
-/** Builds the page and the runner into a folder of their own, and opens them under the policy. */
-export async function openTestPage(policy: string = securityPolicy): Promise<TestPage> {
+/** Builds the page and the runner into a folder of their own, and opens them with these headers. */
+export async function openTestPage(headers: Headers = policyHeaders): Promise<TestPage> {
   const folder = await mkdtemp(join(tmpdir(), "offset-zero-page-"));
   await mkdir(join(folder, "runner"));
   await Promise.all([
@@ -45,6 +58,8 @@ export async function openTestPage(policy: string = securityPolicy): Promise<Tes
       tsconfigRaw: {},
       logLevel: "silent",
     }),
+    // Asked for by the browser itself; without it there would be a complaint that is not ours.
+    writeFile(join(folder, "favicon.ico"), ""),
     writeFile(
       join(folder, "index.html"),
       '<!doctype html><title>runner</title><script type="module" src="page.js"></script>',
@@ -58,7 +73,7 @@ export async function openTestPage(policy: string = securityPolicy): Promise<Tes
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    server = await serveStatic(folder, { headers: { "content-security-policy": policy } });
+    server = await serveStatic(folder, { headers });
     browser = await launchBrowser();
     const context = await browser.newContext();
     const page = await context.newPage();
