@@ -24,6 +24,7 @@ import { replyError, replyPayload } from "./connection.ts";
 import { runClosed } from "./connection-state.ts";
 import { handlers } from "./handlers.ts";
 import { DrainSignal } from "./drain-signal.ts";
+import type { BrokerObserver, ObservedRequest } from "./observer.ts";
 import { GroupCoordinator } from "./group-coordinator.ts";
 import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
@@ -31,6 +32,8 @@ import type { Partition } from "./partition.ts";
 import { loadProducers } from "./producer-loading.ts";
 import type { ProduceContext } from "./produce.ts";
 import { produce } from "./produce.ts";
+import type { RateLimits } from "./rate-limit.ts";
+import { RateLimiter } from "./rate-limit.ts";
 import type { OpenLog, Topic } from "./registry.ts";
 import { TopicRegistry } from "./registry.ts";
 
@@ -50,7 +53,11 @@ export interface BrokerOptions {
   readonly openLog: OpenLog;
   readonly limits: BrokerLimits;
   readonly serverName?: string;
+  /** Counts and logs requests. */
+  readonly observer?: BrokerObserver;
   readonly authentication?: AuthenticationOptions;
+  /** What one client may send; no limit when absent. */
+  readonly rates?: RateLimits;
   /** Partitions of a topic that Produce makes; 0 refuses to make one. */
   readonly autoCreatePartitions?: number;
   /** Told of a handler that threw: a bug of ours, which costs one request and nothing more. */
@@ -71,10 +78,12 @@ export class Broker implements ProduceContext {
   /** Tells requests that wait that the server is about to stop. */
   readonly draining = new DrainSignal();
   readonly groups: GroupCoordinator;
+  readonly observer: BrokerObserver | undefined;
   readonly #startedAtMs: number;
   readonly #autoCreatePartitions: number;
   /** Told of what only a bug explains. */
   readonly onBug: (error: unknown) => void;
+  readonly #rateLimiter: RateLimiter | undefined;
   /** Topics that Produce is making, so that the requests that wait for one keep their order. */
   readonly #creating = new Map<string, Promise<Topic | ErrorOutcome>>();
 
@@ -86,7 +95,8 @@ export class Broker implements ProduceContext {
   }
 
   private constructor(options: BrokerOptions) {
-    this.topics = new TopicRegistry(options.disk, options.openLog);
+    this.observer = options.observer;
+    this.topics = new TopicRegistry(options.disk, options.openLog, options.observer);
     this.clock = options.clock;
     this.random = options.random;
     this.limits = options.limits;
@@ -102,6 +112,8 @@ export class Broker implements ProduceContext {
     );
     this.#startedAtMs = options.clock.monotonicTimeMs();
     this.#autoCreatePartitions = options.autoCreatePartitions ?? 0;
+    this.#rateLimiter =
+      options.rates === undefined ? undefined : new RateLimiter(options.rates, options.clock);
     this.onBug = options.onBug ?? (() => {});
   }
 
@@ -113,9 +125,11 @@ export class Broker implements ProduceContext {
   /** Takes the intact request frame at `bytes[start..end)`, which is overwritten after the call. */
   request(connection: BrokerConnection, bytes: Uint8Array, view: DataView, start: number, end: number): void {
     const type = bytes[start + 12] ?? 0;
-    const refusal = this.#judge(connection, type, bytes[start + 13] ?? 0);
+    const refusal = this.#judge(connection, type, bytes[start + 13] ?? 0, end - start);
     if (refusal !== undefined) {
-      return replyError(connection, view.getUint32(start + 4), view.getUint32(start + 8), refusal);
+      const idLow = view.getUint32(start + 8);
+      this.observer?.refused(type, messageNameOf(type), connection, idLow, refusal.name);
+      return replyError(connection, view.getUint32(start + 4), idLow, refusal);
     }
     if (type === messages.Produce.type) return produce(this, connection, bytes, view, start, end);
     const name = messageNameOf(type);
@@ -158,9 +172,19 @@ export class Broker implements ProduceContext {
     return errors.length === 0;
   }
 
-  topicDeleted(_topic: string): void {}
+  appended(partition: Partition, bytes: number, records: number): void {
+    this.observer?.appended(partition, bytes, records);
+  }
 
-  appended(_connection: BrokerConnection, _partition: Partition, _bytes: number, _records: number): void {}
+  refuse(
+    connection: BrokerConnection,
+    requestIdHigh: number,
+    requestIdLow: number,
+    error: ErrorOutcome,
+  ): void {
+    this.observer?.refused(messages.Produce.type, "Produce", connection, requestIdLow, error.name);
+    replyError(connection, requestIdHigh, requestIdLow, error);
+  }
 
   defer(
     connection: BrokerConnection,
@@ -174,20 +198,22 @@ export class Broker implements ProduceContext {
       (problem) => {
         if (!connection.isOpen) return;
         if (problem === undefined) return produce(this, connection, frame, view, 0, frame.length);
-        replyError(connection, view.getUint32(4), view.getUint32(8), problem);
+        this.refuse(connection, view.getUint32(4), view.getUint32(8), problem);
       },
       (error: unknown) => {
-        this.#failed(error, {
-          connection,
-          requestIdHigh: view.getUint32(4),
-          requestIdLow: view.getUint32(8),
-        });
+        const call = { connection, requestIdHigh: view.getUint32(4), requestIdLow: view.getUint32(8) };
+        this.#failed(error, "Produce", call, undefined);
       },
     );
   }
 
-  /** The first gate and the second. */
-  #judge(connection: BrokerConnection, type: number, version: number): ErrorOutcome | undefined {
+  /** The three gates. */
+  #judge(
+    connection: BrokerConnection,
+    type: number,
+    version: number,
+    bytes: number,
+  ): ErrorOutcome | undefined {
     if (messageNameOf(type) === undefined) {
       return refuse("unknown-request", `request type ${type} is not known here`);
     }
@@ -199,29 +225,46 @@ export class Broker implements ProduceContext {
       const methods = this.authentication.methods.join(" or ");
       return refuse("unauthenticated", `authenticate first, with ${methods}`);
     }
-    return undefined;
+    if (this.#rateLimiter === undefined || isOpenToAll(type)) return undefined;
+    const waitMs = this.#rateLimiter.take(connection, bytes);
+    return waitMs === 0 ? undefined : refuse("rate-limited", "this client sends more than its share", waitMs);
   }
 
   #dispatch<Name extends MessageName>(name: Name, payload: Uint8Array, call: Call): void {
+    const observed = this.observer?.begin(name, call.connection, call.requestIdLow);
     const decoded = decodeRequestPayload(name, payload);
     if (decoded.kind === "fault") {
-      return this.#answer(name, call, refuse("invalid-request", `${name}: ${decoded.fault.message}`));
+      const refusal = refuse("invalid-request", `${name}: ${decoded.fault.message}`);
+      return this.#answer(name, call, refusal, observed, {});
     }
+    const request = decoded.value as RequestOf<Name>;
     const handler = handlers[name] as Handler<Name>;
     try {
-      const outcome = handler(this, decoded.value as RequestOf<Name>, call);
-      if (!(outcome instanceof Promise)) return this.#answer(name, call, outcome);
+      const outcome = handler(this, request, call);
+      if (!(outcome instanceof Promise)) return this.#answer(name, call, outcome, observed, request);
       outcome.then(
-        (settled) => this.#answer(name, call, settled),
-        (error: unknown) => this.#failed(error, call),
+        (settled) => this.#answer(name, call, settled, observed, request),
+        (error: unknown) => this.#failed(error, name, call, observed),
       );
     } catch (error) {
-      this.#failed(error, call);
+      this.#failed(error, name, call, observed);
     }
   }
 
-  #answer<Name extends MessageName>(name: Name, call: Call, outcome: Outcome<Name>): void {
+  #answer<Name extends MessageName>(
+    name: Name,
+    call: Call,
+    outcome: Outcome<Name>,
+    observed: ObservedRequest | undefined,
+    request: object,
+  ): void {
     const { connection, requestIdHigh, requestIdLow } = call;
+    if (observed !== undefined) {
+      const bytesOut = outcome.kind === "silent" ? outcome.bytesOut : undefined;
+      const fields = { ...namesIn(request), ...(bytesOut !== undefined && { bytesOut }) };
+      const error = outcome.kind === "error" || outcome.kind === "partial" ? outcome.name : undefined;
+      this.observer?.end(observed, connection.isOpen, fields, error);
+    }
     if (!connection.isOpen || outcome.kind === "silent") return;
     // Credit is never answered: its id belongs to no request that the client waits for.
     if (name === "Credit") return connection.answered();
@@ -232,15 +275,9 @@ export class Broker implements ProduceContext {
   }
 
   /** A handler threw: a bug. Its request is answered, and nobody else notices. */
-  #failed(error: unknown, { connection, requestIdHigh, requestIdLow }: Call): void {
+  #failed(error: unknown, name: MessageName, call: Call, observed: ObservedRequest | undefined): void {
     this.onBug(error);
-    if (!connection.isOpen) return;
-    replyError(
-      connection,
-      requestIdHigh,
-      requestIdLow,
-      refuse("internal-error", "the handler failed; see the log"),
-    );
+    this.#answer(name, call, refuse("internal-error", "the handler failed; see the log"), observed, {});
   }
 
   /** Makes the topic that a Produce names, if the server is set to. */
@@ -269,4 +306,13 @@ function isOpenToAll(type: number): boolean {
     type === messages.HealthCheck.type ||
     type === messages.Ping.type
   );
+}
+
+/** What a request is about, for its event: names, never payloads. */
+function namesIn(request: object): { topic?: string; partition?: number; group?: string } {
+  return {
+    ...("topic" in request && typeof request.topic === "string" && { topic: request.topic }),
+    ...("partition" in request && typeof request.partition === "number" && { partition: request.partition }),
+    ...("group" in request && typeof request.group === "string" && { group: request.group }),
+  };
 }

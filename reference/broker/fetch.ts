@@ -8,11 +8,11 @@
 import type { Clock } from "../ports.ts";
 import type { RequestOf } from "../protocol/messages.ts";
 import type { BrokerConnection } from "./connection.ts";
-import { replyError, replyFetched } from "./connection.ts";
+import { replyFetched } from "./connection.ts";
 import { refusalOfDisk } from "./disk-refusal.ts";
 import type { DrainSignal } from "./drain-signal.ts";
-import type { ErrorOutcome } from "./outcome.ts";
-import { refuse } from "./outcome.ts";
+import type { ErrorOutcome, SilentOutcome } from "./outcome.ts";
+import { refuse, silent } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
 import { onConnectionClosed } from "./connection-state.ts";
 
@@ -64,7 +64,7 @@ export async function fetch(
   request: RequestOf<"Fetch">,
   bytesMax: number,
   { clock, draining }: FetchSurroundings,
-): Promise<void> {
+): Promise<ErrorOutcome | SilentOutcome> {
   // 1. At the very end, wait for a commit if the client wants to.
   if (
     request.offset === partition.log.committedEnd &&
@@ -77,13 +77,14 @@ export async function fetch(
       draining,
     });
   }
-  if (!connection.isOpen) return;
+  if (!connection.isOpen) return silent;
   // 2. Read what is there.
   const read = await readPartition(partition, request.offset, bytesMax);
-  if (!connection.isOpen) return;
-  if (read.kind === "error") return replyError(connection, requestIdHigh, requestIdLow, read);
+  if (read.kind === "error") return read;
+  if (!connection.isOpen) return silent;
   const { startOffset, committedEnd } = partition.log;
   replyFetched(connection, requestIdHigh, requestIdLow, startOffset, committedEnd, read.bytes);
+  return { kind: "silent", bytesOut: read.bytes.length };
 }
 
 /** Resolves at the next commit, when the time is up, or when the client is gone, and then has left nothing behind. */

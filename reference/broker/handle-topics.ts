@@ -3,7 +3,7 @@ import { DiskError } from "../ports.ts";
 import type { Handler } from "./call.ts";
 import { refusalOfDisk } from "./disk-refusal.ts";
 import { fetch, readPartition } from "./fetch.ts";
-import { refuse, reply } from "./outcome.ts";
+import { refuse, reply, silent } from "./outcome.ts";
 import type { Topic } from "./registry.ts";
 import { replyFetched } from "./connection.ts";
 
@@ -14,8 +14,9 @@ export const createTopic: Handler<"CreateTopic"> = async (broker, request) => {
 };
 
 export const deleteTopic: Handler<"DeleteTopic"> = async (broker, { topic }) => {
+  const partitionCount = broker.topics.get(topic)?.partitions.length ?? 0;
   const problem = await broker.topics.delete(topic);
-  if (problem === undefined) broker.topicDeleted(topic);
+  if (problem === undefined) broker.observer?.topicDeleted(topic, partitionCount);
   return problem ?? reply({});
 };
 
@@ -58,7 +59,7 @@ export const fetchRecords: Handler<"Fetch"> = async (broker, request, call) => {
   if ("kind" in partition) return partition;
   const bytesMax = Math.min(request.bytesMax, broker.fetchBytesMax);
   await fetch(call.connection, call.requestIdHigh, call.requestIdLow, partition, request, bytesMax, broker);
-  return { kind: "silent" };
+  return silent;
 };
 
 export const readRange: Handler<"ReadRange"> = async (broker, request, call) => {
@@ -71,13 +72,13 @@ export const readRange: Handler<"ReadRange"> = async (broker, request, call) => 
   const to = Math.min((await log.offsetForId(last)) + 1, log.committedEnd);
   if (from >= to) {
     replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, new Uint8Array(0));
-    return { kind: "silent" };
+    return silent;
   }
   const read = await readPartition(partition, from, Math.min(request.bytesMax, broker.fetchBytesMax));
   if (read.kind === "error") return read;
-  if (!call.connection.isOpen) return { kind: "silent" };
+  if (!call.connection.isOpen) return silent;
   replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, read.bytes);
-  return { kind: "silent" };
+  return { kind: "silent", bytesOut: read.bytes.length };
 };
 
 export const trim: Handler<"Trim"> = async (broker, { topic, partition: number, beforeOffset }) => {

@@ -21,8 +21,15 @@ export type Outcome<Name extends MessageName> =
   /** Done in part: the value says which part, `name` is the first error in it. */
   | { readonly kind: "partial"; readonly name: ErrorName; readonly value: ReplyOf<Name> }
   | ErrorOutcome
-  /** Nothing is sent (Credit), or has been sent already. */
-  | { readonly kind: "silent" };
+  /** Nothing is sent (Credit), or has been sent already: then with so many bytes of batches. */
+  | SilentOutcome;
+
+export interface SilentOutcome {
+  readonly kind: "silent";
+  readonly bytesOut?: number;
+}
+
+export const silent: SilentOutcome = { kind: "silent" };
 
 export function reply<Value>(value: Value): { readonly kind: "reply"; readonly value: Value } {
   return { kind: "reply", value };

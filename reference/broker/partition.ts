@@ -11,7 +11,8 @@ import type { CommitResult, Log } from "../storage/log.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyError, replyProduced } from "./connection.ts";
 import { refusalOfDisk } from "./disk-refusal.ts";
-import type { ProducerTable } from "./producer-table.ts";
+import type { BrokerObserver } from "./observer.ts";
+import { ProducerTable } from "./producer-table.ts";
 import type { TopicConfig } from "./topic.ts";
 
 /** Called when records were committed or the partition goes away; returns whether it wants to be called again. */
@@ -22,9 +23,15 @@ const fieldsPerRequest = 5;
 
 /** The produce requests that the same commit answers, as flat arrays: they live for a moment and there are many. */
 class CommitGroup {
+  /** When its first request came. */
+  readonly openedAtMs: number;
   readonly connections: BrokerConnection[] = [];
   /** For each request: id high, id low, base offset, id milliseconds, id sequence. */
   readonly fields: number[] = [];
+
+  constructor(openedAtMs: number) {
+    this.openedAtMs = openedAtMs;
+  }
 }
 
 /** One partition of one topic. */
@@ -34,19 +41,20 @@ export class Partition {
   readonly config: TopicConfig;
   readonly log: Log;
   /** What each idempotent producer has sent, so that a repeated request is answered and not appended again. */
-  readonly producers: ProducerTable;
+  readonly producers = new ProducerTable();
   /** Set when the topic is deleted: whoever still holds the partition must let go. */
   isDeleted = false;
+  readonly #observer: BrokerObserver | undefined;
   #group: CommitGroup | undefined;
   #groupCommit: Promise<CommitResult> | undefined;
   readonly #listeners = new Set<CommitListener>();
 
-  constructor(topic: string, number: number, config: TopicConfig, log: Log, producers: ProducerTable) {
+  constructor(topic: string, number: number, config: TopicConfig, log: Log, observer?: BrokerObserver) {
+    this.#observer = observer;
     this.topic = topic;
     this.number = number;
     this.config = config;
     this.log = log;
-    this.producers = producers;
     log.onCommitted = () => this.#notify();
   }
 
@@ -63,7 +71,7 @@ export class Partition {
     const commit = this.log.committed();
     let group = this.#group;
     if (group === undefined || commit !== this.#groupCommit) {
-      const opened = new CommitGroup();
+      const opened = new CommitGroup(this.#observer?.now() ?? 0);
       group = opened;
       this.#group = opened;
       this.#groupCommit = commit;
@@ -95,16 +103,21 @@ export class Partition {
     const { connections, fields } = group;
     assert(fields.length === connections.length * fieldsPerRequest, "a commit group lost a request");
     if (result.kind === "failed") this.producers.forget();
-    for (const [index, connection] of connections.entries()) {
-      if (!connection.isOpen) continue;
+    const refusal = result.kind === "failed" ? refusalOfDisk(result.error) : undefined;
+    const observer = this.#observer;
+    const durationMs = observer === undefined ? 0 : observer.now() - group.openedAtMs;
+    for (let index = 0; index < connections.length; index++) {
+      const connection = connections[index];
+      if (connection === undefined) continue;
       const at = index * fieldsPerRequest;
       const high = fields[at] ?? 0;
       const low = fields[at + 1] ?? 0;
-      if (result.kind === "committed") {
-        replyProduced(connection, high, low, fields[at + 2] ?? 0, fields[at + 3] ?? 0, fields[at + 4] ?? 0);
-      } else {
-        replyError(connection, high, low, refusalOfDisk(result.error));
+      const offset = fields[at + 2] ?? 0;
+      if (connection.isOpen) {
+        if (refusal !== undefined) replyError(connection, high, low, refusal);
+        else replyProduced(connection, high, low, offset, fields[at + 3] ?? 0, fields[at + 4] ?? 0);
       }
+      observer?.produced(this, connection, low, offset, durationMs, refusal?.name);
     }
   }
 

@@ -13,7 +13,7 @@ import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
 import type { AppendResult } from "../storage/log.ts";
 import { batchHeaderBytes, batchLayout } from "../storage/record-batch.ts";
 import type { BrokerConnection } from "./connection.ts";
-import { getUint53, replyError } from "./connection.ts";
+import { getUint53 } from "./connection.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
@@ -33,8 +33,15 @@ export interface ProduceContext {
     topic: string,
     partition: Partition | undefined,
   ): void;
+  /** Answers with an error. */
+  refuse(
+    connection: BrokerConnection,
+    requestIdHigh: number,
+    requestIdLow: number,
+    error: ErrorOutcome,
+  ): void;
   /** A batch was appended. */
-  appended(connection: BrokerConnection, partition: Partition, bytes: number, records: number): void;
+  appended(partition: Partition, bytes: number, records: number): void;
 }
 
 const textDecoder = new TextDecoder("utf-8", { fatal: true });
@@ -53,43 +60,39 @@ export function produce(
   const stop = end - checksumBytes;
   // 1. Find the fields, and that they fill the payload exactly.
   const topicAt = start + requestHeaderBytes + 4;
-  if (stop - topicAt < 8) return replyError(connection, high, low, badPayload("ends too early"));
+  if (stop - topicAt < 8) return context.refuse(connection, high, low, badPayload("ends too early"));
   const topicLength = view.getUint32(topicAt - 4);
   if (topicLength > topicNameLengthMax || topicLength > stop - topicAt - 8) {
-    return replyError(connection, high, low, badPayload(`topic of ${topicLength} bytes does not fit`));
+    return context.refuse(connection, high, low, badPayload(`topic of ${topicLength} bytes does not fit`));
   }
   const batchAt = topicAt + topicLength + 8;
   const batchLength = view.getUint32(batchAt - 4);
   if (batchLength !== stop - batchAt) {
-    return replyError(
-      connection,
-      high,
-      low,
-      badPayload(`batch of ${batchLength} bytes does not fill the payload`),
-    );
+    const problem = badPayload(`batch of ${batchLength} bytes does not fill the payload`);
+    return context.refuse(connection, high, low, problem);
   }
   // 2. Find the partition: nearly always that of the request before.
   const number = view.getUint32(batchAt - 8);
   const partition = findPartition(context, connection, bytes, topicAt, topicLength, number);
   if (partition === undefined) {
     const topic = topicText(bytes, topicAt, topicLength);
-    if (topic === undefined) return replyError(connection, high, low, badPayload("topic is not UTF-8"));
+    if (topic === undefined) return context.refuse(connection, high, low, badPayload("topic is not UTF-8"));
     return context.defer(connection, bytes.slice(start, end), topic, undefined);
   }
-  if ("kind" in partition) return replyError(connection, high, low, partition);
+  if ("kind" in partition) return context.refuse(connection, high, low, partition);
   // 3. A producer with an id sends each batch at most once.
   if (batchLength < batchHeaderBytes)
-    return replyError(connection, high, low, badPayload("batch has no header"));
+    return context.refuse(connection, high, low, badPayload("batch has no header"));
   const producerId = getUint53(view, batchAt + batchLayout.producerId);
   if (producerId !== 0) {
     if (!partition.producers.isLoaded) {
       return context.defer(connection, bytes.slice(start, end), partition.topic, partition);
     }
-    if (!passesSequence(partition, connection, view, batchAt, high, low, producerId)) return;
+    if (!passesSequence(context, partition, connection, view, batchAt, high, low, producerId)) return;
   }
   // 4. Append, and answer when it is committed.
   const result = partition.log.append(bytes, batchAt, stop);
-  if (result.kind === "refused") return replyError(connection, high, low, refusalOfAppend(result));
+  if (result.kind === "refused") return context.refuse(connection, high, low, refusalOfAppend(result));
   const { baseOffset, nextOffset, idMilliseconds, idSequence } = result;
   if (producerId > 0) {
     partition.producers.remember(producerId, view.getUint16(batchAt + batchLayout.producerEpoch), {
@@ -100,7 +103,7 @@ export function produce(
       idSequence,
     });
   }
-  context.appended(connection, partition, batchLength, nextOffset - baseOffset);
+  context.appended(partition, batchLength, nextOffset - baseOffset);
   partition.answerWhenCommitted(connection, high, low, baseOffset, idMilliseconds, idSequence);
 }
 
@@ -150,6 +153,7 @@ function topicText(bytes: Uint8Array, at: number, length: number): string | unde
 
 /** Whether the batch may be appended; if not, it has been answered. */
 function passesSequence(
+  context: ProduceContext,
   partition: Partition,
   connection: BrokerConnection,
   view: DataView,
@@ -159,7 +163,7 @@ function passesSequence(
   producerId: number,
 ): boolean {
   if (producerId < 0) {
-    replyError(connection, high, low, badPayload("producer id exceeds 2^53 - 1"));
+    context.refuse(connection, high, low, badPayload("producer id exceeds 2^53 - 1"));
     return false;
   }
   const epoch = view.getUint16(batchAt + batchLayout.producerEpoch);
@@ -177,12 +181,12 @@ function passesSequence(
     }
     case "gap": {
       const message = `producer ${producerId} sent sequence ${sequence}, expected ${verdict.expected}`;
-      replyError(connection, high, low, refuse("sequence-gap", message));
+      context.refuse(connection, high, low, refuse("sequence-gap", message));
       return false;
     }
     case "fenced": {
       const message = `producer ${producerId} has epoch ${verdict.epoch}, this batch says ${epoch}`;
-      replyError(connection, high, low, refuse("producer-fenced", message));
+      context.refuse(connection, high, low, refuse("producer-fenced", message));
       return false;
     }
   }

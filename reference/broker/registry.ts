@@ -11,7 +11,7 @@ import { refusalOfDisk } from "./disk-refusal.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import { Partition } from "./partition.ts";
-import { ProducerTable } from "./producer-table.ts";
+import type { BrokerObserver } from "./observer.ts";
 import type { TopicConfig } from "./topic.ts";
 import {
   isTopicName,
@@ -43,11 +43,13 @@ const topicsMax = 100_000;
 export class TopicRegistry {
   readonly #disk: Disk;
   readonly #openLog: OpenLog;
+  readonly #observer: BrokerObserver | undefined;
   readonly #topics = new Map<string, Topic>();
   /** The end of the queue of changes. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  constructor(disk: Disk, openLog: OpenLog) {
+  constructor(disk: Disk, openLog: OpenLog, observer?: BrokerObserver) {
+    this.#observer = observer;
     this.#disk = disk;
     this.#openLog = openLog;
   }
@@ -131,7 +133,7 @@ export class TopicRegistry {
     const partitions: Partition[] = [];
     for (let number = 0; number < config.partitions; number++) {
       const log = await this.#openLog(partitionDirectory(name, number), config);
-      partitions.push(new Partition(name, number, config, log, new ProducerTable()));
+      partitions.push(new Partition(name, number, config, log, this.#observer));
     }
     return { name, config, partitions };
   }

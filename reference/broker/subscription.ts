@@ -18,7 +18,7 @@ import { pushPayload, replyError, replyPayload } from "./connection.ts";
 import { onConnectionClosed } from "./connection-state.ts";
 import { readPartition } from "./fetch.ts";
 import type { ErrorOutcome } from "./outcome.ts";
-import { refuse, reply } from "./outcome.ts";
+import { refuse, reply, silent } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
 
 /** The most that one delivery carries: other replies of the connection want a turn too. */
@@ -175,7 +175,7 @@ export const subscribe: Handler<"Subscribe"> = (broker, request, call) => {
   const subscription = new Subscription(broker, call, partition, request);
   open.set(id, subscription);
   subscription.announce();
-  return { kind: "silent" };
+  return silent;
 };
 
 export const unsubscribe: Handler<"Unsubscribe"> = (_broker, { subscriptionId }, { connection }) => {
@@ -191,5 +191,5 @@ export const credit: Handler<"Credit"> = (_broker, { subscriptionId, creditBytes
   // Not an error: the subscription may have ended while the credit was on its way.
   subscriptionsOf(connection).get(subscriptionId)?.grant(creditBytes);
   connection.answered();
-  return { kind: "silent" };
+  return silent;
 };

@@ -11,7 +11,7 @@ import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
-import type { TopicConfig } from "../broker/topic.ts";
+import type { BrokerMetrics } from "../observability/broker-metrics.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import type { ConnectionHandler } from "../protocol/connection-types.ts";
 import { AppendBuffers } from "../storage/append-buffers.ts";
@@ -21,16 +21,20 @@ import type { LogOptions } from "../storage/log.ts";
 import { Log } from "../storage/log.ts";
 import { fastChecksum, nodeClock, nodeRandom } from "./clock.ts";
 import { lockDataFolder } from "./data-lock.ts";
+import { describeListenError } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
 import { NodeNetwork, formatAddress } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
 import type { Settings } from "./settings.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { startTelemetry } from "./telemetry.ts";
 
 /** A server that accepts connections. */
 export interface RunningServer {
   readonly kind: "running";
   /** `host:port`, with the port that was chosen when 0 was asked for. */
   readonly address: string;
+  readonly adminPort: number;
   readonly broker: Broker;
   /** Lines about what recovery found, for the operator; usually none. */
   readonly recovered: readonly string[];
@@ -65,11 +69,13 @@ export async function startServer(
     release = () => lock.release();
     process.once("exit", release);
     const recovered: string[] = [];
-    const broker = await openBroker(settings, disk, events, recovered);
+    const telemetry = startTelemetry(settings, events);
+    const broker = await openBroker(settings, disk, events, recovered, telemetry);
+    telemetry.watch(broker);
     const hub = new ConnectionHub<ConnectionState>({
       clock: nodeClock,
       checksum: fastChecksum,
-      handler: handlerOf(broker, events),
+      handler: handlerOf(broker, events, telemetry.metrics),
       limits: {
         connectionsMax: settings.connectionsMax,
         inFlightMax: settings.inFlightMax,
@@ -80,10 +86,13 @@ export async function startServer(
       },
     });
     const listener = await listen(settings, tls.options, hub);
-    if (!("address" in listener)) {
+    const admin = "address" in listener ? await telemetry.listen(settings) : listener;
+    if (!("address" in listener) || !("port" in admin)) {
+      if ("address" in listener) await listener.close();
       await broker.close();
+      await telemetry.close();
       release();
-      return listener;
+      return "port" in admin ? { kind: "problem", message: "not listening" } : admin;
     }
     const stop = async (): Promise<boolean> => {
       const closed = listener.close();
@@ -91,10 +100,11 @@ export async function startServer(
       await hub.drain();
       await closed;
       const isDurable = await broker.close();
+      await telemetry.close();
       release();
       return isDurable;
     };
-    return { kind: "running", address: listener.address, broker, recovered, stop };
+    return { kind: "running", address: listener.address, adminPort: admin.port, broker, recovered, stop };
   } catch (error) {
     release();
     if (error instanceof DiskError)
@@ -108,12 +118,13 @@ function openBroker(
   disk: NodeDisk,
   { onBug }: ServerEvents,
   recovered: string[],
+  { observer }: Telemetry,
 ): Promise<Broker> {
   const batchBytesMax = settings.frameSizeMax - frameBytesAroundBatch;
   // Shared by all logs: the bounds on open files and on bytes that wait to be written are the process's.
   const files = new FilePool(disk);
   const buffers = new AppendBuffers();
-  const openLog = async (directory: string, config: TopicConfig): Promise<Log> => {
+  const openLog = async (directory: string): Promise<Log> => {
     const options: LogOptions = {
       disk,
       directory,
@@ -146,17 +157,32 @@ function openBroker(
       hmacSecrets: settings.hmacSecrets,
       hmac: (secret, message) => createHmac("sha256", secret).update(message).digest(),
     },
+    observer,
+    ...(settings.requestRate + settings.byteRate > 0 && {
+      rates: { requestsPerSecond: settings.requestRate, bytesPerSecond: settings.byteRate },
+    }),
     autoCreatePartitions: settings.autoCreateTopics ? settings.partitions : 0,
     onBug,
   });
 }
 
-function handlerOf(broker: Broker, { onBug }: ServerEvents): ConnectionHandler<ConnectionState> {
+function handlerOf(
+  broker: Broker,
+  { onBug }: ServerEvents,
+  metrics: BrokerMetrics,
+): ConnectionHandler<ConnectionState> {
   return {
-    opened: newConnectionState,
+    opened: () => {
+      metrics.connections.add(1);
+      metrics.connectionsOpened.add();
+      return newConnectionState();
+    },
     request: (connection, bytes, view, start, end) => broker.request(connection, bytes, view, start, end),
     crashed: (_connection, error) => onBug(error),
-    closed: (connection) => broker.closed(connection),
+    closed: (connection, reason) => {
+      metrics.connectionClosed(reason);
+      broker.closed(connection);
+    },
   };
 }
 
@@ -170,7 +196,7 @@ async function listen(
   try {
     return await network.listen(address, (connection) => void hub.accept(connection));
   } catch (error) {
-    return { kind: "problem", message: describeListenError(error, address) };
+    return { kind: "problem", message: describeListenError(error, address, "--port") };
   }
 }
 
@@ -210,20 +236,6 @@ function describeDiskError(error: DiskError, folder: string): string {
       return `data folder ${folder}: too many open files; raise the limit (ulimit -n)${file}`;
     default:
       return `data folder ${folder}: ${error.message}`;
-  }
-}
-
-function describeListenError(error: unknown, address: string): string {
-  switch (codeOf(error)) {
-    case "EADDRINUSE":
-      return `address ${address} is in use; choose another --port, or 0 for a free one`;
-    case "EACCES":
-      return `address ${address}: no permission to listen there; ports below 1024 need privileges`;
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-      return `address ${address} is not an address of this machine`;
-    default:
-      return `address ${address}: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 

@@ -159,7 +159,7 @@ export const settings = {
   adminPort: setting(
     integer(0, 65535),
     7421,
-    "Port for metrics, health and the dashboard; 0 picks a free one.",
+    "Port for metrics, health and the dashboard; 0 picks a free one, and so does another --port.",
   ),
   fsync: setting(
     choice("always", "everysec", "never"),

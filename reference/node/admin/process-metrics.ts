@@ -21,13 +21,11 @@ export function collectProcessMetrics(registry: MetricsRegistry): () => void {
   );
   const heap = gauge("nodejs_heap_size_used_bytes", "Memory of JavaScript objects in use.");
   const external = gauge("nodejs_external_memory_bytes", "Memory of buffers outside the heap.");
-  const loopDelay = registry.gauge({
-    name: "nodejs_eventloop_lag_seconds",
-    help: "How much later than planned timers ran since the last scrape.",
-    labels: ["quantile"],
-  });
-  const loopMedian = loopDelay.with({ quantile: "0.5" });
-  const loopTail = loopDelay.with({ quantile: "0.99" });
+  const loopMedian = gauge(
+    "nodejs_eventloop_lag_p50_seconds",
+    "Median delay of timers since the last scrape.",
+  );
+  const loopTail = gauge("nodejs_eventloop_lag_p99_seconds", "99th percentile of that delay.");
   started.set(Math.round(Date.now() / 1000 - process.uptime()));
   const sampler = monitorEventLoopDelay({ resolution: loopSampleMs });
   sampler.enable();

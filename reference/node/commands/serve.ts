@@ -42,14 +42,17 @@ export const command = defineCommand({
     if (config.values.data === "")
       return misused("serve needs --data DIR, the folder that holds the records");
     const { startServer } = await import("../server.ts");
-    const server = await startServer(config.values, {
+    const { values, sources } = config;
+    // Two servers on one machine: whoever moves the one port means both.
+    const ownAdminPort = sources.adminPort === "default" && values.port !== settings.port.default;
+    const server = await startServer(ownAdminPort ? { ...values, adminPort: 0 } : values, {
       onBug: (error) =>
         note(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     });
     if (server.kind === "problem") return misused(server.message);
     for (const line of server.recovered) note(line);
     const { parseAddress } = await import("../network.ts");
-    if (json) printJson({ listening: parseAddress(server.address) });
+    if (json) printJson({ listening: { ...parseAddress(server.address), adminPort: server.adminPort } });
     else print(`listening on ${server.address}`);
     if (!signal.aborted) {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

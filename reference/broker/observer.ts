@@ -1,0 +1,181 @@
+/**
+ * What the broker tells about itself: counters for each kind of request, and one wide event for each request.
+ *
+ * The busy path is counted a commit group at a time: one clock reading for all requests that the same commit answers.
+ * Whether a request gets a line in the log is decided before anything is put together for it.
+ */
+import type { BrokerMetrics, RequestMetrics, TopicMetrics } from "../observability/broker-metrics.ts";
+import type { Counter } from "../observability/metrics.ts";
+import type {
+  Outcome as EventOutcome,
+  RequestEvent,
+  RequestFields,
+  WideEvents,
+} from "../observability/wide-events.ts";
+import type { Clock } from "../ports.ts";
+import type { ErrorName } from "../protocol/errors.ts";
+import type { MessageName } from "../protocol/messages.ts";
+import { messages } from "../protocol/messages.ts";
+import type { BrokerConnection } from "./connection.ts";
+import type { Partition } from "./partition.ts";
+
+/** A request that is being handled. */
+export interface ObservedRequest {
+  readonly name: MessageName;
+  readonly receivedAtMs: number;
+  readonly event: RequestEvent;
+}
+
+/** Counts and logs what happens. */
+export class BrokerObserver {
+  readonly metrics: BrokerMetrics;
+  readonly #events: WideEvents;
+  readonly #clock: Clock;
+  readonly #requests: Readonly<Record<MessageName, RequestMetrics>>;
+  readonly #unknown: RequestMetrics;
+  readonly #rejections = new Map<ErrorName, Counter>();
+  readonly #topics = new Map<string, TopicMetrics>();
+
+  constructor(options: {
+    readonly metrics: BrokerMetrics;
+    readonly events: WideEvents;
+    readonly clock: Clock;
+  }) {
+    this.metrics = options.metrics;
+    this.#events = options.events;
+    this.#clock = options.clock;
+    const names = Object.keys(messages) as MessageName[];
+    const entries = names.map((name) => [name, this.metrics.request(name)] as const);
+    this.#requests = Object.fromEntries(entries) as Record<MessageName, RequestMetrics>;
+    this.#unknown = this.metrics.request("unknown");
+  }
+
+  /** Now, on the clock that durations are measured with. */
+  now(): number {
+    return this.#clock.monotonicTimeMs();
+  }
+
+  /** A request that is not Produce begins. */
+  begin(name: MessageName, connection: BrokerConnection, requestIdLow: number): ObservedRequest {
+    const receivedAtMs = this.now();
+    const { clientName } = connection.state;
+    const identity = {
+      requestType: name,
+      requestId: requestIdLow,
+      connectionId: connection.id,
+      receivedAtMs,
+    };
+    const event = this.#events.begin({ ...identity, ...(clientName !== "" && { clientName }) });
+    event.started();
+    return { name, receivedAtMs, event };
+  }
+
+  /** It ends: with an error when `error` is given. */
+  end(
+    { name, receivedAtMs, event }: ObservedRequest,
+    isOpen: boolean,
+    fields: RequestFields,
+    error?: ErrorName,
+  ): void {
+    event.set(fields);
+    if (fields.topic !== undefined && fields.bytesOut !== undefined) {
+      this.topic(fields.topic).fetchedBytes.add(fields.bytesOut);
+    }
+    event.end(isOpen ? (error === undefined ? "success" : "error") : "connection-lost", error);
+    this.#count(this.#requests[name], (this.now() - receivedAtMs) / 1000, 1, error);
+  }
+
+  /** A Produce request was refused before anything was stored, or a request of any kind at the gate. */
+  refused(
+    type: number,
+    name: MessageName | undefined,
+    connection: BrokerConnection,
+    idLow: number,
+    error: ErrorName,
+  ): void {
+    this.#count(name === undefined ? this.#unknown : this.#requests[name], 0, 1, error);
+    const requestType = name ?? `type ${type}`;
+    this.#emit(requestType, connection, idLow, "error", 0, {}, error);
+  }
+
+  /** A batch was appended; its answer is still to come. */
+  appended(partition: Partition, bytes: number, records: number): void {
+    const metrics = this.topic(partition.topic);
+    metrics.producedRecords.add(records);
+    metrics.producedBytes.add(bytes);
+  }
+
+  /** One Produce of a group is answered. */
+  produced(
+    partition: Partition,
+    connection: BrokerConnection,
+    idLow: number,
+    offset: number,
+    durationMs: number,
+    error?: ErrorName,
+  ): void {
+    this.#count(this.#requests.Produce, durationMs / 1000, 1, error);
+    const outcome = connection.isOpen ? (error === undefined ? "success" : "error") : "connection-lost";
+    if (!this.#events.keeps(outcome, durationMs)) return;
+    const fields = { topic: partition.topic, partition: partition.number, offset };
+    this.#emit("Produce", connection, idLow, outcome, durationMs, fields, error);
+  }
+
+  /** The handles of a topic. */
+  topic(name: string): TopicMetrics {
+    let found = this.#topics.get(name);
+    if (found === undefined) {
+      found = this.metrics.topic(name);
+      this.#topics.set(name, found);
+    }
+    return found;
+  }
+
+  topicDeleted(name: string, partitionCount: number): void {
+    this.#topics.delete(name);
+    this.metrics.topicDeleted(name, partitionCount);
+  }
+
+  #count(
+    { succeeded, failed, duration }: RequestMetrics,
+    seconds: number,
+    count: number,
+    error?: ErrorName,
+  ): void {
+    duration.observe(seconds);
+    if (error === undefined) return succeeded.add(count);
+    failed.add(count);
+    let rejection = this.#rejections.get(error);
+    if (rejection === undefined) {
+      rejection = this.metrics.rejected(error);
+      this.#rejections.set(error, rejection);
+    }
+    rejection.add(count);
+  }
+
+  #emit(
+    requestType: string,
+    connection: BrokerConnection,
+    requestId: number,
+    outcome: EventOutcome,
+    durationMs: number,
+    fields: RequestFields,
+    errorCode?: ErrorName,
+  ): void {
+    const { clientName } = connection.state;
+    this.#events.emit({
+      timeMs: this.#clock.wallTimeMs(),
+      level: outcome === "success" ? "info" : "warn",
+      requestType,
+      requestId,
+      connectionId: connection.id,
+      ...(clientName !== "" && { clientName }),
+      ...fields,
+      ...(errorCode !== undefined && { errorCode }),
+      outcome,
+      queueMs: 0,
+      durationMs,
+      sampleRate: this.#events.sampleRateOf(outcome, durationMs),
+    });
+  }
+}

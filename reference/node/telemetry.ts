@@ -1,0 +1,112 @@
+/** What a running server shows of itself: metrics, the admin port, the log. */
+import { once } from "node:events";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Broker } from "../broker/broker.ts";
+import { BrokerObserver } from "../broker/observer.ts";
+import { BrokerMetrics } from "../observability/broker-metrics.ts";
+import { MetricsRegistry } from "../observability/metrics.ts";
+import type { WideEvent } from "../observability/wide-events.ts";
+import { WideEvents } from "../observability/wide-events.ts";
+import { createAdminHandler } from "./admin/handler.ts";
+import { collectProcessMetrics } from "./admin/process-metrics.ts";
+import { nodeClock, nodeRandom } from "./clock.ts";
+import { describeListenError } from "./listen-error.ts";
+import { formatAddress } from "./network.ts";
+import type { ServerEvents } from "./server.ts";
+import type { Settings } from "./settings.ts";
+import { createLogSink } from "./wide-event-sink.ts";
+
+/** A request that took longer is always logged. */
+const slowMs = 1000;
+
+/** Lines that may wait for the log. */
+const queueMax = 10_000;
+
+/** The telemetry of one server. */
+export interface Telemetry {
+  readonly metrics: BrokerMetrics;
+  readonly observer: BrokerObserver;
+  /** From now on, the broker is asked at each scrape. */
+  watch(broker: Broker): void;
+  /** Opens the admin port; resolves to it, or to why not. */
+  listen(
+    settings: Settings,
+  ): Promise<{ readonly port: number } | { readonly kind: "problem"; readonly message: string }>;
+  close(): Promise<void>;
+}
+
+/** Makes the metrics and the log; the admin port opens with `listen`. */
+export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Telemetry {
+  const registry = new MetricsRegistry();
+  const metrics = new BrokerMetrics(registry, "0.1.0");
+  const stopProcessMetrics = collectProcessMetrics(registry);
+  const sink = createLogSink(undefined, onBug);
+  const rank = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
+  const shown = {
+    write(event: WideEvent): void {
+      if (rank[event.level] >= rank[settings.logLevel]) sink.write(event);
+    },
+  };
+  const events = new WideEvents({
+    clock: nodeClock,
+    random: nodeRandom,
+    sink: shown,
+    sampleRate: settings.logSampleRate / 100,
+    slowMs,
+    queueMax,
+  });
+  let broker: Broker | undefined;
+  registry.collect(() => {
+    const { keptCount, sampledOutCount, droppedCount, failedCount } = events.counts();
+    const totals = {
+      kept: keptCount,
+      sampled_out: sampledOutCount,
+      dropped: droppedCount,
+      failed: failedCount,
+    };
+    metrics.reportEvents(totals);
+    for (const { name: topic, partitions } of broker?.topics.list() ?? []) {
+      for (const { number: partition, log } of partitions) {
+        const { startOffset, committedEnd, sizeBytes } = log;
+        metrics.reportPartition({ topic, partition, startOffset, endOffset: committedEnd, sizeBytes });
+      }
+    }
+  });
+  let server: http.Server | undefined;
+  return {
+    metrics,
+    observer: new BrokerObserver({ metrics, events, clock: nodeClock }),
+    watch: (watched) => void (broker = watched),
+    async listen({ host, adminPort }) {
+      const handler = createAdminHandler({
+        registry,
+        health: () => ({ isOk: true, checks: { process: "ok" } }),
+        readiness: () => readiness(broker),
+      });
+      server = http.createServer(handler);
+      try {
+        server.listen({ host, port: adminPort });
+        await once(server, "listening");
+      } catch (error) {
+        const message = describeListenError(error, formatAddress(host, adminPort), "--admin-port");
+        return { kind: "problem", message };
+      }
+      server.on("error", onBug);
+      return { port: (server.address() as AddressInfo).port };
+    },
+    async close() {
+      stopProcessMetrics();
+      server?.closeAllConnections();
+      server?.close();
+      await sink.close();
+    },
+  };
+}
+
+function readiness(broker: Broker | undefined) {
+  if (broker === undefined) return { isOk: false, checks: { broker: "starting" } };
+  if (broker.draining.isDraining) return { isOk: false, checks: { broker: "draining" } };
+  const { isReady, detail } = broker.health();
+  return { isOk: isReady, checks: { storage: detail } };
+}
