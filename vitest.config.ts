@@ -5,6 +5,7 @@
  * - `unit`: most tests; pure, fast, in threads.
  * - `process`: `*.process.test.ts`; real processes, sockets and disks, one file at a time so that none starves another.
  * - `browser`: `*.browser.test.ts`; a real browser, one at a time.
+ * - `tool`: `*.tool.test.ts`; what is made for other programs, tried with those programs (Prometheus).
  */
 import { defineConfig } from "vitest/config";
 
@@ -13,6 +14,7 @@ const folders = "{reference,scripts,site,exercises/lib,exercises/grader,exercise
 const exclude = ["**/node_modules/**", "**/dist/**", "**/.oz/**", "exercises/tools/fixtures/**"];
 const processTests = `${folders}/**/*.process.test.ts`;
 const browserTests = `${folders}/**/*.browser.test.ts`;
+const toolTests = `${folders}/**/*.tool.test.ts`;
 
 export default defineConfig({
   test: {
@@ -22,7 +24,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: [`${folders}/**/*.test.ts`, "tidy.test.ts"],
-          exclude: [...exclude, processTests, browserTests],
+          exclude: [...exclude, processTests, browserTests, toolTests],
           pool: "threads",
         },
       },
@@ -30,6 +32,17 @@ export default defineConfig({
         test: {
           name: "process",
           include: [processTests],
+          exclude,
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "tool",
+          include: [toolTests],
           exclude,
           pool: "forks",
           fileParallelism: false,

@@ -9,5 +9,6 @@ process.exitCode = await runSteps([
   { name: "format", command: ["prettier", "--check", "."] },
   { name: "unused code", command: ["knip"] },
   { name: "site types", command: ["astro", "check", "--root", "site"] },
+  { name: "Prometheus is there", command: ["node", "scripts/find-prometheus.ts"] },
   { name: "tests", command: ["node", "scripts/test.ts"] },
 ]);

@@ -3,8 +3,17 @@
  *
  * Types in every environment, the stubs as they would be generated, the graders against the reference, the stubs and
  * every mutant, and the tests: units, real sockets and processes, and a real browser, which is found or fetched first.
+ * Prometheus is asked too where there is one, or where one can be installed; `npm run check` insists on it.
  */
+import { findPrometheus } from "./find-prometheus.ts";
 import { runSteps, typeSteps } from "./steps.ts";
+
+const prometheus = findPrometheus();
+const toolTests = {
+  name: "Prometheus tests",
+  command: ["vitest", "run", "--project", "tool"],
+  isVitest: true,
+};
 
 process.exitCode = await runSteps([
   ...typeSteps,
@@ -16,4 +25,6 @@ process.exitCode = await runSteps([
   { name: "unit tests", command: ["vitest", "run", "--project", "unit"], isVitest: true },
   { name: "process tests", command: ["vitest", "run", "--project", "process"], isVitest: true },
   { name: "browser tests", command: ["vitest", "run", "--project", "browser"], isVitest: true },
+  ...("problem" in prometheus ? [] : [toolTests]),
 ]);
+if ("problem" in prometheus) process.stderr.write(`not tried with Prometheus: ${prometheus.problem}\n`);

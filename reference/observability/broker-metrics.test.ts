@@ -51,3 +51,11 @@ test("a closed connection is no longer open, and its reason is counted", () => {
     /oz_connections 0\n[\s\S]*oz_connections_closed_total\{reason="idle"\} 1\n/,
   );
 });
+
+test("what alerts watch is there from the start, at zero: a counter that is born at one shows no increase", () => {
+  const [, registry] = metricsOf();
+  const text = registry.expose();
+  expect(text).toContain('oz_disk_errors_total{code="input-output"} 0\n');
+  expect(text).toContain('oz_wide_events_total{result="dropped"} 0\n');
+  expect(text).toContain('oz_rejections_total{code="overloaded"} 0\n');
+});

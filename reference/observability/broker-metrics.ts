@@ -7,6 +7,7 @@
  * Labels are closed sets (request type, outcome) or things that an operator made (topic, group). Nothing that a client
  * can make up at will (its name, an offset, an address) is a label: that is what wide events are for.
  */
+import type { DiskErrorCode } from "../ports.ts";
 import { durationBounds, type Histogram } from "./histogram.ts";
 import type { Counter, Family, Gauge, MetricsRegistry } from "./metrics.ts";
 
@@ -55,6 +56,18 @@ export interface MemoryReport {
   readonly missCount: number;
   readonly offloadedChunkCount: number;
 }
+
+/** Disk errors that an operator must hear of. */
+const alarmingDiskErrors: readonly DiskErrorCode[] = [
+  "no-space",
+  "input-output",
+  "read-only",
+  "permission-denied",
+  "too-many-open-files",
+];
+
+/** What becomes of wide events. */
+const eventResults = ["kept", "sampled_out", "dropped", "failed"] as const;
 
 /** All metrics of a broker, ready to be counted with. */
 export class BrokerMetrics {
@@ -135,6 +148,10 @@ export class BrokerMetrics {
     this.syncDuration = duration("oz_disk_sync_duration_seconds", "Time of one group commit's sync.").with();
     this.#diskErrors = counter("oz_disk_errors_total", "Disk operations that failed, by error.", "code");
     this.#events = counter("oz_wide_events_total", "Wide events, by what became of them.", "result");
+    // A series that is born with its first error shows no increase, and its alert stays silent: begin at 0.
+    for (const code of alarmingDiskErrors) this.#diskErrors.with({ code });
+    for (const result of eventResults) this.#events.with({ result });
+    this.rejected("overloaded");
   }
 
   /** The handles for a request type. Ask once for each type, not for each request. */
@@ -166,7 +183,7 @@ export class BrokerMetrics {
     this.#connectionsClosed.with({ reason }).add();
   }
 
-  diskFailed(code: string): void {
+  diskFailed(code: DiskErrorCode): void {
     this.#diskErrors.with({ code }).add();
   }
 
@@ -212,7 +229,7 @@ export class BrokerMetrics {
   }
 
   /** For a collector: what became of the wide events, by result. */
-  reportEvents(totals: Readonly<Record<string, number>>): void {
+  reportEvents(totals: Readonly<Record<(typeof eventResults)[number], number>>): void {
     for (const [result, total] of Object.entries(totals)) catchUp(this.#events.with({ result }), total);
   }
 }
