@@ -176,9 +176,10 @@ export const rows: readonly Row[] = [
         title: "Event loop delay",
         help: "How much later than planned timers ran: the broker was busy with something else.",
         unit: "s",
-        queries: [
-          { expr: `nodejs_eventloop_lag_seconds{${instance}}`, legend: "p{{quantile}} {{instance}}" },
-        ],
+        queries: ["p50", "p99"].map((quantile) => ({
+          expr: `nodejs_eventloop_lag_${quantile}_seconds{${instance}}`,
+          legend: `${quantile} {{instance}}`,
+        })),
       },
       {
         title: "Connections",
