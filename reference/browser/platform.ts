@@ -41,7 +41,8 @@ export const browserSign: SignMessage = async (secret, message) => {
 export const laterTurn: (run: () => void) => void = (() => {
   const waiting: (() => void)[] = [];
   const { port1, port2 } = new MessageChannel();
-  port1.onmessage = () => waiting.shift()?.();
+  port1.addEventListener("message", () => waiting.shift()?.());
+  port1.start();
   return (run: () => void) => {
     waiting.push(run);
     port2.postMessage(0);

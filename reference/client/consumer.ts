@@ -179,7 +179,13 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
       if (reading.isStopped) return;
       const start = delivery === "push" ? startPushing : startPulling;
       reading.reader = start({
-        ...{ client: this.#client, topic, partition, offset, bytesMax, prefetch, waitMs },
+        client: this.#client,
+        topic,
+        partition,
+        offset,
+        bytesMax,
+        prefetch,
+        waitMs,
         signal: reading.stop,
         onRecords: (records) => this.#blocks.push({ reading, records }),
         onError: (error) => void this.#finish(error),

@@ -240,14 +240,9 @@ export class Producer {
     const { deliveryTimeoutMs } = this.#options;
     const error = lane.lastError;
     // 1. What has waited too long has failed, whatever became of it on the server.
-    const nowMs = clock.monotonicTimeMs();
-    while (
-      error !== undefined &&
-      lane.sealed[0] !== undefined &&
-      nowMs - lane.sealed[0].sinceMs >= deliveryTimeoutMs
-    ) {
-      this.#reject(lane, lane.sealed[0], error);
-    }
+    const sinceMsMax = clock.monotonicTimeMs() - deliveryTimeoutMs;
+    const overdue = error === undefined ? [] : lane.sealed.filter(({ sinceMs }) => sinceMs <= sinceMsMax);
+    for (const batch of overdue) this.#reject(lane, batch, error);
     // 2. Nothing left to send: the next batch begins afresh.
     if (lane.sealed.length === 0) return this.#clear(lane);
     // 3. A growing, capped, random delay, and no less than the server asked for.
@@ -302,7 +297,7 @@ export class Producer {
   }
   // #endregion close
 
-  #reject(lane: Lane, batch: Batch | undefined, error: ProtocolError): void {
+  #reject(lane: Lane, batch: Batch | undefined, error: ProtocolError | undefined): void {
     if (batch === undefined || !this.#remove(lane, batch)) return;
     for (const settler of batch.settlers) settler.reject(error);
     for (const settled of batch.waiters) settled();

@@ -35,17 +35,20 @@ export class BatchEncoder {
   readonly #clock: Clock;
   readonly #checksum: { readonly checksum?: Checksum };
   readonly #builder: RecordBatchBuilder;
+  /** For batches of one record: its checksum would say the same as the batch's. */
+  readonly #single: RecordBatchBuilder;
 
   constructor(ports: { readonly clock: Clock; readonly checksum?: Checksum }) {
     this.#clock = ports.clock;
     this.#checksum = ports.checksum === undefined ? {} : { checksum: ports.checksum };
     this.#builder = new RecordBatchBuilder(this.#checksum);
+    this.#single = new RecordBatchBuilder({ ...this.#checksum, recordChecksums: false });
   }
 
   /** One batch of all records, as a view that is good until the next call. Throws when they do not fit into one. */
   encode(records: readonly RecordLike[]): Uint8Array {
     if (records.length === 0) throw protocolError("invalid-request", "a batch needs at least one record");
-    const builder = this.#builder;
+    const builder = records.length === 1 ? this.#single : this.#builder;
     const nowMs = this.#clock.wallTimeMs();
     builder.reset();
     for (const record of records) {

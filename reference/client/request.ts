@@ -39,15 +39,6 @@ export type ReadReply<Value> = (
   status: ResponseStatus,
 ) => Value | PromiseLike<Value> | undefined;
 
-/** Takes a reply's payload and returns whether its request is settled by it. */
-export type TakeReply = (
-  bytes: Uint8Array,
-  view: DataView,
-  start: number,
-  end: number,
-  status: ResponseStatus,
-) => boolean;
-
 /** Receives the replies of a request that has many of them. */
 export interface StreamListener {
   /** Called with each reply, as `ReadReply` is. Returns whether this was the last one. */

@@ -82,10 +82,10 @@ test("each request has its own deadline, whatever the order of sending", async (
   note(2, { timeoutMs: 300 });
   clock.advance(100);
   await settled();
-  expect(outcomes).toEqual([, "request-timeout"]);
+  expect(outcomes).toEqual([undefined, "request-timeout"]);
   clock.advance(200);
   await settled();
-  expect(outcomes).toEqual([, "request-timeout", "request-timeout"]);
+  expect(outcomes).toEqual([undefined, "request-timeout", "request-timeout"]);
   clock.advance(200);
   await settled();
   expect(outcomes).toEqual(["request-timeout", "request-timeout", "request-timeout"]);
@@ -162,7 +162,7 @@ test("writable resolves when the connection takes data again", async () => {
   connection.windowBytes = 1;
   note(0);
   await settled();
-  const proceeded = vi.fn();
+  const proceeded = vi.fn<(value?: unknown) => void>();
   void session.writable().then(proceeded);
   await settled();
   expect(proceeded).not.toHaveBeenCalled();
@@ -263,7 +263,7 @@ test("close refuses new requests, waits for the open ones and then ends in order
   const { clock, connection, note, outcomes, reply, session, send } = setUp();
   note(0);
   await settled();
-  const closed = vi.fn();
+  const closed = vi.fn<(value?: unknown) => void>();
   void session.close().then(closed);
   await expect(send()).rejects.toMatchObject({ name: "client-closed" });
   expect(connection.state).toBe("open");
@@ -277,7 +277,7 @@ test("close refuses new requests, waits for the open ones and then ends in order
 
 test("a connection that ends fails what is open, once, and lets nothing else wait", async () => {
   const { clock, connection, note, outcomes, session, send } = setUp();
-  const ended = vi.fn();
+  const ended = vi.fn<(value?: unknown) => void>();
   session.onEnd = ended;
   note(0);
   await settled();
@@ -302,8 +302,8 @@ test("an end in the middle of a frame says so", async () => {
 test("a stream takes replies until the last, and fails once when the connection ends", async () => {
   const { clock, connection, session } = setUp();
   const got: number[] = [];
-  const failed = vi.fn();
-  session.stream(12, payload, { reply: (bytes, _view, start) => got.push(bytes[start]!) === 3, failed });
+  const failed = vi.fn<(value?: unknown) => void>();
+  session.stream(12, payload, { reply: (bytes, _view, start) => got.push(bytes.at(start)!) === 3, failed });
   session.stream(12, payload, { reply: () => false, failed });
   await settled();
   for (const value of [1, 2, 3, 4]) {
@@ -326,7 +326,7 @@ test("under any mix of replies, losses, doubles, aborts and deadlines each reque
       if (random.nextChance(0.6)) {
         const index = settles.push(0) - 1;
         const controller = new AbortController();
-        const count = (): void => void settles[index]!++;
+        const count = (): void => void settles.splice(index, 1, settles.at(index)! + 1);
         session.request(1, payload, oneByte, { signal: controller.signal }).then(count, count);
         if (random.nextChance(0.1)) controller.abort();
       }

@@ -15,28 +15,24 @@
  */
 import { assert } from "#reference/base/assert.ts";
 import type { Checksum, Clock, Connection } from "../ports.ts";
-import {
-  checksumBytes,
-  errorResponseHeaderBytes,
-  frameChecksum,
-  lengthFieldBytes,
-  putRequestHeader,
-  requestHeaderBytes,
-  responseHeaderBytes,
-  sealFrame,
-} from "../protocol/frame.ts";
+import { checksumBytes, errorResponseHeaderBytes, frameChecksum } from "../protocol/frame.ts";
+import { lengthFieldBytes, responseHeaderBytes } from "../protocol/frame.ts";
 import type { FrameFault } from "../protocol/frame.ts";
 import { FrameStream } from "../protocol/frame-stream.ts";
 import { frameSizeMaxDefault, protocolVersionMin } from "../protocol/limits.ts";
 import { FrameOutput } from "../protocol/output.ts";
+import { putRequest, requestSize } from "../protocol/put-request.ts";
 import type { CancelSignal } from "./cancel.ts";
 import { ProtocolError, errorFromReply, protocolError } from "./protocol-error.ts";
-import type { ReadReply, RequestOptions, SessionOptions, StreamListener, TakeReply } from "./request.ts";
+import type { ReadReply, RequestOptions, SessionOptions, StreamListener } from "./request.ts";
+import { SlotTable } from "./slot-table.ts";
 
 const requestTimeoutMsDefault = 30_000;
 const bufferBytesMaxDefault = 2 * frameSizeMaxDefault;
 const flushBytes = 64 * 1024;
 const noTail = new Uint8Array(0);
+/** What a stream's reader returns for every reply but the last. */
+const goesOn = Symbol("goes on");
 
 /** A request that has not settled. It is in the table, and nowhere else. */
 interface OpenRequest {
@@ -44,9 +40,10 @@ interface OpenRequest {
   readonly type: number;
   /** On the monotonic clock. */
   deadlineMs: number;
-  /** Takes a reply that is no error; returns whether the request is settled by it. */
-  readonly take: TakeReply;
-  readonly fail: (error: unknown) => void;
+  /** Makes a value of a reply that is no error; `goesOn` says that more replies follow. */
+  readonly read: ReadReply<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
   readonly signal: CancelSignal | undefined;
   readonly onAbort: (() => void) | undefined;
 }
@@ -69,7 +66,7 @@ export class Session {
   readonly #input: FrameStream;
   readonly #output = new FrameOutput();
   /** Open requests by id. Ids are never used again, so a late reply cannot meet a newer request. */
-  readonly #open = new Map<number, OpenRequest>();
+  readonly #open = new SlotTable<OpenRequest>();
   readonly #write = (bytes: Uint8Array): boolean => this.#connection.write(bytes);
   readonly #sink = {
     frame: (bytes: Uint8Array, view: DataView, start: number, end: number) =>
@@ -139,13 +136,10 @@ export class Session {
       const id = this.#nextId++;
       const deadlineMs = this.#clock.monotonicTimeMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
       // 3. Enter the request into the table before its bytes can leave.
-      const take: TakeReply = (bytes, view, start, end, status) => {
-        const value = read(bytes, view, start, end, status);
-        if (value === undefined) reject(invalidReply(id, `is not laid out as one of type ${type}`));
-        else resolve(value);
-        return true;
-      };
-      this.#open.set(id, { id, type, deadlineMs, take, fail: reject, ...this.#watch(id, options.signal) });
+      const { signal } = options;
+      const onAbort = signal && this.#watch(id, signal);
+      const settle = resolve as (value: unknown) => void;
+      this.#open.add({ id, type, deadlineMs, read, resolve: settle, reject, signal, onAbort });
       this.#watchDeadline(deadlineMs);
       // 4. Its bytes go behind those that wait already.
       this.#append(id, type, payload, options);
@@ -165,18 +159,20 @@ export class Session {
       return id;
     }
     const deadlineMs = this.#clock.monotonicTimeMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
-    const opened: OpenRequest = {
+    const read: ReadReply<unknown> = (bytes, view, start, end) =>
+      listener.reply(bytes, view, start, end) ? id : goesOn;
+    const { signal } = options;
+    const onAbort = signal && this.#watch(id, signal);
+    this.#open.add({
       id,
       type,
       deadlineMs,
-      take: (bytes, view, start, end) => {
-        opened.deadlineMs = Number.POSITIVE_INFINITY;
-        return listener.reply(bytes, view, start, end);
-      },
-      fail: listener.failed,
-      ...this.#watch(id, options.signal),
-    };
-    this.#open.set(id, opened);
+      read,
+      resolve: () => {},
+      reject: listener.failed,
+      signal,
+      onAbort,
+    });
     this.#watchDeadline(deadlineMs);
     this.#append(id, type, payload, options);
     return id;
@@ -212,7 +208,15 @@ export class Session {
     }
     // 4. Hand it over. A reader that throws is its own caller's trouble.
     try {
-      if (opened.take(bytes, view, payloadStart, payloadEnd, status)) this.#settle(opened);
+      const value = opened.read(bytes, view, payloadStart, payloadEnd, status);
+      if (value === goesOn) {
+        opened.deadlineMs = Number.POSITIVE_INFINITY;
+        return;
+      }
+      if (value === undefined)
+        return this.#fail(opened, invalidReply(id, `is not one of type ${opened.type}`));
+      this.#settle(opened);
+      opened.resolve(value);
     } catch (error) {
       this.#fail(opened, error);
     }
@@ -234,7 +238,7 @@ export class Session {
 
   #fail(opened: OpenRequest, error: unknown): void {
     this.#settle(opened);
-    opened.fail(error);
+    opened.reject(error);
   }
   // #endregion settle
 
@@ -252,7 +256,7 @@ export class Session {
     this.#stopTimer();
     const nowMs = this.#clock.monotonicTimeMs();
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const opened of this.#open.values()) {
+    for (const opened of this.#open.entries()) {
       if (opened.deadlineMs > nowMs) {
         nextMs = Math.min(nextMs, opened.deadlineMs);
         continue;
@@ -274,15 +278,14 @@ export class Session {
 
   // #region abort
   /** Listens for the caller's change of mind. */
-  #watch(id: number, signal: CancelSignal | undefined): Pick<OpenRequest, "signal" | "onAbort"> {
-    if (signal === undefined) return { signal: undefined, onAbort: undefined };
+  #watch(id: number, signal: CancelSignal): () => void {
     const onAbort = (): void => {
       const opened = this.#open.get(id);
       // 1. As with a deadline: the slot goes, and a reply that still comes is late.
       if (opened !== undefined) this.#fail(opened, protocolError("request-aborted", "", signal.reason));
     };
     signal.addEventListener("abort", onAbort);
-    return { signal, onAbort };
+    return onAbort;
   }
   // #endregion abort
 
@@ -291,14 +294,7 @@ export class Session {
   #append(id: number, type: number, payload: Uint8Array, options: RequestOptions): void {
     const output = this.#output;
     const { tail = noTail, flags = 0 } = options;
-    const start = output.reserve(requestHeaderBytes + payload.length + tail.length + checksumBytes);
-    const { bytes, view } = output;
-    putRequestHeader(view, start, Math.floor(id / 2 ** 32), id >>> 0, type, this.version, flags);
-    const tailStart = start + requestHeaderBytes + payload.length;
-    bytes.set(payload, start + requestHeaderBytes);
-    bytes.set(tail, tailStart);
-    const payloadEnd = tailStart + tail.length;
-    output.commit(sealFrame(bytes, view, start, payloadEnd, this.#checksum));
+    putRequest(output, { id, type, version: this.version, flags }, payload, tail, this.#checksum);
     // 1. One write for all requests of a turn; a large heap of them does not wait for its end.
     if (output.pendingBytes >= flushBytes) return this.#flush();
     if (this.#isFlushPlanned || this.#isBlocked) return;
@@ -365,8 +361,8 @@ export class Session {
   #end(reason: ProtocolError): void {
     assert(this.#ended === undefined, "a session ends once");
     this.#ended = reason;
-    // 1. Settle each request. A map may lose entries while one walks over it.
-    for (const opened of this.#open.values()) this.#fail(opened, reason);
+    // 1. Settle each request.
+    for (const opened of this.#open.entries()) this.#fail(opened, reason);
     // 2. Nothing of this session costs anything from here on.
     this.#output.release();
     for (const proceed of this.#writableWaiters.splice(0)) proceed();
@@ -379,7 +375,7 @@ export class Session {
     if (this.#ended !== undefined) return this.#ended;
     if (this.#closing !== undefined) return protocolError("client-closed");
     if (signal?.aborted) return protocolError("request-aborted", "", signal.reason);
-    const size = requestHeaderBytes + payload.length + tail.length + checksumBytes;
+    const size = requestSize(payload.length, tail.length);
     const sizeMax = Math.min(this.#frameSizeMax + lengthFieldBytes, this.#bufferBytesMax);
     if (size > sizeMax)
       return protocolError("frame-too-large", `request of ${size} bytes exceeds ${sizeMax}`);

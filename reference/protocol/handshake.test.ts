@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fromHex, toHex } from "#reference/base/bytes.ts";
+import { fromHex } from "#reference/base/bytes.ts";
 import { protocolErrors } from "./errors.ts";
 import { decodePayload, decodeResponse, frameChecksum } from "./frame.ts";
 import type { Greeting, VersionRange } from "./handshake.ts";
@@ -68,19 +68,17 @@ test("an error reply bears its own request's id and the code of the table", () =
       errorCode: protocolErrors[name].code,
     });
     expect(decodeErrorReply(decoded.frame)).toMatchObject({ message: `about ${name}`, retryAfterMs: index });
-    rest = rest.subarray(decoded.size) as typeof rest;
+    rest = rest.slice(decoded.size);
   }
   expect(rest).toHaveLength(0);
 });
 
 test("a greeting of version 1 has these bytes", () => {
-  expect(toHex(written(greeting, 1))).toBe("01" + "02" + "000000026d65" + "00000001" + "63" + "00000001ab");
+  expect(written(greeting, 1)).toEqual(fromHex("01 02 000000026d65 00000001 63 00000001ab"));
 });
 
 test("a greeting of version 2 has these bytes", () => {
-  expect(toHex(written(greeting, 2))).toBe(
-    "01" + "02" + "000000026d65" + "00002328" + "00000001" + "63" + "00000001ab",
-  );
+  expect(written(greeting, 2)).toEqual(fromHex("01 02 000000026d65 00002328 00000001 63 00000001ab"));
 });
 
 test("each version is read as it was written; what the older one lacks has its default", () => {
@@ -102,11 +100,11 @@ test("unknown tagged fields are kept and passed by, whatever their size", () => 
 });
 
 test.each([
-  ["a count below zero", "0101" + "00000000" + "ffffffff"],
-  ["a count above the limit", "0101" + "00000000" + "00000041"],
-  ["a tag twice", "0101" + "00000000" + "00000002" + "0500000000" + "0500000000"],
-  ["a null value", "0101" + "00000000" + "00000001" + "05ffffffff"],
-  ["a null name", "0101" + "ffffffff" + "00000000"],
+  ["a count below zero", "0101 00000000 ffffffff"],
+  ["a count above the limit", "0101 00000000 00000041"],
+  ["a tag twice", "0101 00000000 00000002 0500000000 0500000000"],
+  ["a null value", "0101 00000000 00000001 05ffffffff"],
+  ["a null name", "0101 ffffffff 00000000"],
 ])("tagged fields with %s are refused", (_what, hex) => {
   expect(read(fromHex(hex)!, 1).kind).toBe("fault");
 });
