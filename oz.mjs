@@ -7,6 +7,7 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import module from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -21,6 +22,8 @@ if (Number(process.versions.node.split(".")[0]) >= nodeMajorMin) {
 
 async function runHere() {
   if (!existsSync(join(root, "node_modules", "commander"))) return missing("its packages are not installed");
+  // The compiler that the course commands use is nine megabytes of JavaScript, which need not be compiled each time.
+  module.enableCompileCache();
   const argv = process.argv.slice(2);
   const { main } = await import("./reference/node/cli/main.ts");
   const io = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: process.env };

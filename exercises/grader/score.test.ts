@@ -111,7 +111,7 @@ describe("a failure", () => {
     const events: RunEvent[] = [{ kind: "timed-out", name: names[1]!, afterMs: 1234 }];
     const result = grade(events).tests[1]!;
     expect(result).toMatchObject({ status: "timeout", durationMs: 1234, points: { earned: 0 } });
-    expect(result.failure?.message).toContain("within 1000 ms");
+    expect(result.failure?.message).toContain("within 500 ms");
   });
 });
 

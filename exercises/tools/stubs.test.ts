@@ -20,7 +20,7 @@ describe("the blank stub", () => {
   test("keeps signatures, and has the mark for every body in a region", () => {
     expect(stubs.blank).toContain('  *values(): Generator<number> {\n    todo("counter");\n  }');
     expect(stubs.blank).toContain('async later<T>(value: T): Promise<T> {\n    todo("counter");');
-    expect(stubs.blank).toContain('get value(): number {\n    todo("counter");');
+    expect(stubs.blank).toContain('get value(): number {\n    return todo("counter");');
     expect(stubs.blank).toContain('<T extends number>(value: T): number => todo("count");');
   });
 

@@ -152,7 +152,9 @@ function bodyOf(body: ts.Node, comments: readonly string[], name: string): strin
   const mark = `todo(${JSON.stringify(name)})`;
   if (!ts.isBlock(body)) return mark;
   const indent = indentOf(body);
-  const lines = [...superCall(body), ...comments, `${mark};`].map((line) => `${indent}  ${line}`);
+  // The compiler wants a getter to return something, even where it cannot be reached.
+  const end = ts.isGetAccessor(body.parent) ? `return ${mark};` : `${mark};`;
+  const lines = [...superCall(body), ...comments, end].map((line) => `${indent}  ${line}`);
   return `{\n${lines.join("\n")}\n${indent}}`;
 }
 
