@@ -29,6 +29,8 @@ import { GroupCoordinator } from "./group-coordinator.ts";
 import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
+import type { RetentionDefaults } from "./housekeeping.ts";
+import { housekeepingMs, keepHouse } from "./housekeeping.ts";
 import { loadProducers } from "./producer-loading.ts";
 import type { ProduceContext } from "./produce.ts";
 import { produce } from "./produce.ts";
@@ -56,6 +58,8 @@ export interface BrokerOptions {
   /** Counts and logs requests. */
   readonly observer?: BrokerObserver;
   readonly authentication?: AuthenticationOptions;
+  /** For topics that do not say themselves; zeros keep everything. */
+  readonly retention?: RetentionDefaults;
   /** What one client may send; no limit when absent. */
   readonly rates?: RateLimits;
   /** Partitions of a topic that Produce makes; 0 refuses to make one. */
@@ -84,6 +88,8 @@ export class Broker implements ProduceContext {
   /** Told of what only a bug explains. */
   readonly onBug: (error: unknown) => void;
   readonly #rateLimiter: RateLimiter | undefined;
+  readonly #retention: RetentionDefaults;
+  #cancelHousekeeping: (() => void) | undefined = undefined;
   /** Topics that Produce is making, so that the requests that wait for one keep their order. */
   readonly #creating = new Map<string, Promise<Topic | ErrorOutcome>>();
 
@@ -114,6 +120,7 @@ export class Broker implements ProduceContext {
     this.#autoCreatePartitions = options.autoCreatePartitions ?? 0;
     this.#rateLimiter =
       options.rates === undefined ? undefined : new RateLimiter(options.rates, options.clock);
+    this.#retention = options.retention ?? { retentionMs: 0, retentionBytes: 0 };
     this.onBug = options.onBug ?? (() => {});
   }
 
@@ -166,8 +173,22 @@ export class Broker implements ProduceContext {
     this.draining.begin();
   }
 
+  /** Applies retention now and then again and again, until the broker closes. */
+  startHousekeeping(): void {
+    this.#cancelHousekeeping = this.clock.after(housekeepingMs, () => {
+      keepHouse(this.topics, this.#retention).then(
+        () => {
+          if (this.#cancelHousekeeping !== undefined) this.startHousekeeping();
+        },
+        (error: unknown) => this.onBug(error),
+      );
+    });
+  }
+
   /** Flushes and closes all logs; false when one of them could not be made durable. */
   async close(): Promise<boolean> {
+    this.#cancelHousekeeping?.();
+    this.#cancelHousekeeping = undefined;
     const errors = await this.topics.close();
     return errors.length === 0;
   }

@@ -72,6 +72,7 @@ export async function startServer(
     const telemetry = startTelemetry(settings, events);
     const broker = await openBroker(settings, disk, events, recovered, telemetry);
     telemetry.watch(broker);
+    broker.startHousekeeping();
     const hub = new ConnectionHub<ConnectionState>({
       clock: nodeClock,
       checksum: fastChecksum,
@@ -158,6 +159,7 @@ function openBroker(
       hmac: (secret, message) => createHmac("sha256", secret).update(message).digest(),
     },
     observer,
+    retention: { retentionMs: settings.retentionTime, retentionBytes: settings.retentionSize },
     ...(settings.requestRate + settings.byteRate > 0 && {
       rates: { requestsPerSecond: settings.requestRate, bytesPerSecond: settings.byteRate },
     }),
