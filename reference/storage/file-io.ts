@@ -76,6 +76,15 @@ export async function removeIfThere(disk: Disk, path: string): Promise<void> {
   }
 }
 
+/** Makes a directory, and the names of it and of every directory above it durable. */
+export async function makeDirectoryDurably(disk: Disk, path: string): Promise<void> {
+  await disk.makeDirectory(path);
+  for (let above = path; above !== "";) {
+    above = directoryOf(above);
+    await disk.syncDirectory(above);
+  }
+}
+
 /** The directory part of a path; `""` is the root. */
 export function directoryOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));

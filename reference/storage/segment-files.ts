@@ -11,7 +11,7 @@
  * ```
  */
 import { DiskError, type Disk } from "../ports.ts";
-import { directoryOf, joinPath, temporarySuffix } from "./file-io.ts";
+import { joinPath, makeDirectoryDurably, temporarySuffix } from "./file-io.ts";
 import { stateFileName } from "./log-state.ts";
 import { offsetMax } from "./segment.ts";
 
@@ -77,8 +77,7 @@ async function listOrMake(disk: Disk, directory: string): Promise<string[]> {
     return await disk.list(directory);
   } catch (error) {
     if (!(error instanceof DiskError) || error.code !== "not-found") throw error;
-    await disk.makeDirectory(directory);
-    await disk.syncDirectory(directoryOf(directory));
+    await makeDirectoryDurably(disk, directory);
     return [];
   }
 }
