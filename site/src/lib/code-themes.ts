@@ -1,0 +1,67 @@
+/**
+ * The colours of code, in one place: Shiki paints the prose's listings with them, and the workspace's editors use the
+ * same, so that code looks the same wherever it stands. Few colours on purpose: comments, which teach, stand out more
+ * than keywords do. Every pair of text and ground has a contrast of at least 4.5.
+ */
+import type { ThemeRegistration } from "shiki";
+
+export interface CodePalette {
+  readonly ground: string;
+  readonly text: string;
+  readonly comment: string;
+  readonly keyword: string;
+  readonly string: string;
+  readonly number: string;
+  readonly type: string;
+  readonly call: string;
+  readonly punctuation: string;
+}
+
+export const lightPalette: CodePalette = {
+  ground: "#f3efe6",
+  text: "#26231e",
+  comment: "#5f6b3a",
+  keyword: "#8a3c1f",
+  string: "#356348",
+  number: "#7a4a00",
+  type: "#22557f",
+  call: "#3a3f91",
+  punctuation: "#6a6357",
+};
+
+export const darkPalette: CodePalette = {
+  ground: "#1d1c19",
+  text: "#e6e1d6",
+  comment: "#a9b682",
+  keyword: "#e59b78",
+  string: "#94c9a5",
+  number: "#e0b96c",
+  type: "#8fbfe6",
+  call: "#b3b8f5",
+  punctuation: "#a39c8e",
+};
+
+function theme(name: string, type: "light" | "dark", colors: CodePalette): ThemeRegistration {
+  const rule = (foreground: string, ...scope: string[]) => ({ scope, settings: { foreground } });
+  return {
+    name,
+    type,
+    colors: { "editor.background": colors.ground, "editor.foreground": colors.text },
+    settings: [
+      { settings: { foreground: colors.text, background: colors.ground } },
+      rule(colors.comment, "comment", "punctuation.definition.comment"),
+      rule(colors.keyword, "keyword", "storage", "variable.language.this"),
+      rule(colors.punctuation, "keyword.operator", "punctuation", "meta.brace"),
+      rule(colors.keyword, "keyword.operator.new", "keyword.operator.expression"),
+      rule(colors.string, "string", "punctuation.definition.string"),
+      rule(colors.number, "constant.numeric", "constant.language", "constant.character.escape"),
+      rule(colors.type, "entity.name.type", "support.type", "support.class", "entity.name.class"),
+      rule(colors.call, "entity.name.function", "support.function"),
+    ],
+  };
+}
+
+export const themes = {
+  light: theme("offset-zero-light", "light", lightPalette),
+  dark: theme("offset-zero-dark", "dark", darkPalette),
+};

@@ -1,0 +1,65 @@
+/**
+ * What the workspace asks of an editor. Two fill it in: Monaco where there is a keyboard and room, CodeMirror on phones,
+ * where Monaco is not supported and would cost two megabytes for nothing.
+ */
+export interface EditorFile {
+  /** Path from the project's root. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** A place to point at in the learner's file, with what went wrong there. */
+export interface Mark {
+  readonly line: number;
+  readonly message: string;
+}
+
+/** A problem that the editor's own type checker sees in the learner's file. */
+export interface Problem {
+  readonly line: number;
+  readonly message: string;
+}
+
+export interface EditorHooks {
+  readonly onEdit: (text: string) => void;
+  readonly onRun: () => void;
+  /** The type checker's errors in the learner's file; the light editor has no type checker and never calls it. */
+  readonly onProblems: (problems: readonly Problem[]) => void;
+}
+
+export interface EditorOptions {
+  readonly parent: HTMLElement;
+  /** The path of the file that may be edited. All others are read-only. */
+  readonly editable: string;
+  readonly files: readonly EditorFile[];
+  readonly hooks: EditorHooks;
+}
+
+export interface CodeEditor {
+  readonly kind: EditorKind;
+  /** Puts another text into the learner's file, in one step that the editor's own undo takes back. */
+  setText(text: string): void;
+  /** Shows a file of the exercise; the place in the one shown before is kept. */
+  show(path: string): void;
+  /** Shows a line of a file and puts the cursor there. */
+  reveal(path: string, line: number): void;
+  mark(marks: readonly Mark[]): void;
+  /** Formats the learner's file; false when this editor cannot. */
+  format(): Promise<boolean>;
+  focus(): void;
+  /** Shows the solution beside the learner's text in `parent`; the result takes it away. */
+  compare(parent: HTMLElement, solution: string): () => void;
+  dispose(): void;
+}
+
+export type EditorKind = "monaco" | "light";
+
+/** What the reader chose, or "auto": the light editor for fingers and small windows, Monaco otherwise. */
+export type EditorChoice = "auto" | EditorKind;
+
+export function editorKindFor(choice: EditorChoice): EditorKind {
+  if (choice !== "auto") return choice;
+  const isSmall = matchMedia("(width < 48rem)").matches;
+  const isTouch = matchMedia("(pointer: coarse) and (hover: none)").matches;
+  return isSmall || isTouch ? "light" : "monaco";
+}

@@ -1,0 +1,33 @@
+/** What the learner has chosen for the workspace as a whole: editor, backend, sizes of the panes. */
+import { signal } from "@preact/signals";
+import type { Backend } from "#exercises/grader/backend.ts";
+import { readStored, writeStored } from "../scripts/storage.ts";
+import type { EditorChoice } from "./editor/editor.ts";
+import { embeddedBackend } from "./run.ts";
+
+export const editorChoice = signal<EditorChoice>(readChoice());
+
+export function setEditorChoice(choice: EditorChoice): void {
+  editorChoice.value = choice;
+  writeStored("oz:editor", choice);
+}
+
+function readChoice(): EditorChoice {
+  const value = readStored("oz:editor");
+  return value === "monaco" || value === "light" ? value : "auto";
+}
+
+/** A size that is remembered, in percent. */
+export function rememberedSize(name: string, usual: number): number {
+  const value = readStored(`oz:size:${name}`);
+  return typeof value === "number" && value > 5 && value < 95 ? value : usual;
+}
+
+export function rememberSize(name: string, percent: number): void {
+  writeStored(`oz:size:${name}`, Math.round(percent));
+}
+
+/** The backend for the next run. */
+export function chosenBackend(): Promise<Backend> {
+  return Promise.resolve(embeddedBackend());
+}

@@ -1,0 +1,165 @@
+/** The results of a run: how far it got, then each test, with the first failure open. */
+import type { Grade, TestGrade } from "#exercises/grader/grade.ts";
+import type { Running, Session } from "../session.ts";
+import { FailureView } from "./failure.tsx";
+import { runKey } from "./toolbar.tsx";
+
+interface ResultsProps {
+  readonly session: Session;
+  readonly onReveal: (path: string, line: number) => void;
+}
+
+export function Results({ session, onReveal }: ResultsProps) {
+  const running = session.running.value;
+  const grade = session.grade.value;
+  if (running !== undefined) return <Progress running={running} session={session} />;
+  if (grade === undefined) return <NotRun session={session} />;
+  return (
+    <div class={`results ${session.isStale.value ? "is-stale" : ""}`}>
+      {session.isStale.value && <p class="stale-note">You have changed the code since this run.</p>}
+      <Verdict grade={grade} session={session} />
+      {grade.misconception !== undefined && (
+        <aside class="misconception" aria-label="A likely misunderstanding">
+          <p class="box-title">Your failures look like this misunderstanding</p>
+          <p>{grade.misconception.why}</p>
+          <p class="ask">{grade.misconception.question}</p>
+        </aside>
+      )}
+      {grade.outcome === "graded" ? (
+        <TestList grade={grade} onReveal={onReveal} />
+      ) : (
+        <Diagnostics grade={grade} onReveal={onReveal} />
+      )}
+    </div>
+  );
+}
+
+function NotRun({ session }: { readonly session: Session }) {
+  const { exercise } = session.bundle;
+  return (
+    <div class="results">
+      <p class="empty">
+        {exercise.tests.length} tests wait for your code. Run them with {runKey}, as often as you like: a stub fails, and
+        its first failure says where to begin.
+      </p>
+      <button type="button" class="button" onClick={() => void session.run()}>
+        Run the tests
+      </button>
+    </div>
+  );
+}
+
+function Progress({ running, session }: { readonly running: Running; readonly session: Session }) {
+  const done = running.done.size;
+  return (
+    <div class="results is-running">
+      <p>
+        <progress max={running.total} value={done} aria-label="Tests done" /> {done} of {running.total}
+      </p>
+      <p class="current">{running.current ?? "Getting ready"}</p>
+      <button type="button" class="button is-stop" onClick={session.stop}>
+        Stop
+      </button>
+    </div>
+  );
+}
+
+function Verdict({ grade, session }: { readonly grade: Grade; readonly session: Session }) {
+  const { earned, possible } = grade.points;
+  const passed = grade.tests.filter(({ status }) => status === "pass").length;
+  if (grade.outcome !== "graded") {
+    const heading = grade.outcome === "ungradable" ? "Your code could not be run." : "The grader failed, not you.";
+    return (
+      <header class="verdict-line is-fail">
+        <h3>{heading}</h3>
+        <p>{grade.reason}</p>
+      </header>
+    );
+  }
+  const isSolved = earned === possible;
+  return (
+    <header class={`verdict-line ${isSolved ? "is-solved" : "is-fail"}`}>
+      <h3>
+        {isSolved ? "Solved. Every test passes." : `${passed} of ${grade.tests.length} tests pass.`}{" "}
+        <span class="points">
+          {earned} of {possible} points
+        </span>
+      </h3>
+      {isSolved ? (
+        <p class="next-step">
+          This file can now replace its module in the broker: <code>npx oz serve --mine</code>.{" "}
+          <button type="button" class="link-button is-quiet" onClick={session.openSolution}>
+            Compare with ours
+          </button>
+        </p>
+      ) : (
+        grade.reason !== undefined && <p>{grade.reason}</p>
+      )}
+      <p class="run-note">
+        {grade.run.durationMs} ms, seed {grade.seed}
+      </p>
+    </header>
+  );
+}
+
+const marks: Readonly<Record<TestGrade["status"], { readonly sign: string; readonly word: string }>> = {
+  pass: { sign: "✓", word: "passed" },
+  fail: { sign: "✗", word: "failed" },
+  timeout: { sign: "⧖", word: "timed out" },
+  unknown: { sign: "?", word: "not decided" },
+};
+
+function TestList({ grade, onReveal }: { readonly grade: Grade; readonly onReveal: ResultsProps["onReveal"] }) {
+  const first = grade.tests.find(({ status }) => status !== "pass")?.id;
+  return (
+    <ol class="tests">
+      {grade.tests.map((test) => (
+        <li key={`${test.id}-${grade.run.startedAt}`} class={`test is-${test.status}`} id={`test-${test.id}`}>
+          {test.failure === undefined ? (
+            <p class="test-line">
+              <TestLine test={test} />
+            </p>
+          ) : (
+            <details open={test.id === first}>
+              <summary class="test-line">
+                <TestLine test={test} />
+              </summary>
+              <FailureView failure={test.failure} onReveal={onReveal} />
+            </details>
+          )}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function TestLine({ test }: { readonly test: TestGrade }) {
+  const { sign, word } = marks[test.status];
+  return (
+    <>
+      <span class="sign" aria-hidden="true">
+        {sign}
+      </span>
+      <span class="visually-hidden">{word}: </span>
+      <span class="test-name">{test.name}</span>
+      <span class="test-points">
+        {test.points.earned}/{test.points.possible}
+      </span>
+    </>
+  );
+}
+
+function Diagnostics({ grade, onReveal }: { readonly grade: Grade; readonly onReveal: ResultsProps["onReveal"] }) {
+  return (
+    <ul class="diagnostics">
+      {grade.diagnostics.map(({ file, line, message }) => (
+        <li key={`${file}:${line}:${message}`}>
+          <button type="button" class="link-button place" onClick={() => onReveal(file, line)}>
+            {file.split("/").at(-1)}:{line}
+          </button>{" "}
+          {message}
+        </li>
+      ))}
+    </ul>
+  );
+}

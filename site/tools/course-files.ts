@@ -1,0 +1,70 @@
+/**
+ * Brings the exercises into the pages, and checks the chapters before a page is built.
+ *
+ * `virtual:exercises` is the list of exercise bundles. They are made here, in plain Node, from the files on disk, and
+ * handed to Vite as data: code that reads files relative to itself would look in the wrong place once it is bundled.
+ */
+import { join } from "node:path";
+import type { AstroIntegration } from "astro";
+import type { Plugin } from "vite";
+import { buildRunner } from "../../scripts/build-runner.ts";
+import { bundleExercise } from "../../exercises/tools/bundle.ts";
+import { listExerciseIds, sourceTree } from "../../exercises/tools/source-tree.ts";
+import type { ExerciseBundle } from "../../exercises/lib/exercise.ts";
+import { checkChapters } from "./check-chapters.ts";
+import { buildEditor } from "./build-editor.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const virtualId = "virtual:exercises";
+const resolvedId = `\0${virtualId}`;
+
+export function courseFiles(): AstroIntegration {
+  return {
+    name: "offset-zero:course-files",
+    hooks: {
+      "astro:config:setup": async ({ command, updateConfig }) => {
+        updateConfig({ vite: { plugins: [exercisesPlugin()] } });
+        if (command !== "build" && command !== "dev") return;
+        const [editorVersion, runner] = await Promise.all([buildEditor(), buildRunner()]);
+        const define = {
+          "import.meta.env.EDITOR_VERSION": JSON.stringify(editorVersion),
+          "import.meta.env.RUNNER_VERSION": JSON.stringify(runner.version),
+        };
+        updateConfig({ vite: { define } });
+        const complaints = [...bundleAll().problems, ...checkChapters(root)];
+        if (complaints.length === 0) return;
+        for (const complaint of complaints) process.stderr.write(`${complaint}\n`);
+        // Astro would wrap a thrown error in a stack trace that says nothing about the chapter.
+        if (command === "build") process.exit(1);
+      },
+    },
+  };
+}
+
+/** Every exercise as a bundle, and one line for each that is not valid. */
+function bundleAll(): { readonly bundles: ExerciseBundle[]; readonly problems: string[] } {
+  const bundles: ExerciseBundle[] = [];
+  const problems: string[] = [];
+  for (const id of listExerciseIds(root)) {
+    const result = bundleExercise(id, sourceTree(root));
+    if (result.kind === "bundle") bundles.push(result.bundle);
+    else problems.push(...result.problems);
+  }
+  return { bundles, problems };
+}
+
+function exercisesPlugin(): Plugin {
+  return {
+    name: "offset-zero:exercises",
+    resolveId: (id) => (id === virtualId ? resolvedId : undefined),
+    load(id) {
+      if (id !== resolvedId) return undefined;
+      const { bundles } = bundleAll();
+      for (const { files, exercise } of bundles) {
+        for (const path of Object.keys(files)) this.addWatchFile(join(root, path));
+        this.addWatchFile(join(root, "exercises", exercise.id, "exercise.json"));
+      }
+      return `export const bundles = ${JSON.stringify(bundles)};`;
+    },
+  };
+}
