@@ -1,0 +1,259 @@
+/**
+ * Measures what a learner waits for in the page: `npm run measure:page [-- --exercise ID --rounds N --json]`.
+ *
+ * It builds the site, serves it as any static host would, and drives a real browser: how much JavaScript a page of
+ * prose ships, how long the first run of a fresh visit takes, and how long the runs after it do. Times are taken inside
+ * the page, from the click on, so that the driving of the browser is not in them. It prints goals and never fails on
+ * one: a number from a busy machine is a number, not a verdict.
+ */
+import { spawnSync, type SpawnSyncOptions } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, sep } from "node:path";
+import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
+import { launchBrowser } from "./find-browser.ts";
+import { serveStatic } from "./static-server.ts";
+
+/** What came out, in bytes and milliseconds; each time is the median of the rounds. */
+interface Measurement {
+  readonly exercise: string;
+  readonly tests: number;
+  readonly proseScriptBytes: number;
+  /** A fresh visit: Run is pressed as soon as the workspace shows it. */
+  readonly cold: Times;
+  /** The same page again, the spare worker waiting. */
+  readonly warm: Times;
+}
+
+/** From the click on Run. */
+interface Times {
+  readonly firstResultMs: readonly number[];
+  readonly verdictMs: readonly number[];
+}
+
+const root = join(import.meta.dirname, "..");
+const dist = join(root, "site", "dist");
+const coldRounds = 3;
+
+/** Between two runs, so that the next spare worker is up: a learner reads at least this long. */
+const readingMs = 1_000;
+
+async function measure(exercise: string, rounds: number): Promise<Measurement> {
+  const lesson = lessonWith(exercise);
+  const bundle = JSON.parse(
+    readFileSync(join(dist, "exercises", `${exercise}.json`), "utf8"),
+  ) as ExerciseBundle;
+  const server = await serveStatic(dist);
+  const browser = await launchBrowser();
+  try {
+    const page = new URL(lesson, server.url);
+    const proseScriptBytes = await scriptBytes(browser, page);
+    const cold: Run[] = [];
+    for (let round = 0; round < coldRounds; round++) {
+      cold.push(await inFreshVisit(browser, page, bundle, clickRun));
+    }
+    const warm = await inFreshVisit(browser, page, bundle, async (opened) => {
+      await clickRun(opened);
+      const runs: Run[] = [];
+      for (let round = 0; round < rounds; round++) {
+        await opened.waitForTimeout(readingMs);
+        runs.push(await clickRun(opened));
+      }
+      return runs;
+    });
+    return {
+      exercise,
+      tests: bundle.exercise.tests.length,
+      proseScriptBytes,
+      cold: timesOf(cold),
+      warm: timesOf(warm),
+    };
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+}
+
+/** The path of the page that offers the exercise. */
+function lessonWith(exercise: string): string {
+  const pages = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((path) =>
+    path.endsWith("index.html"),
+  );
+  const found = pages.find((path) =>
+    readFileSync(join(dist, path), "utf8").includes(`data-exercise="${exercise}"`),
+  );
+  if (found === undefined) throw new MeasureError(`no page of the site offers the exercise ${exercise}`);
+  return found.replaceAll(sep, "/").replace(/index\.html$/, "");
+}
+
+/** The compressed size of every script that the page loads while nobody touches it. */
+async function scriptBytes(browser: Browser, address: URL): Promise<number> {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const scripts: Promise<Buffer>[] = [];
+  page.on("response", (response) => {
+    if (response.request().resourceType() === "script") scripts.push(response.body());
+  });
+  await page.goto(address.href, { waitUntil: "networkidle" });
+  const bodies = await Promise.all(scripts);
+  await context.close();
+  return bodies.reduce((sum, body) => sum + gzipSync(body, { level: 9 }).length, 0);
+}
+
+interface Run {
+  readonly firstResultMs: number;
+  readonly verdictMs: number;
+}
+
+/** Opens the exercise, with its solution as the learner's text, in a browser that has never been here. */
+async function inFreshVisit<Result>(
+  browser: Browser,
+  lesson: URL,
+  bundle: ExerciseBundle,
+  visit: (page: Page) => Promise<Result>,
+): Promise<Result> {
+  const context: BrowserContext = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  try {
+    const { id, depth } = bundle.exercise;
+    const record = { text: bundle.solution, depth, hints: {}, attempts: 0, history: [] };
+    await context.addInitScript(([key, value]) => localStorage.setItem(key, value), [
+      `oz:exercise:${id}`,
+      JSON.stringify(record),
+    ] as const);
+    const page = await context.newPage();
+    await page.goto(`${lesson.href}?exercise=${id}`);
+    return await visit(page);
+  } finally {
+    await context.close();
+  }
+}
+
+/** Presses Run and waits for the verdict. */
+async function clickRun(page: Page): Promise<Run> {
+  const button = page.locator(".toolbar").getByRole("button", { name: /^Run/ });
+  await button.waitFor();
+  await page.evaluate(watchResults);
+  await button.click();
+  await page.waitForFunction(() => globalThis.ozMeasured?.verdictMs !== undefined);
+  const { firstResultMs, verdictMs } = await page.evaluate(() => globalThis.ozMeasured as Run);
+  const failed = await page.locator(".verdict-line.is-fail").count();
+  if (failed > 0)
+    throw new MeasureError(
+      `the solution does not pass in the page: ${await page.locator(".verdict-line").innerText()}`,
+    );
+  return { firstResultMs, verdictMs };
+}
+
+declare global {
+  var ozMeasured: { firstResultMs?: number; verdictMs?: number } | undefined;
+}
+
+/** Runs in the page: takes the time of the next click, of the first result that shows, and of the verdict. */
+function watchResults(): void {
+  const measured: NonNullable<typeof globalThis.ozMeasured> = {};
+  globalThis.ozMeasured = measured;
+  document.addEventListener(
+    "click",
+    () => {
+      const startMs = performance.now();
+      const look = (): void => {
+        const isRunning = document.querySelector(".results.is-running") !== null;
+        const done = document.querySelector<HTMLProgressElement>(".results.is-running progress")?.value ?? 0;
+        const hasVerdict = !isRunning && hasRun && document.querySelector(".verdict-line") !== null;
+        hasRun ||= isRunning;
+        const nowMs = performance.now() - startMs;
+        if (done > 0 || hasVerdict) measured.firstResultMs ??= nowMs;
+        if (!hasVerdict) return;
+        measured.verdictMs ??= nowMs;
+        observer.disconnect();
+      };
+      let hasRun = false;
+      const observer = new MutationObserver(look);
+      observer.observe(document.body, {
+        subtree: true,
+        childList: true,
+        attributes: true,
+        characterData: true,
+      });
+    },
+    { once: true, capture: true },
+  );
+}
+
+function timesOf(runs: readonly Run[]): Times {
+  return { firstResultMs: runs.map((run) => run.firstResultMs), verdictMs: runs.map((run) => run.verdictMs) };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+}
+
+function report({ exercise, tests, proseScriptBytes, cold, warm }: Measurement): string {
+  const line = (what: string, value: string, goal: string, isMet: boolean): string => {
+    return `${what.padEnd(48)} ${value.padStart(26)}   goal ${goal}: ${isMet ? "met" : "missed"}\n`;
+  };
+  const times = (values: readonly number[]): string => {
+    const range = `${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)}`;
+    return `${median(values).toFixed(0)} ms (${range}, n=${values.length})`;
+  };
+  const verdict = median(warm.verdictMs);
+  return [
+    `exercise ${exercise}, ${tests} tests; times from the click on Run, medians\n`,
+    line(
+      "JavaScript of the lesson, no exercise open",
+      `${(proseScriptBytes / 1000).toFixed(1)} kB gzip`,
+      "< 20 kB",
+      proseScriptBytes < 20_000,
+    ),
+    line("cold, to the first result", times(cold.firstResultMs), "< 2 s", median(cold.firstResultMs) < 2_000),
+    line("cold, to the verdict", times(cold.verdictMs), "< 2 s", median(cold.verdictMs) < 2_000),
+    line(
+      "warm, to the first result",
+      times(warm.firstResultMs),
+      "< 300 ms",
+      median(warm.firstResultMs) < 300,
+    ),
+    line("warm, to the verdict", times(warm.verdictMs), "< 300 ms", verdict < 300),
+  ].join("");
+}
+
+/** What is wrong with the site or the question, not with this script. */
+class MeasureError extends Error {
+  override readonly name = "MeasureError";
+}
+
+function build(): void {
+  const env = { ...process.env, ASTRO_TELEMETRY_DISABLED: "1" };
+  const options: SpawnSyncOptions = { cwd: root, env, stdio: ["ignore", process.stderr.fd, "inherit"] };
+  const astro = join(root, "node_modules", "astro", "bin", "astro.mjs");
+  for (const args of [[join(import.meta.dirname, "build-runner.ts")], [astro, "build", "--root", "site"]]) {
+    if (spawnSync(process.execPath, args, options).status !== 0)
+      throw new MeasureError("the site does not build");
+  }
+}
+
+if (import.meta.main) {
+  try {
+    const { values } = parseArgs({
+      options: {
+        exercise: { type: "string", default: "01-protocol/01-primitives" },
+        rounds: { type: "string", default: "7" },
+        json: { type: "boolean", default: false },
+        "no-build": { type: "boolean", default: false },
+      },
+    });
+    if (!values["no-build"]) build();
+    const measurement = await measure(values.exercise, Math.max(1, Number.parseInt(values.rounds, 10)));
+    process.stdout.write(values.json ? `${JSON.stringify(measurement)}\n` : report(measurement));
+  } catch (error) {
+    const isExpected = error instanceof MeasureError || (error instanceof TypeError && "code" in error);
+    if (!isExpected) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 2;
+  }
+}
