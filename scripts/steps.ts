@@ -95,6 +95,7 @@ export const typeSteps: readonly Step[] = [
   "reference/tsconfig.test.json",
   "exercises/tsconfig.json",
   "exercises/grader/embedded/tsconfig.json",
+  "exercises/grader/embedded/test/tsconfig.json",
   "scripts/tsconfig.json",
 ].map((project) => ({ name: `types: ${project}`, command: ["tsc", "-p", project] }));
 
