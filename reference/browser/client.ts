@@ -12,6 +12,7 @@ import { browserClock, browserRandom, browserSign } from "./platform.ts";
 
 export { ProtocolError } from "../client/protocol-error.ts";
 export { InPageNetwork } from "./in-page-network.ts";
+export { startPageBroker } from "./broker.ts";
 export { laterTurn } from "./platform.ts";
 
 /** A broker, through whatever network the page has. */

@@ -1,10 +1,11 @@
 /**
  * Calls by name: a message's fields in, its reply's fields out. Everything but the busiest two requests goes this way.
  */
-import { AssertionError } from "#reference/base/assert.ts";
 import { messages } from "../protocol/messages.ts";
 import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
-import { decodeReplyPayload, encodeRequestPayload } from "../protocol/messages-codec.ts";
+import { decodeReplyPayload } from "../protocol/messages-codec.ts";
+import type { Kind } from "../protocol/messages-layout.ts";
+import { ByteWriter } from "../protocol/primitives.ts";
 import { protocolError } from "./protocol-error.ts";
 import type { ReadReply, RequestOptions } from "./request.ts";
 import type { Session } from "./session.ts";
@@ -21,12 +22,13 @@ export async function call<Name extends MessageName>(
 
 /** A request's payload; a value that its field cannot hold is the caller's mistake and says so. */
 export function payloadOf<Name extends MessageName>(name: Name, request: RequestOf<Name>): Uint8Array {
-  try {
-    return encodeRequestPayload(name, request);
-  } catch (error) {
-    if (error instanceof AssertionError) throw protocolError("invalid-request", error.message, error);
-    throw error;
-  }
+  const writer = new ByteWriter();
+  const described: Kind<unknown> = messages[name].request;
+  described.write(writer, request);
+  const { failure } = writer;
+  if (failure === undefined) return writer.finish();
+  const reason = failure.kind === "too-large" ? `more than ${failure.limitBytes} bytes` : failure.reason;
+  throw protocolError("invalid-request", `${name}: ${reason}`);
 }
 
 /** Reads the reply of one kind of message out of a copy of its bytes, so that the value may be kept. */

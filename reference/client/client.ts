@@ -204,7 +204,12 @@ export class BrokerClient {
     records: readonly RecordLike[],
     options: ProduceOptions = {},
   ): Promise<ProducedBatch> {
-    const batch = this.#encoder.encode(records);
+    let batch: Uint8Array;
+    try {
+      batch = this.#encoder.encode(records);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
     const pooled = this.#ready(options.connection);
     // The encoder's bytes are good until its next batch; a session copies them before it returns.
     if (pooled === undefined) return this.produceBatch(topic, batch.slice(), options);

@@ -78,7 +78,11 @@ export class BatchEncoder {
     try {
       return encodeRecordBatch(inputs, this.#checksum);
     } catch (error) {
-      throw protocolError("record-too-large", `${records.length} records do not fit into one batch`, error);
+      throw protocolError(
+        "record-too-large",
+        `${records.length} records do not fit into one batch, by their size or by the span of their times`,
+        error,
+      );
     }
   }
 }

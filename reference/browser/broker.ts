@@ -1,0 +1,74 @@
+/**
+ * The whole broker in a page: the same code that serves TCP, over a disk in memory and a network of queues.
+ */
+import { crc32 } from "#reference/base/crc32.ts";
+import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
+import type { ConnectionState } from "../broker/connection-state.ts";
+import { newConnectionState } from "../broker/connection-state.ts";
+import type { Disk, Network } from "../ports.ts";
+import { ConnectionHub } from "../protocol/connection.ts";
+import { connectionLimitsDefault } from "../protocol/connection-types.ts";
+import { Log } from "../storage/log.ts";
+import { MemoryDisk } from "./memory-disk.ts";
+import { browserClock, browserRandom } from "./platform.ts";
+
+/** A broker that can be reached at `address`. */
+export interface PageBroker {
+  readonly address: string;
+  /** Answers what was accepted, then ends every connection. What it stored lies on `disk`. */
+  stop(): Promise<void>;
+}
+
+/** How to start one. */
+export interface PageBrokerOptions {
+  /** Where it keeps its records; a disk of its own when absent, which is gone with the page. */
+  readonly disk?: Disk;
+  /** Told of a fault of ours. */
+  readonly onBug?: (error: unknown) => void;
+  /** The size of a log's segments; small by default, because a page has little memory. */
+  readonly segmentBytesMax?: number;
+}
+
+const segmentBytesMaxDefault = 4 * 1024 * 1024;
+
+/** Starts a broker on `network`. */
+export async function startPageBroker(
+  network: Network,
+  address: string,
+  options: PageBrokerOptions = {},
+): Promise<PageBroker> {
+  const { disk = new MemoryDisk(), onBug = () => {} } = options;
+  const { segmentBytesMax = segmentBytesMaxDefault } = options;
+  const { frameSizeMax, inFlightMax, idleTimeoutMs } = connectionLimitsDefault;
+  const batchBytesMax = frameSizeMax - frameBytesAroundBatch;
+  const broker = await Broker.open({
+    disk,
+    clock: browserClock,
+    random: browserRandom,
+    openLog: (directory) =>
+      Log.open({ disk, directory, clock: browserClock, checksum: crc32, segmentBytesMax, batchBytesMax }),
+    limits: { frameSizeMax, recordSizeMax: batchBytesMax, inFlightMax, idleTimeoutMs },
+    autoCreatePartitions: 1,
+    onBug,
+  });
+  const hub = new ConnectionHub<ConnectionState>({
+    clock: browserClock,
+    checksum: crc32,
+    handler: {
+      opened: newConnectionState,
+      request: (connection, bytes, view, start, end) => broker.request(connection, bytes, view, start, end),
+      crashed: (_connection, error) => onBug(error),
+      closed: (connection) => broker.closed(connection),
+    },
+  });
+  const listener = await network.listen(address, (connection) => void hub.accept(connection));
+  return {
+    address: listener.address,
+    async stop() {
+      await listener.close();
+      broker.beginDrain();
+      await hub.drain();
+      await broker.close();
+    },
+  };
+}
