@@ -10,6 +10,7 @@
  */
 import { assert } from "#reference/base/assert.ts";
 import { viewOf } from "#reference/base/bytes.ts";
+import type { Account } from "../memory/budget.ts";
 import type { Clock, Disk, Random } from "../ports.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
 import { protocolVersionMax, protocolVersionMin } from "../protocol/limits.ts";
@@ -58,6 +59,8 @@ export interface BrokerOptions {
   /** Counts and logs requests. */
   readonly observer?: BrokerObserver;
   readonly authentication?: AuthenticationOptions;
+  /** The part of the memory budget that answers on their way out may use. */
+  readonly fetchAccount?: Account;
   /** For topics that do not say themselves; zeros keep everything. */
   readonly retention?: RetentionDefaults;
   /** What one client may send; no limit when absent. */
@@ -83,6 +86,8 @@ export class Broker implements ProduceContext {
   readonly draining = new DrainSignal();
   readonly groups: GroupCoordinator;
   readonly observer: BrokerObserver | undefined;
+  /** Pays for answers on their way out; absent without a budget. */
+  readonly fetchAccount: Account | undefined;
   readonly #startedAtMs: number;
   readonly #autoCreatePartitions: number;
   /** Told of what only a bug explains. */
@@ -102,6 +107,7 @@ export class Broker implements ProduceContext {
 
   private constructor(options: BrokerOptions) {
     this.observer = options.observer;
+    this.fetchAccount = options.fetchAccount;
     this.topics = new TopicRegistry(options.disk, options.openLog, options.observer);
     this.clock = options.clock;
     this.random = options.random;

@@ -32,6 +32,8 @@ export interface BrokerConnection {
   answered(): void;
   /** One of many replies has been committed; false means that the peer reads too slowly. */
   pushed(): boolean;
+  /** Hands over what waits, now and not at the end of the turn. */
+  flush(): void;
   /** Resolves when the peer reads again, or is gone. */
   writable(): Promise<void>;
   /** Stops reading from the peer, so that it feels that we are full. */

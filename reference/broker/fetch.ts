@@ -5,6 +5,7 @@
  * all the time or reads late. A fetch that waits costs one entry in a set and one timer, and both go when the record
  * comes, when the time is up, or when the client is gone.
  */
+import type { Account } from "../memory/budget.ts";
 import type { Clock } from "../ports.ts";
 import type { RequestOf } from "../protocol/messages.ts";
 import type { BrokerConnection } from "./connection.ts";
@@ -14,6 +15,7 @@ import type { DrainSignal } from "./drain-signal.ts";
 import type { ErrorOutcome, SilentOutcome } from "./outcome.ts";
 import { refuse, silent } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
+import { reserveRead } from "./read-memory.ts";
 import { onConnectionClosed } from "./connection-state.ts";
 
 /** The longest wait: longer ones say nothing that a repeated fetch does not. */
@@ -53,6 +55,8 @@ export async function readPartition(
 export interface FetchSurroundings {
   readonly clock: Clock;
   readonly draining: DrainSignal;
+  /** Pays for answers on their way out. */
+  readonly fetchAccount: Account | undefined;
 }
 
 /** Answers a Fetch, now or when there is something. `bytesMax` is what the frame limit leaves of what was asked for. */
@@ -63,8 +67,9 @@ export async function fetch(
   partition: Partition,
   request: RequestOf<"Fetch">,
   bytesMax: number,
-  { clock, draining }: FetchSurroundings,
+  surroundings: FetchSurroundings,
 ): Promise<ErrorOutcome | SilentOutcome> {
+  const { draining, fetchAccount } = surroundings;
   // 1. At the very end, wait for a commit if the client wants to.
   if (
     request.offset === partition.log.committedEnd &&
@@ -72,18 +77,22 @@ export async function fetch(
     !partition.isDeleted &&
     !draining.isDraining
   ) {
-    await untilCommitted(connection, partition, Math.min(request.waitMs, fetchWaitMsMax), {
-      clock,
-      draining,
-    });
+    await untilCommitted(connection, partition, Math.min(request.waitMs, fetchWaitMsMax), surroundings);
   }
   if (!connection.isOpen) return silent;
-  // 2. Read what is there.
-  const read = await readPartition(partition, request.offset, bytesMax);
-  if (read.kind === "error") return read;
-  if (!connection.isOpen) return silent;
+  // 2. Reserve, then read what is there.
+  const lease = reserveRead(fetchAccount, bytesMax);
+  if (lease.kind === "error") return lease;
+  const read = await readPartition(partition, request.offset, lease.bytesMax);
+  if (read.kind === "error" || !connection.isOpen) {
+    lease.cancel();
+    return read.kind === "error" ? read : silent;
+  }
+  // 3. Answer, and give the memory back when the answer has left.
   const { startOffset, committedEnd } = partition.log;
+  lease.used(read.bytes.length);
   replyFetched(connection, requestIdHigh, requestIdLow, startOffset, committedEnd, read.bytes);
+  lease.sent(connection);
   return { kind: "silent", bytesOut: read.bytes.length };
 }
 

@@ -5,6 +5,7 @@ import { refusalOfDisk } from "./disk-refusal.ts";
 import { fetch, readPartition } from "./fetch.ts";
 import { refuse, reply, silent } from "./outcome.ts";
 import type { Topic } from "./registry.ts";
+import { reserveRead } from "./read-memory.ts";
 import { replyFetched } from "./connection.ts";
 
 export const createTopic: Handler<"CreateTopic"> = async (broker, request) => {
@@ -74,10 +75,16 @@ export const readRange: Handler<"ReadRange"> = async (broker, request, call) => 
     replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, new Uint8Array(0));
     return silent;
   }
-  const read = await readPartition(partition, from, Math.min(request.bytesMax, broker.fetchBytesMax));
-  if (read.kind === "error") return read;
-  if (!call.connection.isOpen) return silent;
+  const lease = reserveRead(broker.fetchAccount, Math.min(request.bytesMax, broker.fetchBytesMax));
+  if (lease.kind === "error") return lease;
+  const read = await readPartition(partition, from, lease.bytesMax);
+  if (read.kind === "error" || !call.connection.isOpen) {
+    lease.cancel();
+    return read.kind === "error" ? read : silent;
+  }
+  lease.used(read.bytes.length);
   replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, read.bytes);
+  lease.sent(call.connection);
   return { kind: "silent", bytesOut: read.bytes.length };
 };
 

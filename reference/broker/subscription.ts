@@ -8,6 +8,7 @@
  *
  * One read is under way at a time, and the offset moves only past what was written to an open connection.
  */
+import type { Account } from "../memory/budget.ts";
 import { encodeReplyPayload } from "../protocol/messages-codec.ts";
 import type { RequestOf } from "../protocol/messages.ts";
 import type { Broker } from "./broker.ts";
@@ -16,6 +17,7 @@ import { requestIdOf } from "./call.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { pushPayload, replyError, replyPayload } from "./connection.ts";
 import { onConnectionClosed } from "./connection-state.ts";
+import { reserveRead } from "./read-memory.ts";
 import { readPartition } from "./fetch.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse, reply, silent } from "./outcome.ts";
@@ -44,6 +46,7 @@ class Subscription {
   #isReading = false;
   #isOver = false;
   readonly #forget: () => void;
+  readonly #fetchAccount: Account | undefined;
   readonly #onBug: (error: unknown) => void;
   readonly #onCommit = (): boolean => {
     this.#pumpOn();
@@ -53,6 +56,7 @@ class Subscription {
   constructor(broker: Broker, call: Call, partition: Partition, request: RequestOf<"Subscribe">) {
     this.#call = call;
     this.#onBug = broker.onBug;
+    this.#fetchAccount = broker.fetchAccount;
     this.#partition = partition;
     this.#offset = request.offset;
     this.#creditBytes = request.creditBytes;
@@ -89,19 +93,22 @@ class Subscription {
     try {
       while (!this.#isOver && this.#creditBytes > 0) {
         if (this.#offset >= this.#partition.log.committedEnd && !this.#partition.isDeleted) return;
-        const read = await readPartition(
-          this.#partition,
-          this.#offset,
-          Math.min(this.#creditBytes, this.#bytesMax),
-        );
-        if (this.#isOver) return;
-        if (read.kind === "error") return this.#fail(read);
+        const lease = reserveRead(this.#fetchAccount, Math.min(this.#creditBytes, this.#bytesMax));
+        if (lease.kind === "error") return this.#fail(lease);
+        const read = await readPartition(this.#partition, this.#offset, lease.bytesMax);
+        if (this.#isOver || read.kind === "error") {
+          lease.cancel();
+          if (read.kind === "error") this.#fail(read);
+          return;
+        }
+        lease.used(read.bytes.length);
         const keepsUp = pushPayload(
           connection,
           requestIdHigh,
           requestIdLow,
           this.#payload(delivery, read.bytes),
         );
+        lease.sent(connection);
         this.#offset = read.nextOffset;
         this.#creditBytes -= read.bytes.length;
         if (!keepsUp) await connection.writable();

@@ -25,6 +25,8 @@ import { describeListenError } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
 import { NodeNetwork, formatAddress } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
+import type { ServerMemory } from "./server-memory.ts";
+import { openMemory } from "./server-memory.ts";
 import type { Settings } from "./settings.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { startTelemetry } from "./telemetry.ts";
@@ -70,8 +72,9 @@ export async function startServer(
     process.once("exit", release);
     const recovered: string[] = [];
     const telemetry = startTelemetry(settings, events);
-    const broker = await openBroker(settings, disk, events, recovered, telemetry);
-    telemetry.watch(broker);
+    const memory = openMemory(settings);
+    const broker = await openBroker(settings, disk, events, recovered, telemetry, memory);
+    telemetry.watch(broker, memory);
     broker.startHousekeeping();
     const hub = new ConnectionHub<ConnectionState>({
       clock: nodeClock,
@@ -81,6 +84,7 @@ export async function startServer(
         connectionsMax: settings.connectionsMax,
         inFlightMax: settings.inFlightMax,
         frameSizeMax: settings.frameSizeMax,
+        inputBytesMax: memory.inputBytes,
         outputBytesMax: Math.max(settings.outputSizeMax, 2 * settings.frameSizeMax),
         idleTimeoutMs: settings.idleTimeout,
         drainTimeoutMs: settings.drainTimeout,
@@ -120,11 +124,12 @@ function openBroker(
   { onBug }: ServerEvents,
   recovered: string[],
   { observer }: Telemetry,
+  memory: ServerMemory,
 ): Promise<Broker> {
   const batchBytesMax = settings.frameSizeMax - frameBytesAroundBatch;
   // Shared by all logs: the bounds on open files and on bytes that wait to be written are the process's.
   const files = new FilePool(disk);
-  const buffers = new AppendBuffers();
+  const buffers = new AppendBuffers(memory.appendBytes);
   const openLog = async (directory: string): Promise<Log> => {
     const options: LogOptions = {
       disk,
@@ -159,6 +164,7 @@ function openBroker(
       hmac: (secret, message) => createHmac("sha256", secret).update(message).digest(),
     },
     observer,
+    fetchAccount: memory.accounts.fetch,
     retention: { retentionMs: settings.retentionTime, retentionBytes: settings.retentionSize },
     ...(settings.requestRate + settings.byteRate > 0 && {
       rates: { requestsPerSecond: settings.requestRate, bytesPerSecond: settings.byteRate },

@@ -156,6 +156,7 @@ export const settings = {
   data: setting(path, "", "Folder that holds the records. Made when it is missing."),
   host: setting(text, "127.0.0.1", "Address to listen on; 0.0.0.0 for all."),
   port: setting(integer(0, 65535), 7420, "Port for clients; 0 picks a free one."),
+  adminHost: setting(text, "127.0.0.1", "Address of the admin port; it has no authentication."),
   adminPort: setting(
     integer(0, 65535),
     7421,

@@ -13,6 +13,7 @@ import { collectProcessMetrics } from "./admin/process-metrics.ts";
 import { nodeClock, nodeRandom } from "./clock.ts";
 import { describeListenError } from "./listen-error.ts";
 import { formatAddress } from "./network.ts";
+import type { ServerMemory } from "./server-memory.ts";
 import type { ServerEvents } from "./server.ts";
 import type { Settings } from "./settings.ts";
 import { createLogSink } from "./wide-event-sink.ts";
@@ -28,7 +29,7 @@ export interface Telemetry {
   readonly metrics: BrokerMetrics;
   readonly observer: BrokerObserver;
   /** From now on, the broker is asked at each scrape. */
-  watch(broker: Broker): void;
+  watch(broker: Broker, memory: ServerMemory): void;
   /** Opens the admin port; resolves to it, or to why not. */
   listen(
     settings: Settings,
@@ -57,6 +58,7 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
     queueMax,
   });
   let broker: Broker | undefined;
+  let memory: ServerMemory | undefined;
   registry.collect(() => {
     const { keptCount, sampledOutCount, droppedCount, failedCount } = events.counts();
     const totals = {
@@ -66,6 +68,7 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
       failed: failedCount,
     };
     metrics.reportEvents(totals);
+    if (memory !== undefined) metrics.reportMemory(memory.report());
     for (const { name: topic, partitions } of broker?.topics.list() ?? []) {
       for (const { number: partition, log } of partitions) {
         const { startOffset, committedEnd, sizeBytes } = log;
@@ -77,8 +80,11 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
   return {
     metrics,
     observer: new BrokerObserver({ metrics, events, clock: nodeClock }),
-    watch: (watched) => void (broker = watched),
-    async listen({ host, adminPort }) {
+    watch(watched, budget) {
+      broker = watched;
+      memory = budget;
+    },
+    async listen({ adminHost: host, adminPort }) {
       const handler = createAdminHandler({
         registry,
         health: () => ({ isOk: true, checks: { process: "ok" } }),

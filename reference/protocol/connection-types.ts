@@ -11,6 +11,8 @@ export interface ConnectionLimits {
   /** Requests that one connection may have open at once. */
   readonly inFlightMax: number;
   readonly frameSizeMax: number;
+  /** Parts of frames that have come, over all connections: whoever goes beyond it is cut off. 0 is no limit. */
+  readonly inputBytesMax: number;
   /** Replies that wait for a peer which does not read. */
   readonly outputBytesMax: number;
   /** No whole frame for so long: the peer is taken for dead. Clients ping three times within it. */
@@ -28,6 +30,7 @@ export const connectionLimitsDefault: ConnectionLimits = {
   connectionsMax: 10_000,
   inFlightMax: 4_096,
   frameSizeMax: frameSizeMaxDefault,
+  inputBytesMax: 0,
   outputBytesMax: 64 * 1024 * 1024,
   idleTimeoutMs: 60_000,
   frameTimeoutMs: 30_000,
@@ -57,6 +60,7 @@ export type CloseReason =
   | "idle"
   | "frame-timeout"
   | "stalled"
+  | "input-full"
   | "output-full"
   /** The server had no place for it, or shut down. */
   | "refused"
