@@ -275,6 +275,16 @@ test("close refuses new requests, waits for the open ones and then ends in order
   expect(clock.activeTimers).toBe(0);
 });
 
+test("close does not wait for answers that nobody wants any more", async () => {
+  const { connection, note, session } = setUp();
+  const controller = new AbortController();
+  note(0, { signal: controller.signal });
+  await settled();
+  controller.abort();
+  await session.close();
+  expect(connection.state).toBe("destroyed");
+});
+
 test("a connection that ends fails what is open, once, and lets nothing else wait", async () => {
   const { clock, connection, note, outcomes, session, send } = setUp();
   const ended = vi.fn<(value?: unknown) => void>();

@@ -11,7 +11,6 @@
  * - What is not sent yet stays below `bufferBytesMax`; beyond that, a request is refused and not queued.
  * - An intact answer that does not fit its request fails that request alone. A broken *frame* ends the connection,
  *   because nobody knows where the next frame starts.
- * - Answers may overtake each other, which Kafka's do not: a slow request holds nobody up.
  */
 import { assert } from "#reference/base/assert.ts";
 import type { Checksum, Clock, Connection } from "../ports.ts";
@@ -74,6 +73,8 @@ export class Session {
     fault: (fault: FrameFault) => this.destroy(new ProtocolError(fault.code, fault.message)),
   };
   #nextId = 1;
+  /** Requests that were given up. */
+  #abandoned = 0;
   #isBlocked = false;
   #isFlushPlanned = false;
   /** One timer serves all deadlines: it stands at the earliest, or before it. */
@@ -193,6 +194,7 @@ export class Session {
     // 2. Nobody waits for it any more, or nobody ever did.
     if (opened === undefined) {
       this.ignoredReplies++;
+      this.#abandoned--;
       return;
     }
     // 3. A status decides where the payload starts, and an error status what it means.
@@ -262,6 +264,7 @@ export class Session {
         continue;
       }
       // 1. Out of the table: a reply that comes now is late.
+      this.#abandoned++;
       const message = `no answer to request ${opened.id} of type ${opened.type}`;
       this.#fail(opened, protocolError("request-timeout", message));
     }
@@ -282,6 +285,7 @@ export class Session {
     const onAbort = (): void => {
       const opened = this.#open.get(id);
       // 1. As with a deadline: the slot goes, and a reply that still comes is late.
+      this.#abandoned += opened === undefined ? 0 : 1;
       if (opened !== undefined) this.#fail(opened, protocolError("request-aborted", "", signal.reason));
     };
     signal.addEventListener("abort", onAbort);
@@ -334,6 +338,8 @@ export class Session {
     }).then(() => {
       if (this.#ended !== undefined) return;
       this.#flush();
+      // 3. A server that still works at what we gave up would keep the connection until it is done: do not wait.
+      if (this.#abandoned > 0) return this.destroy();
       this.#connection.end();
       this.#end(protocolError("client-closed"));
     });
