@@ -88,7 +88,7 @@ export function expectBytes(
   if (bytesEqual(actual, expected)) return;
   const at = firstDifference(actual, expected);
   const fields = readFields(expected, layout);
-  const name = fieldAt(fields, at)?.name;
+  const name = layout.length === 0 ? undefined : fieldAt(fields, at)?.name;
   const place = name === undefined ? `byte ${at}` : `byte ${at}, in the field ${name}`;
   fail(`${what}: the first difference is at ${place}`, {
     expected: `${showByte(expected, at)}, ${expected.length} bytes in all`,
