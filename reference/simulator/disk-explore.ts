@@ -64,7 +64,10 @@ export class CrashCheckError extends Error {
 
 /** One line: where, and what was left. */
 export function describeCrashPoint({ call, when, survival }: CrashPoint): string {
-  const left = survival.kind === "random" ? `random outcome, seed ${survival.seed}` : `${survival.kind} unsynced is left`;
+  const left =
+    survival.kind === "random"
+      ? `random outcome, seed ${survival.seed}`
+      : `${survival.kind} unsynced is left`;
   return `${when} call ${call} (${left})`;
 }
 
@@ -91,9 +94,13 @@ export async function exploreCrashPoints<Notes>(
     const notes = script.makeNotes();
     const finished = script.run(disk, notes).then(() => "finished" as const);
     const end = await Promise.race([disk.crashed, finished]);
-    assert(end !== "finished", `the script made ${disk.calls} calls, and ${calls} before: it is not deterministic`);
+    assert(
+      end !== "finished",
+      `the script made ${disk.calls} calls, and ${calls} before: it is not deterministic`,
+    );
     const survivals: Survival[] = [{ kind: "nothing" }, { kind: "everything" }];
-    for (let outcome = 0; outcome < outcomes; outcome++) survivals.push({ kind: "random", seed: random.nextUint32() });
+    for (let outcome = 0; outcome < outcomes; outcome++)
+      survivals.push({ kind: "random", seed: random.nextUint32() });
     for (const survival of survivals) {
       const point: CrashPoint = { call, when, survival };
       try {

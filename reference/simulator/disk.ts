@@ -92,6 +92,7 @@ export class SimulatedDisk implements Disk {
   /** Puts another plan in force; its call numbers count from now on. */
   replan(plan: DiskPlan): void {
     this.#plan = plan;
+    this.#timing = plan.timingSeed === undefined ? undefined : new SeededRandom(plan.timingSeed);
     this.calls = 0;
   }
 
@@ -233,11 +234,15 @@ export class SimulatedDisk implements Disk {
       throw new DiskError(fault.code, operation, path);
     }
     const isPartial = fault?.kind === "short" || fault?.kind === "torn-write";
-    const value = apply(isPartial ? fault.bytes : Infinity);
-    if (fault?.kind === "crash" || fault?.kind === "torn-write") return this.#crash();
-    await undefined;
-    // The machine may have stopped in between, by another call.
-    return this.isCrashed ? never<Value>() : value;
+    try {
+      const value = apply(isPartial ? fault.bytes : Infinity);
+      await undefined;
+      // The machine may have stopped in between, by another call.
+      return this.isCrashed ? never<Value>() : value;
+    } finally {
+      // An error is not heard either.
+      if (fault?.kind === "crash" || fault?.kind === "torn-write") await this.#crash();
+    }
   }
 
   #crash<Value>(): Promise<Value> {

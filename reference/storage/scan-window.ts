@@ -16,11 +16,12 @@ export class ScanWindow {
 
   readonly #file: DiskFile;
   readonly #fileLength: number;
-  #buffer = new Uint8Array(windowBytes);
+  #buffer: Uint8Array;
 
   constructor(file: DiskFile, fileLength: number) {
     this.#file = file;
     this.#fileLength = fileLength;
+    this.#buffer = new Uint8Array(Math.min(windowBytes, fileLength));
   }
 
   /**

@@ -56,12 +56,19 @@ export interface LogFiles {
   readonly unknown: readonly string[];
 }
 
-/** Lists a log's directory, which is made, durably, when it is missing. */
+/** Lists a log's directory, which is made when it is missing. */
 export async function listLogFiles(disk: Disk, directory: string): Promise<LogFiles> {
+  let names = await listIfThere(disk, directory);
+  // The state is the first file that a log gets. Until it has one, nobody can say whether its directory is durable: a
+  // start that was interrupted may have made it and not synced it.
+  if (!names.includes(stateFileName)) {
+    await makeDirectoryDurably(disk, directory);
+    names = await disk.list(directory);
+  }
   const baseOffsets: number[] = [];
   const recycled: string[] = [];
   const unknown: string[] = [];
-  for (const name of await listOrMake(disk, directory)) {
+  for (const name of names) {
     const baseOffset = baseOffsetOfName(name);
     if (baseOffset !== undefined) baseOffsets.push(baseOffset);
     else if (recycledPattern.test(name)) recycled.push(joinPath(directory, name));
@@ -72,12 +79,11 @@ export async function listLogFiles(disk: Disk, directory: string): Promise<LogFi
   return { baseOffsets, recycled, unknown };
 }
 
-async function listOrMake(disk: Disk, directory: string): Promise<string[]> {
+async function listIfThere(disk: Disk, directory: string): Promise<string[]> {
   try {
     return await disk.list(directory);
   } catch (error) {
     if (!(error instanceof DiskError) || error.code !== "not-found") throw error;
-    await makeDirectoryDurably(disk, directory);
     return [];
   }
 }

@@ -1,0 +1,171 @@
+/**
+ * One log through thousands of deaths. Each life does random work under random timing and ends at a random call to the
+ * disk, by a kill of the process or by a power loss that keeps any part of what was not synced. The next life must
+ * find everything that was acknowledged, unchanged, and goes on from there.
+ */
+import { describe, expect, test } from "vitest";
+import { SeededRandom } from "#reference/base/prng.ts";
+import { SimulatedDisk } from "../simulator/disk.ts";
+import type { Log } from "./log.ts";
+import { batchOf, openTestLog, readAll } from "./test-log.ts";
+
+/** What is known about the log from outside. */
+interface Model {
+  /** Texts by offset. Of those from `acknowledgedEnd` on, any prefix may survive a crash. */
+  texts: Map<number, string>;
+  endOffset: number;
+  acknowledgedEnd: number;
+  /** The start is one of these: a trim that was asked for may have happened before the crash. */
+  startsPossible: Set<number>;
+  startOffset: number;
+}
+
+class Life {
+  readonly #random: SeededRandom;
+  readonly #model: Model;
+  readonly #log: Log;
+  readonly #label: string;
+  readonly #disk: SimulatedDisk;
+
+  constructor(disk: SimulatedDisk, log: Log, model: Model, random: SeededRandom, label: string) {
+    this.#disk = disk;
+    this.#log = log;
+    this.#model = model;
+    this.#random = random;
+    this.#label = label;
+  }
+
+  /** Work until the machine stops, or long enough. */
+  async work(): Promise<void> {
+    for (let step = 0; step < 30; step++) {
+      const draw = this.#random.nextBetween(0, 99);
+      if (draw < 60) this.#append();
+      else if (draw < 85) await this.#commit();
+      else if (draw < 93) await this.#read();
+      else if (draw < 96) await this.#trim();
+      else await this.#retain();
+    }
+    await this.#alive(this.#log.close());
+  }
+
+  /** A process that has ended does nothing more, although its code here could. */
+  async #alive<Value>(work: Promise<Value>): Promise<Value> {
+    const value = await work;
+    return this.#disk.isCrashed ? new Promise(() => undefined) : value;
+  }
+
+  #append(): void {
+    const model = this.#model;
+    const count = this.#random.nextBetween(1, 4);
+    const texts = Array.from({ length: count }, (_, index) => {
+      return `${this.#label} ${model.endOffset + index} ${"y".repeat(this.#random.nextBetween(0, 120))}`;
+    });
+    const result = this.#log.append(batchOf(...texts));
+    if (result.kind !== "appended") throw new Error(`refused: ${result.detail}`);
+    if (result.baseOffset !== model.endOffset)
+      throw new Error(`offset ${result.baseOffset}, not ${model.endOffset}`);
+    for (const [index, text] of texts.entries()) model.texts.set(model.endOffset + index, text);
+    model.endOffset += count;
+  }
+
+  async #commit(): Promise<void> {
+    const end = this.#model.endOffset;
+    const result = await this.#alive(this.#log.committed());
+    if (result.kind !== "committed" || result.endOffset < end)
+      throw new Error(`commit: ${JSON.stringify(result)}`);
+    this.#model.acknowledgedEnd = Math.max(this.#model.acknowledgedEnd, end);
+  }
+
+  async #read(): Promise<void> {
+    const { startOffset, committedEnd } = this.#log;
+    if (startOffset === committedEnd) return;
+    const offset = this.#random.nextBetween(startOffset, committedEnd - 1);
+    const result = await this.#alive(this.#log.read(offset, this.#random.nextBetween(1, 2000)));
+    if (result.kind === "out-of-range" && offset < result.startOffset) return;
+    if (result.kind !== "records" || result.nextOffset <= offset)
+      throw new Error(`read: ${JSON.stringify(result)}`);
+  }
+
+  async #trim(): Promise<void> {
+    const before = this.#random.nextBetween(this.#log.startOffset, this.#log.committedEnd);
+    this.#model.startsPossible.add(before);
+    this.#model.startOffset = await this.#alive(this.#log.trim(before));
+  }
+
+  async #retain(): Promise<void> {
+    const { startsPossible } = this.#model;
+    for (let offset = this.#log.startOffset; offset <= this.#log.endOffset; offset++)
+      startsPossible.add(offset);
+    this.#model.startOffset = await this.#log.applyRetention({
+      retentionBytes: this.#random.nextBetween(0, 5000),
+    });
+  }
+}
+
+/** Holds a log that was opened after a crash against the model, and makes it the model. */
+async function adopt(disk: SimulatedDisk, log: Log, model: Model): Promise<void> {
+  const { startOffset, endOffset } = log;
+  const must = (isTrue: boolean, promise: string): void => {
+    if (!isTrue)
+      throw new Error(`${promise}: log from ${startOffset} to ${endOffset}, ${JSON.stringify(log.findings)}`);
+  };
+  must(log.damage.length === 0, "a crash is no damage");
+  must(
+    startOffset >= model.startOffset && model.startsPossible.has(startOffset),
+    `start was ${model.startOffset}`,
+  );
+  must(endOffset >= model.acknowledgedEnd, `all before ${model.acknowledgedEnd} was acknowledged`);
+  must(endOffset <= model.endOffset, `nothing was appended after ${model.endOffset}`);
+  const records = await readAll(log, 700);
+  if (disk.isCrashed) return;
+  must(records.size === endOffset - startOffset, "no offset is missing");
+  for (const [offset, text] of records)
+    must(text === model.texts.get(offset), `record ${offset} is another one`);
+  model.texts = records;
+  model.endOffset = model.acknowledgedEnd = endOffset;
+  model.startOffset = startOffset;
+  model.startsPossible = new Set([startOffset]);
+}
+
+async function liveAndDie(seed: number, lives: number): Promise<void> {
+  const random = new SeededRandom(seed);
+  const model: Model = {
+    texts: new Map(),
+    endOffset: 0,
+    acknowledgedEnd: 0,
+    startsPossible: new Set([0]),
+    startOffset: 0,
+  };
+  let disk = new SimulatedDisk();
+  for (let life = 0; life < lives; life++) {
+    const when = random.pick(["before", "after"] as const);
+    disk.replan({
+      faults: [{ call: random.nextBetween(0, 600), kind: "crash", when }],
+      timingSeed: random.nextUint32(),
+    });
+    const options = { segmentBytesMax: random.pick([600, 1500]), indexIntervalBytes: 300, recycledMax: 2 };
+    const dying = disk;
+    const living = openTestLog(disk, options).then(async (log) => {
+      await adopt(dying, log, model);
+      if (dying.isCrashed) return;
+      await new Life(dying, log, model, random.fork(), `life ${life}`).work();
+    });
+    try {
+      await Promise.race([disk.crashed, living]);
+    } catch (error) {
+      throw new Error(`life ${life} of seed ${seed}: ${String(error)}\n${disk.trace.slice(-20).join("\n")}`);
+    }
+    const isPowerLoss = random.nextChance(0.7);
+    disk = disk.restart(isPowerLoss ? { kind: "random", seed: random.nextUint32() } : { kind: "everything" });
+  }
+  expect(model.acknowledgedEnd).toBeGreaterThan(lives);
+}
+
+describe("a log that dies at random moments", () => {
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    "loses nothing that was acknowledged, over 400 deaths, seed %i",
+    async (seed) => {
+      await liveAndDie(seed, 400);
+    },
+  );
+});
