@@ -59,8 +59,7 @@ export const fetchRecords: Handler<"Fetch"> = async (broker, request, call) => {
   const partition = broker.topics.partition(request.topic, request.partition);
   if ("kind" in partition) return partition;
   const bytesMax = Math.min(request.bytesMax, broker.fetchBytesMax);
-  await fetch(call.connection, call.requestIdHigh, call.requestIdLow, partition, request, bytesMax, broker);
-  return silent;
+  return fetch(call.connection, call.requestIdHigh, call.requestIdLow, partition, request, bytesMax, broker);
 };
 
 export const readRange: Handler<"ReadRange"> = async (broker, request, call) => {

@@ -277,6 +277,21 @@ test("a peer that ends its side in the middle of a frame is told so", async () =
   expect(handler.closed.mock.calls[0]?.[1]).toBe("bad-frame");
 });
 
+test("unfinished frames are bounded over all connections, and one that ends gives its part back", () => {
+  const { handler, accept } = setUp({ inputBytesMax: 600 });
+  const begin = new Uint8Array([0, 0, 1, 0, 1]);
+  const peers = [accept().peer, accept().peer];
+  for (const peer of peers) peer.deliver(begin);
+  peers[0]?.vanish(new Error("reset"));
+  const third = accept().peer;
+  third.deliver(begin);
+  expect(handler.closed.mock.calls.map(([, reason]) => reason)).toEqual(["peer-lost"]);
+  const fourth = accept().peer;
+  fourth.deliver(begin);
+  fourth.vanish();
+  expect(handler.closed.mock.calls.map(([, reason]) => reason)).toEqual(["peer-lost", "input-full"]);
+});
+
 test("the limit of connections holds at accept, and an end of any kind gives the place back", async () => {
   const { clock, hub, connect } = setUp();
   const inside = [connect(), connect(), connect()];

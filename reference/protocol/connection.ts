@@ -19,7 +19,8 @@ import { frameChecksum } from "./frame.ts";
 import type { FrameFault } from "./frame.ts";
 import { FrameStream } from "./frame-stream.ts";
 import { putErrorReply } from "./handshake.ts";
-import { FrameOutput } from "./output.ts";
+import { InputMeter, InputShare } from "./input-share.ts";
+import { EndOfTurn, FrameOutput } from "./output.ts";
 import { RefusedPeers } from "./refused-peers.ts";
 
 /** All connections of one server. */
@@ -31,12 +32,14 @@ export class ConnectionHub<State> {
   /** Delivery loops that are running, over all connections. */
   liveDeliveries = 0;
   isDraining = false;
+  /** Connections that have written in this turn: each is flushed once, at its end. */
+  readonly written = new EndOfTurn();
+  /** Parts of frames that have come, over all connections. */
+  readonly input: InputMeter;
   readonly #connections = new Set<ServerConnection<State>>();
   readonly #refused: RefusedPeers;
   #nextId = 1;
   #cancelTick: (() => void) | undefined = undefined;
-  /** Those that have written in this turn. */
-  #dirty: ServerConnection<State>[] = [];
   #drained: { readonly done: () => void; readonly promise: Promise<void> } | undefined = undefined;
 
   constructor(options: HubOptions<State>) {
@@ -44,6 +47,7 @@ export class ConnectionHub<State> {
     this.handler = options.handler;
     this.checksum = options.checksum ?? frameChecksum;
     this.limits = { ...connectionLimitsDefault, ...options.limits };
+    this.input = new InputMeter(this.limits.inputBytesMax);
     this.#refused = new RefusedPeers(this.clock, this.checksum, () => this.#rest());
   }
 
@@ -105,19 +109,6 @@ export class ConnectionHub<State> {
   }
   // #endregion drain
 
-  // #region flush-turn
-  /** Remembers that `connection` has something to write, and writes once for each at the end of this turn. */
-  touch(connection: ServerConnection<State>): void {
-    this.#dirty.push(connection);
-    if (this.#dirty.length > 1) return;
-    void Promise.resolve().then(() => {
-      const dirty = this.#dirty;
-      this.#dirty = [];
-      for (const touched of dirty) touched.flush();
-    });
-  }
-  // #endregion flush-turn
-
   #tick(): void {
     const nowMs = this.clock.monotonicTimeMs();
     this.#cancelTick = this.clock.after(tickMsOf(this.limits), () => this.#tick());
@@ -142,6 +133,7 @@ export class ServerConnection<State> {
   readonly #hub: ConnectionHub<State>;
   readonly #connection: Connection;
   readonly #input: FrameStream;
+  readonly #share: InputShare;
   #phase: "open" | "closing" | "gone" = "open";
   #closeReason: CloseReason = "peer-ended";
   #hasPeerEnded = false;
@@ -165,6 +157,7 @@ export class ServerConnection<State> {
     this.checksum = hub.checksum;
     this.#nowMs = this.#lastFrameMs = hub.clock.monotonicTimeMs();
     const { frameSizeMax } = hub.limits;
+    this.#share = new InputShare(hub.input);
     this.#input = new FrameStream("request", { frameSizeMax, checksum: hub.checksum });
     this.state = hub.handler.opened(this);
     connection.onData = (chunk) => this.#receive(chunk);
@@ -185,6 +178,8 @@ export class ServerConnection<State> {
     // 1. A frame may take its time, but not for ever: note when it began.
     if (this.#input.bufferedBytes === 0) this.#partialSinceMs = undefined;
     else this.#partialSinceMs ??= this.#nowMs;
+    // 2. Many frames that are never finished must not fill the memory together.
+    if (!this.#share.hold(this.#input.reservedBytes)) this.close("input-full");
   }
 
   /** An intact request; called by the frame stream. */
@@ -319,7 +314,7 @@ export class ServerConnection<State> {
     if (this.output.pendingBytes > this.#hub.limits.outputBytesMax) return this.destroy("output-full");
     if (this.#isDirty) return;
     this.#isDirty = true;
-    this.#hub.touch(this);
+    this.#hub.written.add(this);
   }
   // #endregion flush
 
@@ -385,6 +380,7 @@ export class ServerConnection<State> {
     // 2. Loops, waiters, buffers; then the place in the hub.
     this.#stopDeliveries();
     this.output.release();
+    this.#share.hold(0);
     this.#connection.end();
     this.#hub.forget(this);
     // 3. The handler last, when nothing can call it for this connection any more.

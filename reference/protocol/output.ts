@@ -86,3 +86,17 @@ export class FrameOutput {
     this.#slabBytes = slabBytesMin;
   }
 }
+
+/** Calls `flush` once on each of those that were added in this turn of the event loop, at its end. */
+export class EndOfTurn {
+  #added: { flush(): void }[] = [];
+
+  add(target: { flush(): void }): void {
+    if (this.#added.push(target) > 1) return;
+    void Promise.resolve().then(() => {
+      const added = this.#added;
+      this.#added = [];
+      for (const each of added) each.flush();
+    });
+  }
+}
