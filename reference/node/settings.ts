@@ -209,10 +209,10 @@ export const settings = {
     isSecret: true,
   },
   logLevel: setting(choice("debug", "info", "warn", "error", "silent"), "info", "What the log shows."),
-  logSampleRate: setting(
-    integer(0, 100),
-    1,
-    "Percent of successful requests that are logged; errors always are.",
+  logOneIn: setting(
+    integer(1, 1_000_000_000),
+    1000,
+    "Of successful requests, one in so many is logged; errors always.",
   ),
 } as const satisfies Readonly<Record<string, Setting<unknown>>>;
 

@@ -53,7 +53,7 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
     clock: nodeClock,
     random: nodeRandom,
     sink: shown,
-    sampleRate: settings.logSampleRate / 100,
+    sampleRate: 1 / settings.logOneIn,
     slowMs,
     queueMax,
   });

@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Interface } from "node:readline";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -41,13 +42,18 @@ export async function spawnServer(flags: readonly string[], folder?: string): Pr
 export function firstLine(child: ChildProcess, pattern: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = "";
+    const readers: Interface[] = [];
     const look = (line: string): void => {
       if (said.length < 2000) said += `${line}\n`;
       const match = pattern.exec(line);
-      if (match !== null) resolve(match[1] ?? "");
+      if (match === null) return;
+      resolve(match[1] ?? "");
+      // What comes after is not looked at, but must be taken, or the process would wait for us.
+      for (const reader of readers) reader.close();
+      for (const stream of [child.stdout, child.stderr]) stream?.resume();
     };
     for (const stream of [child.stdout, child.stderr]) {
-      if (stream !== null) createInterface(stream).on("line", look);
+      if (stream !== null) readers.push(createInterface(stream).on("line", look));
     }
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`${child.spawnfile} ended with ${code}: ${said.trim()}`)));
