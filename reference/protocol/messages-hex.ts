@@ -141,9 +141,13 @@ export function renderMessage(name: MessageName): string {
   return lines.join("\n");
 }
 
+/** From this code on, an error happened on the client's side and never travels. */
+const localCodes = 1000;
+
 /** The error table of SPEC.md. */
 export function renderErrors(): string {
-  const rows = Object.entries(protocolErrors).map(
+  const travelling = Object.entries(protocolErrors).filter(([, { code }]) => code < localCodes);
+  const rows = travelling.map(
     ([name, { code, isRetriable, help }]) =>
       `| ${code} | ${name} | ${isRetriable ? "yes" : "no"} | ${help} |`,
   );

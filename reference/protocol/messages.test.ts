@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { fromHex } from "#reference/base/bytes.ts";
+import { fromHex, toHex } from "#reference/base/bytes.ts";
+import { encodeRecordBatch } from "../storage/record-batch-builder.ts";
+import { batchHeaderBytes, batchLayout } from "../storage/record-batch.ts";
 import { errorCodeOf } from "./errors.ts";
 import { decodeErrorReply, decodeReplyPayload, decodeRequestPayload } from "./messages-codec.ts";
 import { encodeErrorReply, encodeReplyPayload, encodeRequestPayload } from "./messages-codec.ts";
 import {
+  annotate,
   renderErrors,
   renderGolden,
   renderMessage,
@@ -78,11 +81,56 @@ test("the golden bytes are the sample frames, comments aside", () => {
 
 test("SPEC.md shows the messages and the errors as the code has them", async () => {
   const spec = readFileSync(new URL("SPEC.md", import.meta.url), "utf8");
-  const rendered = { messages: names.map(renderMessage).join("\n"), errors: renderErrors() };
+  const rendered = {
+    messages: names.map(renderMessage).join("\n"),
+    errors: renderErrors(),
+    batch: renderBatch(),
+  };
   const current = spec.replace(
-    /(<!-- rendered: (messages|errors) -->\n)[\s\S]*?(<!-- end -->)/g,
-    (_all, open: string, part: "messages" | "errors", close: string) =>
+    /(<!-- rendered: (messages|errors|batch) -->\n)[\s\S]*?(<!-- end -->)/g,
+    (_all, open: string, part: keyof typeof rendered, close: string) =>
       `${open}\n${rendered[part]}\n${close}`,
   );
   await expect(current).toMatchFileSnapshot("SPEC.md");
 });
+
+/** The fields of a batch, and one of two records byte by byte. */
+function renderBatch(): string {
+  const stamped = new Set(["baseOffset", "epoch", "idMilliseconds", "idSequence", "lastOffsetDelta"]);
+  for (const name of ["unsyncedBefore", "headerCrc"]) stamped.add(name);
+  const fields = Object.entries(batchLayout).filter(([name]) => name !== "records");
+  const ends = [...fields.slice(1).map(([, at]) => at), batchHeaderBytes];
+  const rows = fields.map(([name, at], index) => {
+    const writer = stamped.has(name) ? "server; send 0" : "producer";
+    return `| ${at} | ${(ends[index] ?? 0) - at} | ${name} | ${writer} |`;
+  });
+  const batch = encodeRecordBatch(
+    [
+      { value: new TextEncoder().encode("hello"), timestampMs: 1763700000000 },
+      { key: new TextEncoder().encode("k"), value: new Uint8Array(0), timestampMs: 1763700000001 },
+    ],
+    { producerId: 77, baseSequence: 40 },
+  );
+  const spans = fields.map(([name, start], index) => {
+    const end = ends[index] ?? 0;
+    const text = String(BigInt(`0x${toHex(batch.subarray(start, end))}`));
+    return { name, kind: `uint${(end - start) * 8}`, start, end, text };
+  });
+  const records = [];
+  for (let at: number = batchHeaderBytes; at < batch.length;) {
+    const end = at + 4 + Number.parseInt(toHex(batch.subarray(at, at + 4)), 16);
+    records.push({
+      name: `record ${records.length}`,
+      kind: "length, flags …",
+      start: at,
+      end,
+      text: `${end - at} bytes`,
+    });
+    at = end;
+  }
+  const table = ["| at | bytes | field | filled in by |", "|---|---|---|---|", ...rows];
+  const example = ["```", ...annotate(batch, [...spans, ...records]), "```"];
+  const about =
+    'A batch of two records as a producer sends it: the value "hello", then an empty value with the key "k":';
+  return [...table, "", about, "", ...example, ""].join("\n");
+}
