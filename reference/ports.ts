@@ -101,6 +101,11 @@ export interface DiskFile {
 export interface Connection {
   /** Hands bytes over for good; false means that the peer reads too slowly: stop until `onDrain`. */
   write(bytes: Uint8Array): boolean;
+  /**
+   * Whether nothing of what was written is used any more, so that the writer may use its memory again. Absent where
+   * that cannot be known: then it never may.
+   */
+  readonly hasSent?: boolean;
   /** Stops reading, so that the peer's writes come to a halt as well; `onData` may still bring what was on its way. */
   pause(): void;
   /** Reads again. Both may be called twice. */

@@ -26,7 +26,6 @@ import { ProtocolError, errorFromReply, protocolError } from "./protocol-error.t
 import type { ReadReply, RequestOptions, SessionOptions, StreamListener } from "./request.ts";
 import { SlotTable } from "./slot-table.ts";
 
-const requestTimeoutMsDefault = 30_000;
 const bufferBytesMaxDefault = 2 * frameSizeMaxDefault;
 const flushBytes = 64 * 1024;
 const noTail = new Uint8Array(0);
@@ -90,7 +89,7 @@ export class Session {
     this.#clock = options.clock;
     this.#checksum = checksum;
     this.#frameSizeMax = frameSizeMax;
-    this.#requestTimeoutMs = options.requestTimeoutMs ?? requestTimeoutMsDefault;
+    this.#requestTimeoutMs = options.requestTimeoutMs ?? 30_000;
     this.#bufferBytesMax = options.bufferBytesMax ?? bufferBytesMaxDefault;
     this.#input = new FrameStream("response", { frameSizeMax, checksum });
     connection.onData = (chunk) => this.#input.receive(chunk, this.#sink);
@@ -311,6 +310,7 @@ export class Session {
     this.#isFlushPlanned = false;
     if (this.#isBlocked || this.#ended !== undefined) return;
     this.#isBlocked = !this.#output.writeTo(this.#write);
+    if (this.#connection.hasSent === true) this.#output.recycle();
   }
 
   /** The connection takes more: send what waited, then let in those who wait for room. */

@@ -136,6 +136,10 @@ class SocketConnection implements Connection {
     return this.#socket.write(bytes);
   }
 
+  get hasSent(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
   end(): void {
     this.#socket.end();
   }

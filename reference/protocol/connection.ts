@@ -288,6 +288,7 @@ export class ServerConnection<State> {
     this.#isDirty = false;
     if (this.#phase === "gone" || this.#blockedSinceMs !== undefined) return;
     if (this.output.writeTo((bytes) => this.#connection.write(bytes))) {
+      if (this.#connection.hasSent === true) this.output.recycle();
       // 1. Only when the last answer that is owed has left may the stream be ended.
       if (this.#phase !== "closing" || this.inFlight > 0) return;
       this.#connection.end();

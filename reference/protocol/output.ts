@@ -3,8 +3,8 @@
  *
  * A system call costs as much as encoding dozens of small frames, so both sides of a connection collect what one turn
  * of the event loop brings forth and hand it over at its end. Frames are encoded straight into a slab; nothing is
- * copied. Bytes that were handed over are never written again, because a socket may still be reading them: the next
- * frames go behind them, and when the slab is used up, into a new one.
+ * copied. Bytes that were handed over are not written again while a socket may still be reading them: the next frames
+ * go behind them, and when the slab is used up, into a new one. When all has been sent, the slab begins afresh.
  *
  * Whoever writes a frame calls `reserve` with its size, writes at the position that it returns, and calls `commit`.
  */
@@ -15,6 +15,9 @@ const slabBytesMin = 512;
 
 /** Slabs double up to this size; a frame that is larger gets a slab of its own. */
 const slabBytesMax = 64 * 1024;
+
+/** A slab that is larger than this is not used again: one huge frame should not cost memory for ever. */
+const slabBytesKeptMax = 4 * 1024 * 1024;
 
 /** Stands for "no slab", shared by all: an idle connection costs nothing here. */
 const noBytes = new Uint8Array(0);
@@ -73,6 +76,16 @@ export class FrameOutput {
     const ready = this.bytes.subarray(this.#start, this.#end);
     this.#start = this.#end;
     return write(ready);
+  }
+
+  /**
+   * Begins again at the start of the slab, if all of it has been handed over. Only for a connection that has sent what
+   * it was handed: then a steady conversation needs one slab and no garbage.
+   */
+  recycle(): void {
+    if (this.pendingBytes > 0 || this.bytes.length > slabBytesKeptMax) return;
+    this.#start = 0;
+    this.#end = 0;
   }
 
   /** Drops what is not sent, and the slab: for a connection that is gone, or one that has long been silent. */
