@@ -10,10 +10,9 @@ let network: InPageNetwork;
 let disk: MemoryDisk;
 let broker: PageBroker;
 let client: Client;
-const bugs: unknown[] = [];
+let bugs: unknown[] = [];
 
 beforeEach(async () => {
-  bugs.length = 0;
   network = new InPageNetwork({ cut: 1_000 });
   disk = new MemoryDisk();
   broker = await startPageBroker(network, "broker", { disk, onBug: (error) => bugs.push(error) });
@@ -26,7 +25,9 @@ beforeEach(async () => {
 afterEach(async () => {
   client.destroy();
   await broker.stop();
-  expect(bugs).toEqual([]);
+  const [bug] = bugs;
+  bugs = [];
+  if (bug !== undefined) throw bug;
 });
 
 const take = async (records: AsyncIterable<ConsumedRecord>, count: number): Promise<ConsumedRecord[]> => {
@@ -115,9 +116,8 @@ test.each(["pull", "push"] as const)(
       "t",
       Array.from({ length: 500 }, (_, index) => `old ${index}`),
     );
-    const records = client
-      .consumer("t", { from: "earliest", delivery, bytesMax: 2_000 })
-      [Symbol.asyncIterator]();
+    const consumer = client.consumer("t", { from: "earliest", delivery, bytesMax: 2_000 });
+    const records = consumer[Symbol.asyncIterator]();
     for (let index = 0; index < 500; index++)
       expect((await records.next()).value?.text()).toBe(`old ${index}`);
     const waiting = records.next();

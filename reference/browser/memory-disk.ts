@@ -60,10 +60,10 @@ export class MemoryDisk implements Disk {
     if (!this.#directories.has(source)) throw new DiskError("not-found", "rename", source);
     const moved = (path: string): string => target + path.slice(source.length);
     const isBelow = (path: string): boolean => path === source || path.startsWith(`${source}/`);
-    for (const [path, bytes] of [...this.#files]) {
+    for (const [path, bytes] of Array.from(this.#files)) {
       if (isBelow(path) && this.#files.delete(path)) this.#files.set(moved(path), bytes);
     }
-    for (const path of [...this.#directories]) {
+    for (const path of Array.from(this.#directories)) {
       if (isBelow(path) && this.#directories.delete(path)) this.#directories.add(moved(path));
     }
   }

@@ -208,7 +208,7 @@ export class BrokerClient {
     try {
       batch = this.#encoder.encode(records);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     const pooled = this.#ready(options.connection);
     // The encoder's bytes are good until its next batch; a session copies them before it returns.

@@ -115,7 +115,7 @@ test("its types hold in a strict project, and refuse what is wrong", () => {
     try {
       return execFileSync(compiler, ["-p", project], { encoding: "utf8", cwd: project });
     } catch (error) {
-      return String((error as { stdout: string }).stdout);
+      return (error as { stdout: string }).stdout;
     }
   };
   expect(compile()).toBe("");

@@ -4,7 +4,7 @@ import { ScriptedConnection } from "../testing/scripted-connection.ts";
 import { ConnectionHub } from "./connection.ts";
 import type { ServerConnection } from "./connection.ts";
 import type { CloseReason, ConnectionHandler, ConnectionLimits, Delivery } from "./connection-types.ts";
-import { tickMsOf } from "./connection-types.ts";
+import { connectionLimitsDefault, tickMsOf } from "./connection-types.ts";
 import { errorNameOf } from "./errors.ts";
 import { encodeRequest, putResponseHeader, sealFrame } from "./frame.ts";
 import { FrameOutput } from "./output.ts";
@@ -18,7 +18,7 @@ const limits = {
   drainTimeoutMs: 5_000,
   outputBytesMax: 1_000,
 };
-const tickMs = tickMsOf({ ...limits, frameSizeMax: 1 });
+const tickMs = tickMsOf({ ...connectionLimitsDefault, ...limits });
 
 interface Note {
   requests: bigint[];
