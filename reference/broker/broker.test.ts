@@ -262,6 +262,73 @@ describe("a subscription", () => {
   });
 });
 
+describe("consumer offsets", () => {
+  const commit = (offset: number, memberId = "", generation = 0, partition = 0) => {
+    return { group: "g", memberId, generation, offsets: [{ topic: "t", partition, offset }] };
+  };
+  const ask = { group: "g", partitions: [{ topic: "t", partition: 0 }] };
+
+  test("go in any direction by hand, also back to 0, and survive a restart", async () => {
+    const rig = await waitingRig();
+    const client = rig.connect();
+    expect(await client.ask("FetchOffset", ask)).toMatchObject({
+      value: { offsets: [{ isCommitted: false, offset: 0 }] },
+    });
+    for (const offset of [1, 0, 1]) {
+      expect(await client.ask("CommitOffset", commit(offset))).toMatchObject({ status: 0 });
+      expect(await client.ask("FetchOffset", ask)).toMatchObject({
+        value: { offsets: [{ isCommitted: true, offset }] },
+      });
+    }
+    const after = await TestBroker.open({}, rig.disk.restart(nothingSurvives));
+    const all = await after.connect().ask("FetchOffset", { group: "g", partitions: [] });
+    expect(all).toMatchObject({ value: { offsets: [{ topic: "t", partition: 0, offset: 1 }] } });
+  });
+
+  test("are refused one by one: beyond the end, for no partition", async () => {
+    const client = (await waitingRig()).connect();
+    expect(await client.ask("CommitOffset", commit(2))).toMatchObject({
+      status: 2,
+      value: { errorCodes: [3] },
+    });
+    expect(await client.ask("CommitOffset", commit(0, "", 0, 7))).toMatchObject({
+      value: { errorCodes: [5] },
+    });
+    expect(await client.ask("FetchOffset", ask)).toMatchObject({
+      value: { offsets: [{ isCommitted: false }] },
+    });
+  });
+
+  test("of a member whose connection is gone are fenced", async () => {
+    const rig = await waitingRig();
+    const [gone, next] = [rig.connect(), rig.connect()];
+    const join = { group: "g", memberId: "", topics: ["t"], owned: [] };
+    const joined = await gone.ask("JoinGroup", join);
+    if (joined.kind === "error") throw new Error(joined.message);
+    const { memberId, generation, assigned } = joined.value;
+    expect(assigned).toEqual([{ topic: "t", partition: 0 }]);
+    expect(await gone.ask("CommitOffset", commit(1, memberId, generation))).toMatchObject({ status: 0 });
+    gone.connection.vanish(new Error("connection reset"));
+    expect(await next.ask("JoinGroup", join)).toMatchObject({
+      value: { assigned: [{ topic: "t", partition: 0 }] },
+    });
+    expect(await next.ask("CommitOffset", commit(0, memberId, generation))).toMatchObject({
+      value: { errorCodes: [23] },
+    });
+  });
+
+  test("go with their topic", async () => {
+    const rig = await waitingRig();
+    const client = rig.connect();
+    await client.ask("CommitOffset", commit(1));
+    await client.ask("DeleteTopic", { topic: "t" });
+    await client.produce("t", ["again"]);
+    expect(await client.ask("FetchOffset", ask)).toMatchObject({
+      value: { offsets: [{ isCommitted: false, offset: 0 }] },
+    });
+  });
+});
+
 describe("authentication", () => {
   const authentication = { tokens: new Map([["shop", "s3cret"]]), hmacSecrets: new Map<string, string>() };
 

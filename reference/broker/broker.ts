@@ -30,6 +30,7 @@ import { GroupCoordinator } from "./group-coordinator.ts";
 import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
+import type { OffsetStore } from "./handle-offsets.ts";
 import type { RetentionDefaults } from "./housekeeping.ts";
 import { housekeepingMs, keepHouse } from "./housekeeping.ts";
 import { loadProducers } from "./producer-loading.ts";
@@ -59,6 +60,7 @@ export interface BrokerOptions {
   /** Counts and logs requests. */
   readonly observer?: BrokerObserver;
   readonly authentication?: AuthenticationOptions;
+  readonly offsets?: OffsetStore;
   /** The part of the memory budget that answers on their way out may use. */
   readonly fetchAccount?: Account;
   /** For topics that do not say themselves; zeros keep everything. */
@@ -86,6 +88,8 @@ export class Broker implements ProduceContext {
   readonly draining = new DrainSignal();
   readonly groups: GroupCoordinator;
   readonly observer: BrokerObserver | undefined;
+  /** Where consumer groups' positions are kept. */
+  readonly offsets: OffsetStore | undefined;
   /** Pays for answers on their way out; absent without a budget. */
   readonly fetchAccount: Account | undefined;
   readonly #startedAtMs: number;
@@ -107,6 +111,7 @@ export class Broker implements ProduceContext {
 
   private constructor(options: BrokerOptions) {
     this.observer = options.observer;
+    this.offsets = options.offsets;
     this.fetchAccount = options.fetchAccount;
     this.topics = new TopicRegistry(options.disk, options.openLog, options.observer);
     this.clock = options.clock;
@@ -195,6 +200,7 @@ export class Broker implements ProduceContext {
   async close(): Promise<boolean> {
     this.#cancelHousekeeping?.();
     this.#cancelHousekeeping = undefined;
+    await this.offsets?.close();
     const errors = await this.topics.close();
     return errors.length === 0;
   }

@@ -1,5 +1,6 @@
-/** What a client is told when the disk fails: enough to act on, and no paths of the server. */
+/** What a client is told when the disk or the log refuses: enough to act on, and no paths of the server. */
 import type { DiskError } from "../ports.ts";
+import type { AppendResult } from "../storage/log.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 
@@ -12,4 +13,26 @@ export function refusalOfDisk(error: DiskError): ErrorOutcome {
     return refuse("storage-full", "the disk is full; nothing of this request was stored", fullRetryAfterMs);
   }
   return refuse("storage-error", `the disk failed (${error.operation}: ${error.code})`);
+}
+
+/** How long a producer should wait when the append buffers are full: about one write. */
+const overloadedRetryAfterMs = 20;
+
+/** A log takes no batch that breaks the format, and none while it cannot store it. */
+export function refusalOfAppend(refusal: Extract<AppendResult, { readonly kind: "refused" }>): ErrorOutcome {
+  switch (refusal.reason) {
+    case "invalid-batch":
+      return refuse("invalid-request", refusal.detail);
+    case "corrupt-batch":
+      return refuse("corrupt-message", refusal.detail);
+    case "too-large":
+      return refuse("record-too-large", refusal.detail);
+    case "overloaded":
+      return refuse("overloaded", refusal.detail, overloadedRetryAfterMs);
+    case "offset-limit":
+    case "failed":
+      return refuse("storage-error", refusal.detail);
+    case "closed":
+      return refuse("shutting-down", refusal.detail);
+  }
 }

@@ -17,8 +17,10 @@ export const createTopic: Handler<"CreateTopic"> = async (broker, request) => {
 export const deleteTopic: Handler<"DeleteTopic"> = async (broker, { topic }) => {
   const partitionCount = broker.topics.get(topic)?.partitions.length ?? 0;
   const problem = await broker.topics.delete(topic);
-  if (problem === undefined) broker.observer?.topicDeleted(topic, partitionCount);
-  return problem ?? reply({});
+  if (problem !== undefined) return problem;
+  broker.observer?.topicDeleted(topic, partitionCount);
+  broker.offsets?.topicDeleted(topic);
+  return reply({});
 };
 
 export const listTopics: Handler<"ListTopics"> = (broker, { topics: names }) => {

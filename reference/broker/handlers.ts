@@ -2,16 +2,18 @@
 import type { MessageName } from "../protocol/messages.ts";
 import type { Handler } from "./call.ts";
 import { joinGroup, leaveGroup, listGroups } from "./group-coordinator.ts";
+import { commitOffset, fetchOffset } from "./handle-offsets.ts";
 import * as session from "./handle-session.ts";
 import * as topics from "./handle-topics.ts";
 import { credit, subscribe, unsubscribe } from "./subscription.ts";
 import { refuse } from "./outcome.ts";
 
-const notYet = () => refuse("unknown-request", "not offered by this server");
+/** Never called: Produce is handled in place. */
+const inPlace = () => refuse("internal-error", "Produce is handled in place");
 
-/** Request name to its handler. Produce is not among them: it is handled in place. */
+/** Request name to its handler. */
 export const handlers: { readonly [Name in MessageName]: Handler<Name> } = {
-  Produce: notYet,
+  Produce: inPlace,
   Fetch: topics.fetchRecords,
   GetOffset: topics.getOffset,
   CreateTopic: topics.createTopic,
@@ -20,8 +22,8 @@ export const handlers: { readonly [Name in MessageName]: Handler<Name> } = {
   HealthCheck: session.healthCheck,
   Hello: session.hello,
   Authenticate: session.authenticate,
-  CommitOffset: notYet,
-  FetchOffset: notYet,
+  CommitOffset: commitOffset,
+  FetchOffset: fetchOffset,
   Subscribe: subscribe,
   Unsubscribe: unsubscribe,
   Credit: credit,

@@ -10,18 +10,15 @@
  * ```
  */
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
-import type { AppendResult } from "../storage/log.ts";
 import { batchHeaderBytes, batchLayout } from "../storage/record-batch.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { getUint53 } from "./connection.ts";
+import { refusalOfAppend } from "./disk-refusal.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
 import type { TopicRegistry } from "./registry.ts";
 import { topicNameLengthMax } from "./topic.ts";
-
-/** How long a producer should wait when the append buffers are full: about one write. */
-const overloadedRetryAfterMs = 20;
 
 /** What produce needs of the broker. */
 export interface ProduceContext {
@@ -189,24 +186,6 @@ function passesSequence(
       context.refuse(connection, high, low, refuse("producer-fenced", message));
       return false;
     }
-  }
-}
-
-function refusalOfAppend(refusal: Extract<AppendResult, { readonly kind: "refused" }>): ErrorOutcome {
-  switch (refusal.reason) {
-    case "invalid-batch":
-      return refuse("invalid-request", refusal.detail);
-    case "corrupt-batch":
-      return refuse("corrupt-message", refusal.detail);
-    case "too-large":
-      return refuse("record-too-large", refusal.detail);
-    case "overloaded":
-      return refuse("overloaded", refusal.detail, overloadedRetryAfterMs);
-    case "offset-limit":
-    case "failed":
-      return refuse("storage-error", refusal.detail);
-    case "closed":
-      return refuse("shutting-down", refusal.detail);
   }
 }
 

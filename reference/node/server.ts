@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import type { Listener } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
+import { LogOffsetStore } from "../broker/log-offset-store.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
 import type { BrokerMetrics } from "../observability/broker-metrics.ts";
@@ -118,7 +119,7 @@ export async function startServer(
   }
 }
 
-function openBroker(
+async function openBroker(
   settings: Settings,
   disk: NodeDisk,
   { onBug }: ServerEvents,
@@ -147,8 +148,10 @@ function openBroker(
     for (const finding of log.findings) recovered.push(describeFinding(finding));
     return log;
   };
+  const offsets = await LogOffsetStore.open(await openLog("offsets"));
   return Broker.open({
     disk,
+    offsets,
     clock: nodeClock,
     random: nodeRandom,
     openLog,

@@ -4,6 +4,7 @@ import { Broker } from "../broker/broker.ts";
 import type { BrokerOptions } from "../broker/broker.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
+import { LogOffsetStore } from "../broker/log-offset-store.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import { errorNameOf } from "../protocol/errors.ts";
 import type { ResponseFrame } from "../protocol/frame.ts";
@@ -56,11 +57,14 @@ export class TestBroker {
   static async open(options: Partial<BrokerOptions> = {}, disk = new SimulatedDisk()): Promise<TestBroker> {
     const clock = new VirtualClock();
     const bugs: unknown[] = [];
+    const openLog = (directory: string): Promise<Log> =>
+      Log.open({ disk, directory, clock, fsync: "always" });
     const broker = await Broker.open({
+      offsets: await LogOffsetStore.open(await openLog("offsets")),
       disk,
       clock,
       random: new SeededRandom(1),
-      openLog: (directory) => Log.open({ disk, directory, clock, fsync: "always" }),
+      openLog,
       limits: { frameSizeMax: 2 ** 20, recordSizeMax: 2 ** 20, inFlightMax: 100, idleTimeoutMs: 60_000 },
       autoCreatePartitions: 1,
       onBug: (error) => void bugs.push(error),

@@ -1,0 +1,85 @@
+/**
+ * Consumer offsets: how far each group has come.
+ *
+ * What is stored is the offset of the *next* record to read, so that a group begins where it left off without counting.
+ * A member commits only for what is its own; a person may set any offset, in any direction.
+ */
+import type { ErrorName } from "../protocol/errors.ts";
+import { errorCodeOf } from "../protocol/errors.ts";
+import type { Broker } from "./broker.ts";
+import type { Call, Handler } from "./call.ts";
+import type { ErrorOutcome } from "./outcome.ts";
+import { refuse, reply } from "./outcome.ts";
+import type { RequestOf } from "../protocol/messages.ts";
+
+/** A stored position. */
+export interface StoredOffset {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** Where positions are kept. */
+export interface OffsetStore {
+  /** Resolves when all of them are durable, or to why they are not. */
+  commit(group: string, offsets: readonly StoredOffset[]): Promise<ErrorOutcome | undefined>;
+  fetch(group: string, topic: string, partition: number): number | undefined;
+  list(group: string): readonly StoredOffset[];
+  /** The names of all groups that have committed. */
+  groups(): readonly string[];
+  topicDeleted(topic: string): void;
+  close(): Promise<void>;
+}
+
+/** The most positions of one request. */
+const offsetsMax = 10_000;
+
+export const commitOffset: Handler<"CommitOffset"> = async (broker, request, call) => {
+  const { group, offsets } = request;
+  if (broker.offsets === undefined) return refuse("unknown-request", "this server keeps no offsets");
+  if (group === "" || offsets.length > offsetsMax) {
+    return refuse("invalid-request", `a group name and at most ${offsetsMax} offsets are needed`);
+  }
+  const errors = offsets.map((position) => judgeCommit(broker, request, position, call));
+  const accepted = offsets.filter((_, index) => errors[index] === "none");
+  const problem = accepted.length > 0 ? await broker.offsets.commit(group, accepted) : undefined;
+  if (problem !== undefined) return problem;
+  const value = { errorCodes: errors.map(errorCodeOf) };
+  const first = errors.find((name) => name !== "none");
+  return first === undefined ? reply(value) : { kind: "partial", name: first, value };
+};
+
+function judgeCommit(
+  broker: Broker,
+  { group, memberId, generation }: RequestOf<"CommitOffset">,
+  position: StoredOffset,
+  { connection }: Call,
+): ErrorName {
+  const partition = broker.topics.partition(position.topic, position.partition);
+  if ("kind" in partition) return partition.name;
+  if (position.offset > partition.log.committedEnd) return "offset-out-of-range";
+  if (memberId === "") return "none";
+  return broker.groups.mayCommit(connection, group, memberId, generation, position)
+    ? "none"
+    : "fenced-member";
+}
+
+export const fetchOffset: Handler<"FetchOffset"> = (broker, { group, partitions }) => {
+  const store = broker.offsets;
+  if (store === undefined) return refuse("unknown-request", "this server keeps no offsets");
+  const wanted = partitions.length === 0 ? store.list(group) : partitions;
+  const offsets = [];
+  for (const { topic, partition } of wanted) {
+    const found = broker.topics.partition(topic, partition);
+    if ("kind" in found) {
+      if (partitions.length === 0) continue;
+      return found;
+    }
+    // Records may have gone since, or been lost in a crash: what is answered can always be fetched.
+    const { startOffset, committedEnd } = found.log;
+    const stored = store.fetch(group, topic, partition);
+    const offset = Math.min(Math.max(stored ?? startOffset, startOffset), committedEnd);
+    offsets.push({ topic, partition, isCommitted: stored !== undefined, offset });
+  }
+  return reply({ offsets });
+};
