@@ -88,6 +88,12 @@ function hex(digits: string): Uint8Array {
   return fromHex(digits) ?? fail(`the suite's own hex is wrong: ${digits}`);
 }
 
+/** Bytes in a sentence: a few of them, in hexadecimal. */
+function shown(bytes: Uint8Array): string {
+  if (bytes.length === 0) return "no bytes";
+  return bytes.length <= 20 ? toHex(bytes) : `${toHex(bytes.subarray(0, 20))}… (${bytes.length} bytes)`;
+}
+
 /** Writing the items must succeed and give exactly `expected`. */
 function expectWritten(items: readonly Item[], expected: Uint8Array, limitBytes?: number): void {
   const what = `writing ${items.map((item) => `${item.kind} ${formatValue(item.value)}`).join(", ")}`;
@@ -106,7 +112,7 @@ function expectWritten(items: readonly Item[], expected: Uint8Array, limitBytes?
 /** Reading an item of `kind` from the whole of `bytes` must give `expected`. */
 function expectRead(kind: Item["kind"], bytes: Uint8Array, expected: unknown): void {
   const reader = new ByteReader(bytes);
-  const what = `reading ${kind} from ${toHex(bytes)}`;
+  const what = `reading ${kind} from ${shown(bytes)}`;
   const where = whereIn(bytes, 0, `${kind} starts here`);
   const value = run(what, () => readItem(reader, kind), { where });
   expectEqual(`${what}: the failure`, reader.failure, undefined, { where });
@@ -134,7 +140,7 @@ function expectFailure(what: string, bytes: Uint8Array, reader: ByteReader, expe
 
 function expectReadFailure(kind: Item["kind"], bytes: Uint8Array, expected: ExpectedFailure): void {
   const reader = new ByteReader(bytes);
-  const what = `${kind} from ${toHex(bytes) || "no bytes"}`;
+  const what = `${kind} from ${shown(bytes)}`;
   const value = run(`reading ${what}`, () => readItem(reader, kind));
   expectFailure(what, bytes, reader, expected);
   expectEqual(`the value of a failed ${kind}`, value, zeroOf(kind));
@@ -311,7 +317,7 @@ describe("text and bytes", () => {
   });
 
   test("byte strings come back as they went in", () => {
-    for (const digits of ["", "00", "ff", "00 80 ff 7f", "00".repeat(300)]) {
+    for (const digits of ["", "00", "ff", "00 80 ff 7f", "00".repeat(300), "a5".repeat(70_000)]) {
       const value = hex(digits);
       const whole = new Uint8Array(modelBytes({ kind: "bytes", value }));
       expectWritten([{ kind: "bytes", value }], whole);
@@ -395,8 +401,8 @@ describe("text and bytes", () => {
 
 describe("arrays", () => {
   test("the count stands in front of the items, also when items are arrays", () => {
-    expectWritten([{ kind: "array", value: [1, 0xffff] }], hex("00000002 0001 ffff"));
-    expectRead("array", hex("00000002 0001 ffff"), [1, 0xffff]);
+    expectWritten([{ kind: "array", value: [0, 1, 0xffff] }], hex("00000003 0000 0001 ffff"));
+    expectRead("array", hex("00000003 0000 0001 ffff"), [0, 1, 0xffff]);
     const nested = hex("00000002 00000001 07 00000002 08 09");
     const writer = new ByteWriter();
     run("writing nested arrays", () =>
@@ -598,6 +604,16 @@ describe("the writer", () => {
     expectEqual("the failure", { kind: failure.kind, at: failure.at }, { at: 1, kind: "out-of-range" });
     expectEqual("the length after a failure", writer.length, 1);
     expectBytes("what was written before the failure", writer.finish(), hex("07"));
+    const full = new ByteWriter(2);
+    run("writing after a failure", () => {
+      full.uint32(1);
+      full.uint8(256);
+      full.text("\uD800");
+      full.uint64(-1n);
+      full.uint8(1);
+    });
+    expectEqual("the first of several failures", full.failure, { at: 0, kind: "too-large", limitBytes: 2 });
+    expectEqual("the length after it", full.length, 0);
   });
 
   test("a field beyond the limit is refused whole; one that just fits is written", () => {

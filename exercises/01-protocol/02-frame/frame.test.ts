@@ -606,6 +606,11 @@ describe("in place", () => {
       const what = `a frame of which ${cut - start} bytes have arrived, although the array goes on`;
       expectEqual(what, inspect(bytes, start, cut, "request"), frameIncomplete);
     }
+    const garbage = concatBytes([frame, new Uint8Array(40).fill(0xff)]);
+    for (let there = 0; there < 4; there++) {
+      const what = `${there} bytes of a length, behind which the array holds something else`;
+      expectEqual(what, inspect(garbage, frame.length, frame.length + there, "request"), frameIncomplete);
+    }
     const limit = { frameSizeMax: 23 };
     expectEqual("a length above the limit", inspect(bytes, start, start + 4, "request", limit), -8);
     expectEqual(
