@@ -113,6 +113,18 @@ describe("waiting", () => {
     expect([capped.outcome, other.outcome?.kind]).toEqual([undefined, "lease"]);
   });
 
+  test("nor when both wait for the same release", async () => {
+    const { admission, one, two } = bench();
+    leaseOf(admission.tryAdmit(one, 40));
+    const lease = leaseOf(admission.tryAdmit(two, 40));
+    const capped = watch(admission.admit(one, 20));
+    const other = watch(admission.admit(two, 20));
+    await settled();
+    lease.resize(15);
+    await settled();
+    expect([capped.outcome, other.outcome?.kind]).toEqual([undefined, "lease"]);
+  });
+
   test("small requests do not overtake a big one that waits for the same memory", async () => {
     const { admission, one, two, produce } = bench();
     leaseOf(admission.tryAdmit(two, 50));
@@ -146,8 +158,9 @@ describe("waiting", () => {
     const { admission, one, two, clock } = bench();
     const mine = leaseOf(admission.tryAdmit(one, 40));
     leaseOf(admission.tryAdmit(two, 40));
-    const outcome = await admission.admit(one, 10, { holding: mine });
-    expect(outcome).toMatchObject({ code: "overloaded", isRetriable: true });
+    const nested = watch(admission.admit(one, 10, { holding: mine }));
+    await settled();
+    expect(nested.outcome).toMatchObject({ code: "overloaded", isRetriable: true });
     expect(clock.activeTimers).toBe(0);
   });
 
@@ -247,6 +260,19 @@ describe("the gate", () => {
     expect(admission.isPaused).toBe(true);
     expect(admission.tryAdmit(fetch, 20).kind).toBe("lease");
     expect(waiting.outcome).toBeUndefined();
+  });
+
+  test("a consumer that waits behind the closed gate is served when its own memory comes back", async () => {
+    const { admission, one, two, fetch } = bench({ highBytes: 70, lowBytes: 40 });
+    leaseOf(admission.tryAdmit(one, 50));
+    leaseOf(admission.tryAdmit(two, 30));
+    const lease = leaseOf(admission.tryAdmit(fetch, 20));
+    const waiting = watch(admission.admit(fetch, 15));
+    await settled();
+    expect(waiting.outcome).toBeUndefined();
+    lease.release();
+    await settled();
+    expect([admission.isPaused, waiting.outcome?.kind]).toEqual([true, "lease"]);
   });
 
   test("what could be dropped at once neither closes the gate nor stands in anybody's way", () => {

@@ -159,7 +159,9 @@ describe("exhaustion", () => {
 
 describe("the lesson", () => {
   test("some workload starves the pool under every policy", () => {
-    const steps = demandOf(starvingSeed());
+    const seed = starvingSeed();
+    expect(seed).toBeDefined();
+    const steps = demandOf(seed ?? 0);
     expect(policies.map((policy: ExhaustionPolicy) => starvedBy(policy, steps) > 0)).toEqual([
       true,
       true,
@@ -174,7 +176,7 @@ describe("the lesson", () => {
       ...{ account, chunkBytesMin: 128, chunkBytesMax: 1024, sparesBytesMax: 0, retryAfterMs: 1 },
     });
     const stream = store.open("records", 0, 0)!;
-    for (const step of demandOf(starvingSeed())) {
+    for (const step of demandOf(starvingSeed() ?? 0)) {
       if (step.kind === "trim") store.trim(stream, stream.startOffset + 1);
       else {
         const { endOffset } = stream;

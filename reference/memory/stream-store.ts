@@ -104,7 +104,7 @@ export class StreamStore {
     );
     // 2. Find room: in the newest chunk, or in a new one that the budget pays for. No room: refuse, change nothing.
     let chunk = stream.chunks.at(-1);
-    if (chunk === undefined || chunk.nextOffset !== baseOffset || !chunk.hasRoomFor(end - start)) {
+    if (chunk === undefined || !chunk.hasRoomFor(end - start)) {
       const added = this.#addChunk(stream, end - start);
       if (added === undefined) return this.#refusal(end - start);
       chunk = added;

@@ -160,9 +160,14 @@ describe("sampling", () => {
 describe("the sink", () => {
   test("that never answers blocks nobody, and errors outlast successes in its queue", async () => {
     const { events } = bench({ sink: { write: () => new Promise(() => undefined) } });
+    let answeredCount = 0;
     for (let request = 0; request < 30; request++) {
-      await events.observe(identity, async (event) => request % 10 === 0 && event.end("error", "overloaded"));
+      void events
+        .observe(identity, async (event) => request % 10 === 0 && event.end("error", "overloaded"))
+        .then(() => answeredCount++);
+      await settled();
     }
+    expect(answeredCount).toBe(30);
     expect([events.queuedCount, events.counts().droppedCount]).toEqual([10, 19]);
   });
 
