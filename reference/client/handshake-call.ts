@@ -2,8 +2,10 @@
  * The first words on a connection: which version, which limits, and who is asking.
  */
 import type { ReplyOf } from "../protocol/messages.ts";
-import { protocolVersionMax, protocolVersionMin } from "../protocol/limits.ts";
-import { call } from "./calls.ts";
+import { messages } from "../protocol/messages.ts";
+import { negotiate, versionsSpoken, writeGreeting } from "../protocol/handshake.ts";
+import { ByteWriter } from "../protocol/primitives.ts";
+import { call, replyReader } from "./calls.ts";
 import { protocolError } from "./protocol-error.ts";
 import type { Session } from "./session.ts";
 
@@ -29,16 +31,18 @@ const textEncoder = new TextEncoder();
 
 /** Agrees on a version, authenticates where asked, and resolves to the server's limits. */
 export async function shakeHands(session: Session, introduction: Introduction): Promise<ServerLimits> {
-  const limits = await call(session, "Hello", {
-    versionMin: protocolVersionMin,
-    versionMax: protocolVersionMax,
-    clientName: introduction.clientName,
-    tagged: [],
-  });
-  if (limits.version < protocolVersionMin || limits.version > protocolVersionMax) {
-    throw protocolError("unsupported-version", `the server chose version ${limits.version}`);
+  // The oldest version that we speak is the one that a server of any age can read.
+  session.version = versionsSpoken.min;
+  const { clientName } = introduction;
+  const greeting = { versions: versionsSpoken, clientName, idleTimeoutMs: 0, tagged: new Map() };
+  const writer = new ByteWriter();
+  writeGreeting(writer, greeting, session.version);
+  const limits = await session.request(messages.Hello.type, writer.finish(), replyReader("Hello"));
+  const { version } = limits;
+  if (negotiate({ min: version, max: version }, versionsSpoken) === undefined) {
+    throw protocolError("unsupported-version", `the server chose version ${version}`);
   }
-  session.version = limits.version;
+  session.version = version;
   if (introduction.credentials !== undefined) await authenticate(session, introduction, limits);
   return limits;
 }

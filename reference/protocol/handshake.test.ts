@@ -3,8 +3,10 @@ import { fromHex } from "#reference/base/bytes.ts";
 import { protocolErrors } from "./errors.ts";
 import { decodePayload, decodeResponse, frameChecksum } from "./frame.ts";
 import type { Greeting, VersionRange } from "./handshake.ts";
-import { judgeRequest, negotiate, putErrorReply, readGreeting, writeGreeting } from "./handshake.ts";
-import { decodeErrorReply } from "./messages-codec.ts";
+import { judgeRequest, negotiate, putErrorReply, readGreeting } from "./handshake.ts";
+import { requestVersions, writeGreeting } from "./handshake.ts";
+import { messages } from "./messages.ts";
+import { decodeErrorReply, decodeRequestPayload } from "./messages-codec.ts";
 import { FrameOutput } from "./output.ts";
 import { ByteReader, ByteWriter } from "./primitives.ts";
 
@@ -88,6 +90,23 @@ test("each version is read as it was written; what the older one lacks has its d
 
 test("a greeting that is read in the wrong version is a fault and no nonsense", () => {
   expect(read(written({ ...greeting, tagged: new Map() }, 2), 1).kind).toBe("fault");
+});
+
+test("version 1 has the layout that the messages' table says", () => {
+  const { idleTimeoutMs: _ofVersion2, versions, clientName, tagged } = greeting;
+  const value = {
+    versionMin: versions.min,
+    versionMax: versions.max,
+    clientName,
+    tagged: [...tagged].map(([tag, bytes]) => ({ tag, value: bytes })),
+  };
+  expect(decodeRequestPayload("Hello", written(greeting, 1))).toEqual({ kind: "value", value });
+});
+
+test("every request type is spoken in the version that is announced", () => {
+  for (const { type } of Object.values(messages))
+    expect(judgeRequest(type, 1, requestVersions)).toBeUndefined();
+  expect(judgeRequest(messages.Produce.type, 2, requestVersions)).toBe("unsupported-version");
 });
 
 test("unknown tagged fields are kept and passed by, whatever their size", () => {

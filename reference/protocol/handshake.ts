@@ -19,6 +19,8 @@ import type { Checksum } from "../ports.ts";
 import type { ErrorName } from "./errors.ts";
 import { errorCodeOf } from "./errors.ts";
 import { checksumBytes, errorResponseHeaderBytes, putResponseHeader, sealFrame } from "./frame.ts";
+import { protocolVersionMax, protocolVersionMin } from "./limits.ts";
+import { messages } from "./messages.ts";
 import { encodeErrorReply } from "./messages-codec.ts";
 import type { FrameOutput } from "./output.ts";
 import type { ByteReader, ByteWriter } from "./primitives.ts";
@@ -28,6 +30,14 @@ export interface VersionRange {
   readonly min: number;
   readonly max: number;
 }
+
+/** The protocol versions that this code speaks. */
+export const versionsSpoken: VersionRange = { min: protocolVersionMin, max: protocolVersionMax };
+
+/** The versions of each request type that this code speaks: with one version so far, the same for all. */
+export const requestVersions: ReadonlyMap<number, VersionRange> = new Map(
+  Object.values(messages).map(({ type }) => [type, versionsSpoken]),
+);
 
 /** What a client says first. */
 export interface Greeting {
@@ -42,7 +52,7 @@ export interface Greeting {
 
 /** The fixed fields of Hello that came after its first version, with the version that brought them. */
 export const greetingFields = {
-  /** A greeting of version 1 does not have it; 0 leaves it to the server, as version 1 did. */
+  /** For the next version of the protocol. Version 1 does not have it; 0 leaves it to the server, as version 1 does. */
   idleTimeoutMs: { since: 2, absent: 0 },
 } as const;
 
