@@ -225,14 +225,20 @@ export class StreamStore {
     chunk.pinCount++;
     if (chunk.list !== undefined) chunk.list.remove(chunk);
     const bytes = chunk.memory.bytes.subarray(chunk.positionOf(first), chunk.positionOf(last));
-    return new Pin(bytes, chunk.offsetOf(first), chunk.offsetOf(last), () => {
-      // 2. The last reader frees what was dropped meanwhile; anything else becomes the most recently used.
+    let isHeld = true;
+    const unpin = (): boolean => {
+      // 2. Each pin counts once, however often it is let go.
+      if (!isHeld) return false;
+      isHeld = false;
       chunk.pinCount--;
-      if (chunk.pinCount > 0) return;
+      // 3. The last reader frees what was dropped meanwhile; anything else becomes the most recently used.
+      if (chunk.pinCount > 0) return true;
       if (chunk.isDropped) this.#free(chunk);
       else if (chunk.nextOffset <= chunk.owner.confirmedOffset) this.#setIdle(chunk);
       this.#options.onReclaimable?.();
-    });
+      return true;
+    };
+    return { bytes, baseOffset: chunk.offsetOf(first), nextOffset: chunk.offsetOf(last), unpin };
   }
   // #endregion read
 

@@ -60,24 +60,10 @@ export interface StoreUsage {
 }
 
 /** Whole batches in memory, held still for a reader. The reader must `unpin` them when it has sent them. */
-export class Pin {
+export interface Pin {
   readonly bytes: Uint8Array;
   readonly baseOffset: number;
   readonly nextOffset: number;
-  #onUnpin: (() => void) | undefined;
-
-  constructor(bytes: Uint8Array, baseOffset: number, nextOffset: number, onUnpin: () => void) {
-    this.bytes = bytes;
-    this.baseOffset = baseOffset;
-    this.nextOffset = nextOffset;
-    this.#onUnpin = onUnpin;
-  }
-
   /** Lets go. A second call changes nothing and returns false. */
-  unpin(): boolean {
-    const onUnpin = this.#onUnpin;
-    this.#onUnpin = undefined;
-    onUnpin?.();
-    return onUnpin !== undefined;
-  }
+  unpin(): boolean;
 }
