@@ -205,11 +205,11 @@ function report({ exercise, tests, proseScriptBytes, cold, warm }: Measurement):
   const times = (what: string, values: readonly number[], limitMs?: number): string => {
     const middle = median(values);
     const range = `${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)}`;
-    const goal = limitMs === undefined ? "" : `goal < ${limitMs} ms: ${metOr(middle < limitMs)}`;
+    const goal = limitMs === undefined ? "" : `goal < ${limitMs} ms: ${metOrMissed(middle < limitMs)}`;
     return line(what, `${middle.toFixed(0)} ms (${range}, n=${values.length})`, goal);
   };
   const kilobytes = `${(proseScriptBytes / 1000).toFixed(1)} kB gzip`;
-  const proseGoal = `goal < ${proseBytesGoal / 1000} kB: ${metOr(proseScriptBytes < proseBytesGoal)}`;
+  const proseGoal = `goal < ${proseBytesGoal / 1000} kB: ${metOrMissed(proseScriptBytes < proseBytesGoal)}`;
   return [
     `exercise ${exercise}, ${tests} tests; times from the click on Run, medians\n`,
     line("JavaScript of the lesson, no exercise open", kilobytes, proseGoal),
@@ -220,7 +220,7 @@ function report({ exercise, tests, proseScriptBytes, cold, warm }: Measurement):
   ].join("");
 }
 
-function metOr(isMet: boolean): string {
+function metOrMissed(isMet: boolean): string {
   return isMet ? "met" : "missed";
 }
 
