@@ -19,14 +19,7 @@
 import { assert } from "../base/assert.ts";
 import type { Account, Lease } from "./budget.ts";
 import { Chunk, chunkCapacity, chunkCost, ChunkList, ChunkRecycler } from "./chunk.ts";
-import {
-  Pin,
-  type ReadOutcome,
-  type StoreRefusal,
-  type StoreUsage,
-  type Stream,
-  type Ticket,
-} from "./stream.ts";
+import type { Pin, ReadOutcome, StoreRefusal, StoreUsage, Stream, Ticket } from "./stream.ts";
 
 /** Sizes and limits. */
 export interface StreamStoreOptions {
