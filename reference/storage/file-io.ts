@@ -33,11 +33,16 @@ export const temporarySuffix = ".new";
 /**
  * Replaces the file's contents, durably: a crash leaves the old contents or the new ones, never a mixture. The order
  * is everything: the new bytes must be on disk before their name replaces the old one, and the name must be on disk
- * before anybody relies on it. Rejects with a `DiskError`; then the old contents are still there.
+ * before anybody relies on it. Rejects with a `DiskError`.
  */
 export async function writeAtomically(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = path + temporarySuffix;
-  const file = await disk.open(temporary, "create");
+  await writeTemporary(disk, path, bytes);
+  await putInPlace(disk, path);
+}
+
+/** The first half of a replacement: the new contents beside the old ones. The file itself is not touched. */
+export async function writeTemporary(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const file = await disk.open(path + temporarySuffix, "create");
   try {
     // What an interrupted attempt left behind may be longer.
     await file.truncate(0);
@@ -46,7 +51,11 @@ export async function writeAtomically(disk: Disk, path: string, bytes: Uint8Arra
   } finally {
     await file.close();
   }
-  await disk.rename(temporary, path);
+}
+
+/** The second half: the new contents get the name. After an error, nobody knows which contents have it. */
+export async function putInPlace(disk: Disk, path: string): Promise<void> {
+  await disk.rename(path + temporarySuffix, path);
   await disk.syncDirectory(directoryOf(path));
 }
 

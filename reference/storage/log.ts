@@ -207,15 +207,16 @@ export class Log {
 
   /**
    * Appends the batch in `bytes[start..end)`, which stays the caller's. It is numbered now and stored soon:
-   * `committed` says when. Nothing that is refused leaves a trace.
+   * `committed` says when. Nothing that is refused leaves a trace. `bodyCrc` is the checksum of the batch's body, if the
+   * caller knows it already.
    */
-  append(bytes: Uint8Array, start = 0, end: number = bytes.length): AppendResult {
+  append(bytes: Uint8Array, start = 0, end: number = bytes.length, bodyCrc?: number): AppendResult {
     if (this.#isClosed) return refused("closed", "the log is closed");
     if (this.failure !== undefined) return refused("failed", this.failure.message);
     const bytesMax = this.#options.batchBytesMax ?? batchBytesMaxDefault;
     if (end - start > bytesMax)
       return refused("too-large", `batch of ${end - start} bytes exceeds ${bytesMax}`);
-    const fault = checkRecordBatch(bytes, start, end, this.#checksum);
+    const fault = checkRecordBatch(bytes, start, end, this.#checksum, bodyCrc);
     if (fault !== undefined) return refused(`${fault.kind}-batch`, fault.reason);
     const count = recordCountAt(bytes, start);
     const nowMs = this.#options.clock.wallTimeMs();

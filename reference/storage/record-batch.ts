@@ -176,13 +176,15 @@ export function readBatchHeader(bytes: Uint8Array, at: number): BatchHeader {
 /**
  * Checks a producer's batch that fills `bytes[start..end)`, before anything of it is stored: what gets into the log is
  * believed from then on, by recovery too. The records' own checksums are left to the consumer: they are the producer's
- * word to it, and the body's checksum covers them on the way.
+ * word to it, and the body's checksum covers them on the way. `bodyCrc` is the checksum of the body when the caller has
+ * computed it already, as a part of the frame's (base/crc32-combine.ts).
  */
 export function checkRecordBatch(
   bytes: Uint8Array,
   start: number,
   end: number,
   checksum: Checksum,
+  bodyCrc?: number,
 ): BatchFault | undefined {
   if (end - start < batchHeaderBytes) {
     return invalid(start, `batch of ${end - start} bytes is shorter than its header of ${batchHeaderBytes}`);
@@ -193,7 +195,8 @@ export function checkRecordBatch(
   const version = bytes[start + batchLayout.version]!;
   if (version !== batchVersion)
     return invalid(start + batchLayout.version, `unknown batch version ${version}`);
-  if (checksum(bytes, start + batchLayout.version, end) !== getUint32(bytes, start + batchLayout.bodyCrc)) {
+  const crc = bodyCrc ?? checksum(bytes, start + batchLayout.version, end);
+  if (crc !== getUint32(bytes, start + batchLayout.bodyCrc)) {
     return {
       kind: "corrupt",
       at: start + batchLayout.bodyCrc,
@@ -254,7 +257,7 @@ function checkRecords(bytes: Uint8Array, start: number, end: number, count: numb
 
 /** Writes the log's part of the batch at `at` and seals the header with its checksum. */
 export function stampBatch(bytes: Uint8Array, at: number, stamp: BatchStamp, checksum: Checksum): void {
-  assert(stamp.epoch >= 0 && stamp.epoch <= uint32Max, () => `epoch ${stamp.epoch} is outside 32 bits`);
+  if (stamp.epoch < 0 || stamp.epoch > uint32Max) assert(false, `epoch ${stamp.epoch} is outside 32 bits`);
   setUint53(bytes, at + batchLayout.baseOffset, stamp.baseOffset);
   setUint32(bytes, at + batchLayout.epoch, stamp.epoch);
   setUint53(bytes, at + batchLayout.idMilliseconds, stamp.idMilliseconds);

@@ -153,7 +153,7 @@ export class RecordIdSource {
    * before it. False, with nothing changed, when there are no more.
    */
   reserve(wallTimeMs: number, count: number): boolean {
-    assert(count >= 1 && count <= idSequenceMax, () => `${count} ids at once`);
+    if (count < 1 || count > idSequenceMax) assert(false, `${count} ids at once`);
     // 1. Never behind the last id, wherever the clock is.
     let milliseconds = Math.max(this.lastMilliseconds, Math.floor(wallTimeMs));
     // 2. Go on within its millisecond, or begin a new one at 0; 0-0 is not an id.

@@ -156,7 +156,7 @@ export class Segment {
     stamp.idSequence = context.idSequence;
     stamp.unsyncedBefore = baseOffset - context.durableEnd;
     // 3. Copy once, and stamp the copy.
-    copyBytes(source, start, end, chunk.bytes, chunk.used);
+    chunk.bytes.set(source.subarray(start, end), chunk.used);
     stampBatch(chunk.bytes, chunk.used, stamp, this.#checksum);
     // 4. Move all ends by the whole batch: offsets by its records, positions by its bytes.
     this.index.note(baseOffset, this.endPosition, maxTimestampAt(source, start));
@@ -367,15 +367,4 @@ function wholeBatches(
     nextOffset = batchNext;
   }
   return { bytes: at, nextOffset };
-}
-
-/** Below this, a loop is faster than making a view and calling into the engine's copy. */
-const loopBytesMax = 64;
-
-function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): void {
-  if (end - start <= loopBytesMax) {
-    for (let from = start, to = at; from < end; from++, to++) target[to] = source[from]!;
-  } else {
-    target.set(source.subarray(start, end), at);
-  }
 }

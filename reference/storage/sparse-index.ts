@@ -89,11 +89,9 @@ export class SparseIndex {
     if (last < 0 || isResumption || position - this.#positions[last]! >= this.intervalBytes) {
       // 2. Offsets are kept relative to the segment's base. What does not fit in 32 bits must never get here.
       const relative = baseOffset - this.baseOffset;
-      assert(
-        relative >= 0 && relative <= segmentOffsetsMax,
-        () => `relative offset ${relative} does not fit in 32 bits`,
-      );
-      assert(position <= segmentBytesCeiling, () => `position ${position} does not fit in 32 bits`);
+      if (relative < 0 || relative > segmentOffsetsMax)
+        assert(false, `relative offset ${relative} exceeds 32 bits`);
+      if (position > segmentBytesCeiling) assert(false, `position ${position} exceeds 32 bits`);
       if (this.count === this.#offsets.length) this.#grow();
       this.#offsets[this.count] = relative;
       this.#positions[this.count] = position;
