@@ -115,7 +115,7 @@ class Linker {
     }
   }
 
-  /** The exercise's own files import rightly: when the way here leads through the learner's file, it went wrong there. */
+  /** The exercise's own files import rightly: if the way here leads through the learner's file, it went wrong there. */
   #blame(message: string): void {
     const line = this.#followed.get(this.#program.editable);
     if (line === undefined) throw new BrokenExercise(`${[...this.#followed.keys()].at(-1)}: ${message}`);
