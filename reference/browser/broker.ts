@@ -5,7 +5,8 @@ import { crc32 } from "#reference/base/crc32.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
-import type { Disk, Network } from "../ports.ts";
+import { LogOffsetStore } from "../broker/log-offset-store.ts";
+import type { Clock, Disk, Network } from "../ports.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import { connectionLimitsDefault } from "../protocol/connection-types.ts";
 import { Log } from "../storage/log.ts";
@@ -23,6 +24,8 @@ export interface PageBroker {
 export interface PageBrokerOptions {
   /** Where it keeps its records; a disk of its own when absent, which is gone with the page. */
   readonly disk?: Disk;
+  /** Its time; the page's own when absent. */
+  readonly clock?: Clock;
   /** Told of a fault of ours. */
   readonly onBug?: (error: unknown) => void;
   /** The size of a log's segments; small by default, because a page has little memory. */
@@ -37,22 +40,24 @@ export async function startPageBroker(
   address: string,
   options: PageBrokerOptions = {},
 ): Promise<PageBroker> {
-  const { disk = new MemoryDisk(), onBug = () => {} } = options;
+  const { disk = new MemoryDisk(), clock = browserClock, onBug = () => {} } = options;
   const { segmentBytesMax = segmentBytesMaxDefault } = options;
   const { frameSizeMax, inFlightMax, idleTimeoutMs } = connectionLimitsDefault;
   const batchBytesMax = frameSizeMax - frameBytesAroundBatch;
+  const openLog = (directory: string): Promise<Log> =>
+    Log.open({ disk, directory, clock, checksum: crc32, segmentBytesMax, batchBytesMax });
   const broker = await Broker.open({
     disk,
-    clock: browserClock,
+    clock,
     random: browserRandom,
-    openLog: (directory) =>
-      Log.open({ disk, directory, clock: browserClock, checksum: crc32, segmentBytesMax, batchBytesMax }),
+    openLog,
+    offsets: await LogOffsetStore.open(await openLog("offsets")),
     limits: { frameSizeMax, recordSizeMax: batchBytesMax, inFlightMax, idleTimeoutMs },
     autoCreatePartitions: 1,
     onBug,
   });
   const hub = new ConnectionHub<ConnectionState>({
-    clock: browserClock,
+    clock,
     checksum: crc32,
     handler: {
       opened: newConnectionState,
