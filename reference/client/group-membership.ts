@@ -156,7 +156,7 @@ export class GroupMembership {
     return revoked.length > 0 ? 0 : reply.heartbeatMs;
   }
 
-  /** Without the connection nothing is ours any more, and how far we got can only be committed by whoever comes next. */
+  /** Without the connection nothing is ours any more; what was not committed comes again, to whoever reads next. */
   #loseConnection(): void {
     if (this.#owned.length > 0) this.#options.onRevoked(this.#owned);
     this.#owned = [];

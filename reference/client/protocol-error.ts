@@ -46,8 +46,3 @@ export function errorFromReply(errorCode: number, payload: Uint8Array): Protocol
   if (decoded.kind === "fault") return new ProtocolError(errorCode, "");
   return new ProtocolError(errorCode, decoded.value.message, { retryAfterMs: decoded.value.retryAfterMs });
 }
-
-/** Whether `error` is a failure after which the same request may be sent again. */
-export function isRetriable(error: unknown): boolean {
-  return error instanceof ProtocolError && error.isRetriable;
-}

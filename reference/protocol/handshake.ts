@@ -5,12 +5,12 @@
  * happens when it gets one:
  *
  * - **Versions.** Each side announces the range that it speaks; the newest common version is used. A layout never
- *   changes within a version: a new field comes with a new version, and whoever reads an older one uses the default that
- *   the table states.
+ *   changes within a version: a new field comes with a new version, and whoever reads an older one uses the default
+ *   that the table states.
  * - **Unknown requests.** A type or version that the server does not know is answered, with that request's own id and
  *   an error code. The frame around it was intact, so the connection and all its other requests go on.
- * - **Tagged fields.** Behind the fixed fields of Hello stand optional ones, each with a number and a size. Who does not
- *   know the number skips the field. That is how something can be tried out without a new version.
+ * - **Tagged fields.** Behind the fixed fields of Hello stand optional ones, each with a number and a size. Who does
+ *   not know the number skips the field. That is how something can be tried out without a new version.
  *
  * Hello is the one message that is read before a version is agreed on, so it goes out in the oldest version that its
  * sender speaks, and every version of it can be read for ever. Kafka solves the same with its ApiVersions request.
