@@ -23,7 +23,10 @@ export default defineConfig({
   vite: {
     // Nothing inline: the content security policy allows scripts from this origin and no others.
     build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 900 },
-    css: { transformer: "lightningcss", lightningcss: { targets: { chrome: (123 << 16), firefox: (120 << 16), safari: (17 << 16) | (5 << 8) } } },
+    css: {
+      transformer: "lightningcss",
+      lightningcss: { targets: { chrome: 123 << 16, firefox: 120 << 16, safari: (17 << 16) | (5 << 8) } },
+    },
     oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   },
 });

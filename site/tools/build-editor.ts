@@ -20,6 +20,7 @@ const editorEntry = `
 export * from "monaco-editor/editor";
 import "monaco-editor/features/register.all";
 import "monaco-editor/languages/definitions/typescript/register";
+export { language as typescriptTokens } from "monaco-editor/languages/definitions/typescript/typescript";
 export * as typescript from "monaco-editor/languages/features/typescript/register";
 `;
 

@@ -70,7 +70,8 @@ function checkFrontmatter(root: string, path: string, text: string, complain: Co
   for (const key of ["title", "chapter", "order", "summary", "exercises", "outcomes"]) {
     if (!new RegExp(`^${key}:`, "m").test(block)) complain(1, `the frontmatter lacks ${key}`);
   }
-  const lineOf = (key: string): number => block.split("\n").findIndex((line) => line.startsWith(`${key}:`)) + 2;
+  const lineOf = (key: string): number =>
+    block.split("\n").findIndex((line) => line.startsWith(`${key}:`)) + 2;
   const chapter = /^chapter:\s*["']?([^"'\s]+)/m.exec(block)?.[1];
   if (chapter !== undefined && chapter !== path.split("/")[1]) {
     complain(lineOf("chapter"), `chapter is ${chapter}, but the file lies in ${path.split("/")[1]}`);
@@ -118,13 +119,13 @@ function isExercise(root: string, id: string): boolean {
 /** The component tags of a lesson, code left out. Attributes are strings or one `{expression}`, as MDX has them. */
 function tagsOf(text: string): Tag[] {
   const prose = proseLines(text).join("\n");
-  return [...prose.matchAll(/<([A-Z]\w*)((?:\s+\w+(?:=(?:"[^"]*"|'[^']*'|\{(?:[^{}]|\{[^{}]*\})*\}))?)*)\s*\/?>/g)].map(
-    (match) => ({
-      line: prose.slice(0, match.index).split("\n").length,
-      name: match[1]!,
-      attributes: attributesOf(match[2]!),
-    }),
-  );
+  return [
+    ...prose.matchAll(/<([A-Z]\w*)((?:\s+\w+(?:=(?:"[^"]*"|'[^']*'|\{(?:[^{}]|\{[^{}]*\})*\}))?)*)\s*\/?>/g),
+  ].map((match) => ({
+    line: prose.slice(0, match.index).split("\n").length,
+    name: match[1]!,
+    attributes: attributesOf(match[2]!),
+  }));
 }
 
 function attributesOf(text: string): Map<string, string> {

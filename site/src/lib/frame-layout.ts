@@ -53,7 +53,9 @@ export function frameFields(kind: FrameKind): FrameField[] {
     return { name, bytes, at: String(at), about };
   });
   if (position !== headerBytes[kind]) {
-    throw new Error(`the figure of a ${kind} has a header of ${position} bytes, the code has ${headerBytes[kind]}`);
+    throw new Error(
+      `the figure of a ${kind} has a header of ${position} bytes, the code has ${headerBytes[kind]}`,
+    );
   }
   return [
     ...fields,

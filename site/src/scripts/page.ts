@@ -53,9 +53,13 @@ async function takeIn(file: File | undefined): Promise<void> {
   const result = importProgress(await file.text());
   const note = document.querySelector(".keep");
   const text =
-    "problem" in result ? result.problem : `Brought in ${result.count} exercises; earlier texts are in their history.`;
+    "problem" in result
+      ? result.problem
+      : `Brought in ${result.count} exercises; earlier texts are in their history.`;
   note?.querySelector(".import-note")?.remove();
-  note?.append(Object.assign(document.createElement("strong"), { className: "import-note", textContent: ` ${text}` }));
+  note?.append(
+    Object.assign(document.createElement("strong"), { className: "import-note", textContent: ` ${text}` }),
+  );
   announce(text);
   showProgress();
 }
@@ -68,6 +72,9 @@ async function openExercise(id: string): Promise<void> {
   history.replaceState(null, "", address);
   host.hidden = false;
   document.body.classList.add("has-workspace");
+  document
+    .querySelector(`[data-progress="${CSS.escape(id)}"]`)
+    ?.scrollIntoView({ block: "center", behavior: "instant" });
   if (host.childElementCount === 0) host.textContent = "Opening the workspace …";
   try {
     const { openWorkspace } = await import("../workspace/open.tsx");
@@ -86,7 +93,9 @@ function closeExercise(): void {
   document.body.classList.remove("has-workspace");
   delete document.body.dataset["pane"];
   if (host !== null) host.hidden = true;
-  document.querySelector<HTMLElement>(`[data-exercise="${CSS.escape(id ?? "")}"]`)?.focus();
+  const button = document.querySelector<HTMLElement>(`[data-exercise="${CSS.escape(id ?? "")}"]`);
+  button?.scrollIntoView({ block: "center", behavior: "instant" });
+  button?.focus();
 }
 
 function wireExercises(): void {

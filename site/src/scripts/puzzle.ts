@@ -35,5 +35,7 @@ function check(box: HTMLElement, list: HTMLOListElement, verdict: Element): void
   }
   box.dataset["state"] = "wrong";
   verdict.textContent =
-    right === 0 ? "The first line is not the first step yet." : `The first ${right} of ${items.length} are in place.`;
+    right === 0
+      ? "The first line is not the first step yet."
+      : `The first ${right} of ${items.length} are in place.`;
 }

@@ -30,7 +30,9 @@ export interface RunOptions {
 }
 
 /** The grade of the run, and how the run ended: a learner who pressed Stop has not failed anything. */
-export async function runAndGrade(options: RunOptions): Promise<{ readonly grade: Grade; readonly end: RunEnd }> {
+export async function runAndGrade(
+  options: RunOptions,
+): Promise<{ readonly grade: Grade; readonly end: RunEnd }> {
   const { bundle, submission, seed, backend, onEvent, signal } = options;
   const events: RunEvent[] = [];
   const startedAt = new Date();
@@ -56,7 +58,8 @@ export async function runAndGrade(options: RunOptions): Promise<{ readonly grade
 /** Why the container backend is not offered here; undefined when it can be. */
 export function containerObstacle(): string | undefined {
   if (!isSecureContext) return "it needs a page that is served over HTTPS or from this machine";
-  if (!crossOriginIsolated) return "this page is not cross-origin isolated: its host sends no COOP and COEP headers";
+  if (!crossOriginIsolated)
+    return "this page is not cross-origin isolated: its host sends no COOP and COEP headers";
   if (!navigator.onLine) return "it needs the network, and this browser is offline";
   return undefined;
 }

@@ -10,7 +10,13 @@ import type { Backend } from "#exercises/grader/backend.ts";
 import type { Grade, TestStatus } from "#exercises/grader/grade.ts";
 import { seedDefault } from "#exercises/lib/seed.ts";
 import type { Depth, ExerciseBundle } from "#exercises/lib/exercise.ts";
-import { exerciseKey, readExercise, writeExercise, type ExerciseRecord, type Version } from "../scripts/storage.ts";
+import {
+  exerciseKey,
+  readExercise,
+  writeExercise,
+  type ExerciseRecord,
+  type Version,
+} from "../scripts/storage.ts";
 import type { Problem } from "./editor/editor.ts";
 import { runAndGrade } from "./run.ts";
 
@@ -202,7 +208,10 @@ export function openSession({ bundle, backend, announce, onProgress, seed }: Ses
         text.value = bundle.stubs[depth];
         change({ depth, text: bundle.stubs[depth] });
         announce(`The ${depth} stub is shown.`);
-      } else replace(bundle.stubs[depth], "depth", `The ${depth} stub is shown. Your code is in the history.`, { depth });
+      } else
+        replace(bundle.stubs[depth], "depth", `The ${depth} stub is shown. Your code is in the history.`, {
+          depth,
+        });
     },
     reset: () => replace(bundle.stubs[record.value.depth], "reset", "Reset. Your code is in the history."),
     restore: (version) => replace(version.text, "restore", "An earlier version is shown."),

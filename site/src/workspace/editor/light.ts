@@ -2,8 +2,21 @@
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { javascript } from "@codemirror/lang-javascript";
 import { HighlightStyle, bracketMatching, indentOnInput, syntaxHighlighting } from "@codemirror/language";
-import { EditorState, StateEffect, StateField, type Extension } from "@codemirror/state";
-import { Decoration, EditorView, drawSelection, keymap, lineNumbers, type DecorationSet } from "@codemirror/view";
+import {
+  EditorState,
+  StateEffect,
+  StateField,
+  type Extension,
+  type TransactionSpec,
+} from "@codemirror/state";
+import {
+  Decoration,
+  EditorView,
+  drawSelection,
+  keymap,
+  lineNumbers,
+  type DecorationSet,
+} from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { diffLines } from "diff";
 import type { CodeEditor, EditorOptions, Mark } from "./editor.ts";
@@ -59,7 +72,11 @@ export function createLightEditor(options: EditorOptions): CodeEditor {
     history(),
     indentOnInput(),
     keymap.of([{ key: "Mod-s", run }, { key: "Mod-Enter", run }, ...defaultKeymap, ...historyKeymap]),
-    EditorView.contentAttributes.of({ "aria-label": "Your code", autocapitalize: "off", spellcheck: "false" }),
+    EditorView.contentAttributes.of({
+      "aria-label": "Your code",
+      autocapitalize: "off",
+      spellcheck: "false",
+    }),
     EditorView.updateListener.of((update) => {
       if (update.docChanged) hooks.onEdit(update.state.doc.toString());
     }),
@@ -84,7 +101,7 @@ export function createLightEditor(options: EditorOptions): CodeEditor {
     view.setState(state);
   };
   /** Changes the learner's file whether or not it is the one on screen. */
-  const dispatchOwn = (make: (state: EditorState) => Parameters<EditorState["update"]>[0]): void => {
+  const dispatchOwn = (make: (state: EditorState) => TransactionSpec): void => {
     if (shown === editable) return view.dispatch(make(view.state));
     const state = states.get(editable)!;
     const next = state.update(make(state)).state;

@@ -8,7 +8,14 @@ import platformTypes from "#reference/platform.d.ts?raw";
 import { darkPalette, lightPalette, type CodePalette } from "../../lib/code-themes.ts";
 import { href } from "../../lib/links.ts";
 
-export type Monaco = typeof MonacoEditor & { readonly typescript: typeof MonacoTypeScript };
+export type Monaco = typeof MonacoEditor & {
+  readonly typescript: typeof MonacoTypeScript;
+  /** How TypeScript is coloured, apart from the service that checks it. */
+  readonly typescriptTokens: MonacoEditor.languages.IMonarchLanguage;
+};
+
+/** A language that looks like TypeScript and has no checker behind it. */
+export const shownLanguage = "typescript-shown";
 
 let loading: Promise<Monaco> | undefined;
 
@@ -36,6 +43,8 @@ async function load(): Promise<Monaco> {
     import(/* @vite-ignore */ address("monaco.js")) as Promise<Monaco>,
     addStyles(address("monaco.css")),
   ]);
+  monaco.languages.register({ id: shownLanguage });
+  monaco.languages.setMonarchTokensProvider(shownLanguage, monaco.typescriptTokens);
   defineThemes(monaco);
   configureTypeScript(monaco);
   return monaco;
@@ -124,6 +133,7 @@ function defineThemes(monaco: Monaco): void {
 
 function applyTheme(monaco: Monaco): void {
   const chosen = document.documentElement.dataset["theme"];
-  const isDark = chosen === "dark" || (chosen === undefined && matchMedia("(prefers-color-scheme: dark)").matches);
+  const isDark =
+    chosen === "dark" || (chosen === undefined && matchMedia("(prefers-color-scheme: dark)").matches);
   monaco.editor.setTheme(isDark ? "offset-zero-dark" : "offset-zero-light");
 }

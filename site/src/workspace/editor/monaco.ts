@@ -1,5 +1,5 @@
 /** The full editor: Monaco with a model for each file of the exercise. */
-import { addPackageTypes, loadMonaco, type Monaco } from "./monaco-loader.ts";
+import { addPackageTypes, loadMonaco, shownLanguage, type Monaco } from "./monaco-loader.ts";
 import type { CodeEditor, EditorFile, EditorOptions, Mark } from "./editor.ts";
 
 type Model = ReturnType<Monaco["editor"]["createModel"]>;
@@ -19,6 +19,7 @@ export async function createMonacoEditor(options: EditorOptions): Promise<CodeEd
   const problems = monaco.editor.onDidChangeMarkers((changed) => {
     if (changed.some((uri) => uri.toString() === own.uri.toString())) reportProblems(monaco, own, options);
   });
+  revealTodo(editor, own);
   requestIdleCallbackOr(() => void addPackageTypes(monaco).catch(() => undefined));
 
   const places = new Map<string, ReturnType<StandaloneEditor["saveViewState"]>>();
@@ -30,7 +31,10 @@ export async function createMonacoEditor(options: EditorOptions): Promise<CodeEd
     shown = path;
     editor.setModel(model);
     const isOwn = path === options.editable;
-    editor.updateOptions({ readOnly: !isOwn, readOnlyMessage: { value: "This file is for reading. Yours is the first tab." } });
+    editor.updateOptions({
+      readOnly: !isOwn,
+      readOnlyMessage: { value: "This file is for reading. Yours is the first tab." },
+    });
     editor.restoreViewState(places.get(path) ?? null);
   };
   return {
@@ -40,7 +44,10 @@ export async function createMonacoEditor(options: EditorOptions): Promise<CodeEd
     reveal(path, line) {
       show(path);
       editor.revealLineInCenter(line);
-      editor.setPosition({ lineNumber: line, column: editor.getModel()?.getLineFirstNonWhitespaceColumn(line) || 1 });
+      editor.setPosition({
+        lineNumber: line,
+        column: editor.getModel()?.getLineFirstNonWhitespaceColumn(line) || 1,
+      });
       editor.focus();
     },
     mark: (marks) => markFailures(monaco, own, marks),
@@ -80,7 +87,20 @@ const appearance = {
 function modelOf(monaco: Monaco, file: EditorFile): Model {
   const uri = monaco.Uri.parse(`file:///${file.path}`);
   monaco.editor.getModel(uri)?.dispose();
-  return monaco.editor.createModel(file.text, "typescript", uri);
+  const model = monaco.editor.createModel(file.text, "typescript", uri);
+  model.updateOptions({
+    tabSize: 2,
+    bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false },
+  });
+  return model;
+}
+
+/** Begins at the first place that waits for the learner's code, not at the file's header. */
+function revealTodo(editor: StandaloneEditor, model: Model): void {
+  const at = model.getLinesContent().findIndex((line) => /\btodo\(/.test(line)) + 1;
+  if (at === 0) return;
+  editor.setPosition({ lineNumber: at, column: model.getLineFirstNonWhitespaceColumn(at) || 1 });
+  editor.revealLineInCenter(at);
 }
 
 /** One edit, so that the editor's undo takes all of it back at once. */
@@ -133,7 +153,8 @@ function markFailures(monaco: Monaco, model: Model, marks: readonly Mark[]): voi
  * take one difference over; nothing is taken by itself, and undo works as anywhere.
  */
 function compare(monaco: Monaco, parent: HTMLElement, own: Model, solution: string): () => void {
-  const original = monaco.editor.createModel(solution, "typescript");
+  // Coloured as TypeScript, but not checked: a checker that is still busy would miss the model when it goes away.
+  const original = monaco.editor.createModel(solution, shownLanguage);
   const editor = monaco.editor.createDiffEditor(parent, {
     ...appearance,
     originalEditable: false,

@@ -44,7 +44,12 @@ export function FailureView({ failure, onReveal }: FailureProps) {
       {stack.length > 0 && (
         <p class="stack">
           {stack.map(({ file, line, method }) => (
-            <button type="button" class="link-button place" key={`${file}:${line}`} onClick={() => onReveal(file, line)}>
+            <button
+              type="button"
+              class="link-button place"
+              key={`${file}:${line}`}
+              onClick={() => onReveal(file, line)}
+            >
               {file.split("/").at(-1)}:{line}
               {method !== "" && ` ${method}`}
             </button>

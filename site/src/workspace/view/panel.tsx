@@ -92,7 +92,8 @@ function Task({ session }: { readonly session: Session }) {
 
 function ConsoleView({ session }: { readonly session: Session }) {
   const lines = session.grade.value?.console ?? [];
-  if (lines.length === 0) return <p class="empty">Nothing was printed. console.log in your code shows up here.</p>;
+  if (lines.length === 0)
+    return <p class="empty">Nothing was printed. console.log in your code shows up here.</p>;
   return <pre class="console-lines">{lines.join("\n")}</pre>;
 }
 
@@ -108,7 +109,8 @@ const reasons: Readonly<Record<string, string>> = {
 
 function History({ session }: { readonly session: Session }) {
   const versions = session.record.value.history.toReversed();
-  if (versions.length === 0) return <p class="empty">Earlier versions of your code appear here: each run, each reset.</p>;
+  if (versions.length === 0)
+    return <p class="empty">Earlier versions of your code appear here: each run, each reset.</p>;
   const possible = session.record.value.best?.possible;
   return (
     <ol class="history">
@@ -119,7 +121,8 @@ function History({ session }: { readonly session: Session }) {
           </time>
           <span>
             {reasons[version.why] ?? version.why}
-            {version.earned !== undefined && `: ${version.earned}${possible === undefined ? "" : ` of ${possible}`} points`}
+            {version.earned !== undefined &&
+              `: ${version.earned}${possible === undefined ? "" : ` of ${possible}`} points`}
           </span>
           <button
             type="button"

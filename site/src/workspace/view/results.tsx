@@ -39,8 +39,8 @@ function NotRun({ session }: { readonly session: Session }) {
   return (
     <div class="results">
       <p class="empty">
-        {exercise.tests.length} tests wait for your code. Run them with {runKey}, as often as you like: a stub fails, and
-        its first failure says where to begin.
+        {exercise.tests.length} tests wait for your code. Run them with {runKey}, as often as you like: a stub
+        fails, and its first failure says where to begin.
       </p>
       <button type="button" class="button" onClick={() => void session.run()}>
         Run the tests
@@ -68,7 +68,8 @@ function Verdict({ grade, session }: { readonly grade: Grade; readonly session: 
   const { earned, possible } = grade.points;
   const passed = grade.tests.filter(({ status }) => status === "pass").length;
   if (grade.outcome !== "graded") {
-    const heading = grade.outcome === "ungradable" ? "Your code could not be run." : "The grader failed, not you.";
+    const heading =
+      grade.outcome === "ungradable" ? "Your code could not be run." : "The grader failed, not you.";
     return (
       <header class="verdict-line is-fail">
         <h3>{heading}</h3>
@@ -109,7 +110,13 @@ const marks: Readonly<Record<TestGrade["status"], { readonly sign: string; reado
   unknown: { sign: "?", word: "not decided" },
 };
 
-function TestList({ grade, onReveal }: { readonly grade: Grade; readonly onReveal: ResultsProps["onReveal"] }) {
+function TestList({
+  grade,
+  onReveal,
+}: {
+  readonly grade: Grade;
+  readonly onReveal: ResultsProps["onReveal"];
+}) {
   const first = grade.tests.find(({ status }) => status !== "pass")?.id;
   return (
     <ol class="tests">
@@ -149,7 +156,13 @@ function TestLine({ test }: { readonly test: TestGrade }) {
   );
 }
 
-function Diagnostics({ grade, onReveal }: { readonly grade: Grade; readonly onReveal: ResultsProps["onReveal"] }) {
+function Diagnostics({
+  grade,
+  onReveal,
+}: {
+  readonly grade: Grade;
+  readonly onReveal: ResultsProps["onReveal"];
+}) {
   return (
     <ul class="diagnostics">
       {grade.diagnostics.map(({ file, line, message }) => (

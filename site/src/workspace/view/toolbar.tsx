@@ -52,7 +52,12 @@ export function Toolbar({ session, editor, onClose }: ToolbarProps) {
           Stop
         </button>
       ) : (
-        <button type="button" class="button is-primary" onClick={() => void session.run()} aria-keyshortcuts="Control+S">
+        <button
+          type="button"
+          class="button is-primary"
+          onClick={() => void session.run()}
+          aria-keyshortcuts="Control+S"
+        >
           Run <kbd>{runKey}</kbd>
         </button>
       )}
@@ -92,7 +97,8 @@ function MoreMenu({ session, editor }: Pick<ToolbarProps, "session" | "editor">)
         details.current?.querySelector("summary")?.focus();
       }}
       onFocusOut={(event) => {
-        if (!details.current?.contains(event.relatedTarget as Node | null) && event.relatedTarget !== null) shut();
+        if (!details.current?.contains(event.relatedTarget as Node | null) && event.relatedTarget !== null)
+          shut();
       }}
     >
       <summary class="button">More</summary>
@@ -136,8 +142,8 @@ function MoreMenu({ session, editor }: Pick<ToolbarProps, "session" | "editor">)
           Compare with the solution
         </button>
         <p class="menu-note">
-          Keys: {runKey} or {runKey.replace("S", "Enter")} runs the tests. Escape, then Tab, leaves the editor. F1 lists
-          the editor’s commands.
+          Keys: {runKey} or {runKey.replace("S", "Enter")} runs the tests. Escape, then Tab, leaves the
+          editor. F1 lists the editor’s commands.
         </p>
         <p class="menu-note">
           Tests run in this page, offline.{" "}

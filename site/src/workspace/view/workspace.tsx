@@ -27,7 +27,12 @@ export function Workspace({ session, onClose }: WorkspaceProps) {
   };
   const { exercise } = session.bundle;
   return (
-    <section class="workspace" ref={root} tabIndex={-1} aria-label={`Exercise ${exercise.number}: ${exercise.title}`}>
+    <section
+      class="workspace"
+      ref={root}
+      tabIndex={-1}
+      aria-label={`Exercise ${exercise.number}: ${exercise.title}`}
+    >
       <Splitter
         name="lesson"
         label="Width of the text beside the workspace"
@@ -76,7 +81,8 @@ function FileTabs({ session }: { readonly session: Session }) {
   const tabs = shownFiles(session).map((path) => ({
     name: path,
     text: path.split("/").at(-1)!,
-    ...(path !== bundle.editable && { note: "read" }),
+    ...(path === bundle.editable && { note: "yours" }),
+    ...(path === bundle.suite && { note: "tests" }),
   }));
   return (
     <Tabs
@@ -92,7 +98,9 @@ function FileTabs({ session }: { readonly session: Session }) {
 
 /** The learner's file, the suite, then what either imports, nearest first. */
 function shownFiles({ bundle }: Session): string[] {
-  const others = Object.keys(bundle.files).filter((path) => path !== bundle.editable && path !== bundle.suite);
+  const others = Object.keys(bundle.files).filter(
+    (path) => path !== bundle.editable && path !== bundle.suite,
+  );
   const rank = (path: string): number => (path.startsWith("reference/") ? 0 : 1);
   return [bundle.editable, bundle.suite, ...others.toSorted((a, b) => rank(a) - rank(b))];
 }
@@ -158,15 +166,21 @@ function EditorView({ session, editor }: EditorProps) {
   );
 }
 
-async function makeEditor(kind: CodeEditor["kind"], session: Session, parent: HTMLElement): Promise<CodeEditor> {
+async function makeEditor(
+  kind: CodeEditor["kind"],
+  session: Session,
+  parent: HTMLElement,
+): Promise<CodeEditor> {
   const { bundle } = session;
   const options = {
     parent,
     editable: bundle.editable,
-    files: Object.entries({ ...bundle.files, [bundle.editable]: session.text.peek() }).map(([path, text]) => ({
-      path,
-      text,
-    })),
+    files: Object.entries({ ...bundle.files, [bundle.editable]: session.text.peek() }).map(
+      ([path, text]) => ({
+        path,
+        text,
+      }),
+    ),
     hooks: {
       onEdit: session.edit,
       onRun: () => void session.run(),
@@ -245,7 +259,12 @@ function ToastView({ session }: { readonly session: Session }) {
           Undo
         </button>
       )}
-      <button type="button" class="toast-close" aria-label="Dismiss" onClick={() => (session.toast.value = undefined)}>
+      <button
+        type="button"
+        class="toast-close"
+        aria-label="Dismiss"
+        onClick={() => (session.toast.value = undefined)}
+      >
         ×
       </button>
     </p>
