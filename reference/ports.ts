@@ -114,6 +114,7 @@ export interface Connection {
   end(): void;
   /** Drops the connection at once. */
   destroy(): void;
+  /** Bytes from the peer. The chunk is good during the call only: its memory may hold the next one afterwards. */
   onData: (chunk: Uint8Array) => void;
   onDrain: () => void;
   /** Called once; `reason` is absent when the peer ended the stream in order. */
