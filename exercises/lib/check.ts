@@ -67,7 +67,7 @@ export function expectEqual(
 ): void {
   const [shownActual, shownExpected] = [formatValue(actual), formatValue(expected)];
   if (shownActual === shownExpected) return;
-  fail(`${what} is wrong`, { expected: shownExpected, actual: shownActual, ...details });
+  fail(`${what}: not what it must be`, { expected: shownExpected, actual: shownActual, ...details });
 }
 
 /** The condition must hold. */
