@@ -31,7 +31,7 @@ async function conversation(): Promise<{ values: string[]; offsets: number[]; re
   await client.createTopic("t", { partitions: 2 });
   const startedMs = performance.now();
   const producer = client.producer("t", { lingerMs: 1 });
-  const sending = Array.from({ length: 1_000 }, (_, index) => producer.send(`v${index}`, 1));
+  const sending = Array.from({ length: 1_000 }, (_, index) => producer.send(`v${index}`, { partition: 1 }));
   const offsets = (await Promise.all(sending)).map(({ offset }) => offset);
   const values: string[] = [];
   for await (const record of client.consumer("t", { from: "earliest", partitions: [1], delivery: "push" })) {

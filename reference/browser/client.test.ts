@@ -202,3 +202,32 @@ test("an address where nobody listens is a clear error", async () => {
   const failing = Client.connect(network, "nowhere");
   await expect(failing).rejects.toMatchObject({ name: "connection-failed", isRetriable: true });
 });
+
+test("signals are heard everywhere, also before anything was sent", async () => {
+  await client.createTopic("t");
+  const fired = AbortSignal.abort("enough");
+  const producer = client.producer("t");
+  const attempts: (() => Promise<unknown>)[] = [
+    () => client.listTopics({ signal: fired }),
+    () => client.produce("t", ["a"], { signal: fired }),
+    () => client.fetch("t", 0, { signal: fired }),
+    () => producer.send("a", { signal: fired }),
+    () => take(client.consumer("t", { signal: fired }), 1),
+    () => Client.connect(network, "broker", { signal: fired }),
+  ];
+  for (const attempt of attempts) {
+    await expect(attempt()).rejects.toMatchObject({ name: "request-aborted", isRetriable: false });
+  }
+  expect((await client.getOffset("t")).endOffset).toBe(0);
+});
+
+test("a send that is given up in the middle rejects at once; the record may be stored all the same", async () => {
+  await client.createTopic("t");
+  const controller = new AbortController();
+  const producer = client.producer("t", { lingerMs: 20 });
+  const sending = producer.send("a", { signal: controller.signal });
+  controller.abort();
+  await expect(sending).rejects.toMatchObject({ name: "request-aborted" });
+  await producer.close();
+  expect((await client.getOffset("t")).endOffset).toBe(1);
+});

@@ -8,6 +8,7 @@ import type { Checksum, Clock, Network, Random } from "../ports.ts";
 import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
 import { call } from "./calls.ts";
 import type { CancelSignal } from "./cancel.ts";
+import { unlessAborted } from "./cancel.ts";
 import type { Credentials, ServerLimits, SignMessage } from "./handshake-call.ts";
 import { Consumer } from "./consumer.ts";
 import type { ConsumerOptions } from "./consumer.ts";
@@ -46,6 +47,8 @@ export interface ClientOptions {
   readonly bufferBytesMax?: number;
   readonly credentials?: Credentials;
   readonly retry?: Partial<RetryPolicy>;
+  /** Gives up the first connection, in `connect`. */
+  readonly signal?: CancelSignal;
 }
 
 /** How a call may be limited. */
@@ -125,8 +128,8 @@ export class BrokerClient {
   }
 
   /** Connects now, to learn at once whether there is a server; resolves to what it says about itself. */
-  async connect(): Promise<ServerLimits> {
-    return (await this.#acquire()).limits;
+  async connect(signal?: CancelSignal): Promise<ServerLimits> {
+    return (await unlessAborted(this.#acquire(), signal)).limits;
   }
 
   /** Any request by its name: for what has no method of its own. Tried again where that is safe. */

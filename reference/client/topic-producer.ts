@@ -5,6 +5,8 @@
  * for a while and then to the next: a batch full for one partition beats a batch for each with one record.
  */
 import { crc32 } from "#reference/base/crc32.ts";
+import type { CancelSignal } from "./cancel.ts";
+import { unlessAborted } from "./cancel.ts";
 import type { BrokerClient } from "./client.ts";
 import { Producer } from "./producer.ts";
 import type { ProducerOptions, ProducerTransport } from "./producer-types.ts";
@@ -17,6 +19,14 @@ import type { RecordLike } from "./records.ts";
 export interface Delivered {
   readonly partition: number;
   readonly offset: number;
+}
+
+/** What one send may say. */
+export interface SendOptions {
+  /** Chosen by the key, or in turn, when absent. */
+  readonly partition?: number;
+  /** Stops waiting. The record may be stored all the same, as with any request that was given up. */
+  readonly signal?: CancelSignal;
 }
 
 /** Bytes without a key that go to one partition before the next has its turn. */
@@ -53,7 +63,13 @@ export class TopicProducer {
    * Resolves when the record is stored as safely as the server's policy says. Rejects with `buffer-full` when too much
    * is on its way already: await `writable` then.
    */
-  async send(record: RecordLike, partition?: number): Promise<Delivered> {
+  async send(record: RecordLike, options: SendOptions = {}): Promise<Delivered> {
+    const { signal } = options;
+    if (signal?.aborted) throw protocolError("request-aborted", "", signal.reason);
+    return unlessAborted(this.#send(record, options.partition), signal);
+  }
+
+  async #send(record: RecordLike, partition: number | undefined): Promise<Delivered> {
     const plain = typeof record === "string" || record instanceof Uint8Array ? { value: record } : record;
     const value = plain.value === null ? null : toBytes(plain.value);
     const key = plain.key === undefined ? undefined : toBytes(plain.key);
@@ -77,18 +93,25 @@ export class TopicProducer {
   }
 
   /** Sends what is gathered; resolves when everything sent before has settled. */
-  flush(): Promise<void> {
-    return this.#producer.flush();
+  async flush(): Promise<void> {
+    await this.#admitted();
+    await this.#producer.flush();
   }
 
   /** Takes no more records; resolves when those that it has have settled. */
-  close(): Promise<void> {
-    return this.#producer.close();
+  async close(): Promise<void> {
+    await this.#admitted();
+    await this.#producer.close();
   }
 
   /** Gives up at once. */
   destroy(reason?: ProtocolError): void {
     this.#producer.destroy(reason);
+  }
+
+  /** Resolves when the sends that wait to learn the number of partitions have gone on: they came before. */
+  async #admitted(): Promise<void> {
+    if (this.#partitions === undefined) await this.#asking?.catch(() => {});
   }
 
   #choose(key: Uint8Array | undefined, size: number, count: number): number {

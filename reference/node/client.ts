@@ -51,7 +51,7 @@ export class Client extends BrokerClient {
   ): Promise<Client> {
     const client = new Client(servers, options);
     try {
-      await client.connect();
+      await client.connect(options.signal);
       return client;
     } catch (error) {
       client.destroy();
