@@ -26,6 +26,8 @@ export default defineConfig({
           include: [`${folders}/**/*.test.ts`, "tidy.test.ts"],
           exclude: [...exclude, processTests, browserTests, toolTests],
           pool: "threads",
+          // Against a test that hangs, not against a slow machine: units are fast, and speed is no verdict here.
+          testTimeout: 60_000,
         },
       },
       {
