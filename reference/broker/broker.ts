@@ -30,12 +30,13 @@ import { GroupCoordinator } from "./group-coordinator.ts";
 import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
-import type { OffsetStore } from "./handle-offsets.ts";
+import type { OffsetStore } from "./offset-store.ts";
 import type { RetentionDefaults } from "./housekeeping.ts";
 import { housekeepingMs, keepHouse } from "./housekeeping.ts";
 import { loadProducers } from "./producer-loading.ts";
 import type { ProduceContext } from "./produce.ts";
 import { produce } from "./produce.ts";
+import { ReadMemory } from "./read-memory.ts";
 import type { RateLimits } from "./rate-limit.ts";
 import { RateLimiter } from "./rate-limit.ts";
 import type { OpenLog, Topic } from "./registry.ts";
@@ -90,8 +91,8 @@ export class Broker implements ProduceContext {
   readonly observer: BrokerObserver | undefined;
   /** Where consumer groups' positions are kept. */
   readonly offsets: OffsetStore | undefined;
-  /** Pays for answers on their way out; absent without a budget. */
-  readonly fetchAccount: Account | undefined;
+  /** Pays for answers on their way out. */
+  readonly readMemory: ReadMemory;
   readonly #startedAtMs: number;
   readonly #autoCreatePartitions: number;
   /** Told of what only a bug explains. */
@@ -112,7 +113,7 @@ export class Broker implements ProduceContext {
   private constructor(options: BrokerOptions) {
     this.observer = options.observer;
     this.offsets = options.offsets;
-    this.fetchAccount = options.fetchAccount;
+    this.readMemory = new ReadMemory(options.fetchAccount);
     this.topics = new TopicRegistry(options.disk, options.openLog, options.observer);
     this.clock = options.clock;
     this.random = options.random;

@@ -5,7 +5,6 @@
  * all the time or reads late. A fetch that waits costs one entry in a set and one timer, and both go when the record
  * comes, when the time is up, or when the client is gone.
  */
-import type { Account } from "../memory/budget.ts";
 import type { Clock } from "../ports.ts";
 import type { RequestOf } from "../protocol/messages.ts";
 import type { BrokerConnection } from "./connection.ts";
@@ -15,7 +14,7 @@ import type { DrainSignal } from "./drain-signal.ts";
 import type { ErrorOutcome, SilentOutcome } from "./outcome.ts";
 import { refuse, silent } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
-import { reserveRead } from "./read-memory.ts";
+import type { ReadMemory } from "./read-memory.ts";
 import { onConnectionClosed } from "./connection-state.ts";
 
 /** The longest wait: longer ones say nothing that a repeated fetch does not. */
@@ -27,16 +26,17 @@ export type PartitionRead =
 
 const nothingRead = new Uint8Array(0);
 
-/** Reads whole batches from `offset` on; empty at the end of the log. */
+/** Reads whole batches from `offset` on, into `target` when that is enough; empty at the end of the log. */
 export async function readPartition(
   partition: Partition,
   offset: number,
   bytesMax: number,
+  target?: Uint8Array,
 ): Promise<PartitionRead> {
   const { log } = partition;
   if (partition.isDeleted) return refuse("topic-not-found", `topic ${partition.topic} was deleted`);
   if (offset === log.committedEnd) return { kind: "records", bytes: nothingRead, nextOffset: offset };
-  const read = await log.read(offset, bytesMax);
+  const read = await log.read(offset, bytesMax, target);
   switch (read.kind) {
     case "records":
       return read;
@@ -56,7 +56,7 @@ export interface FetchSurroundings {
   readonly clock: Clock;
   readonly draining: DrainSignal;
   /** Pays for answers on their way out. */
-  readonly fetchAccount: Account | undefined;
+  readonly readMemory: ReadMemory;
 }
 
 /** Answers a Fetch, now or when there is something. `bytesMax` is what the frame limit leaves of what was asked for. */
@@ -69,7 +69,7 @@ export async function fetch(
   bytesMax: number,
   surroundings: FetchSurroundings,
 ): Promise<ErrorOutcome | SilentOutcome> {
-  const { draining, fetchAccount } = surroundings;
+  const { draining, readMemory } = surroundings;
   // 1. At the very end, wait for a commit if the client wants to.
   if (
     request.offset === partition.log.committedEnd &&
@@ -81,18 +81,17 @@ export async function fetch(
   }
   if (!connection.isOpen) return silent;
   // 2. Reserve, then read what is there.
-  const lease = reserveRead(fetchAccount, bytesMax);
+  const lease = readMemory.reserve(bytesMax);
   if (lease.kind === "error") return lease;
-  const read = await readPartition(partition, request.offset, lease.bytesMax);
+  const read = await readPartition(partition, request.offset, lease.bytesMax, lease.target);
   if (read.kind === "error" || !connection.isOpen) {
     lease.cancel();
     return read.kind === "error" ? read : silent;
   }
   // 3. Answer, and give the memory back when the answer has left.
   const { startOffset, committedEnd } = partition.log;
-  lease.used(read.bytes.length);
   replyFetched(connection, requestIdHigh, requestIdLow, startOffset, committedEnd, read.bytes);
-  lease.sent(connection);
+  lease.sent(connection, read.bytes.length);
   return { kind: "silent", bytesOut: read.bytes.length };
 }
 

@@ -8,28 +8,9 @@ import type { ErrorName } from "../protocol/errors.ts";
 import { errorCodeOf } from "../protocol/errors.ts";
 import type { Broker } from "./broker.ts";
 import type { Call, Handler } from "./call.ts";
-import type { ErrorOutcome } from "./outcome.ts";
+import type { StoredOffset } from "./offset-store.ts";
 import { refuse, reply } from "./outcome.ts";
 import type { RequestOf } from "../protocol/messages.ts";
-
-/** A stored position. */
-export interface StoredOffset {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-}
-
-/** Where positions are kept. */
-export interface OffsetStore {
-  /** Resolves when all of them are durable, or to why they are not. */
-  commit(group: string, offsets: readonly StoredOffset[]): Promise<ErrorOutcome | undefined>;
-  fetch(group: string, topic: string, partition: number): number | undefined;
-  list(group: string): readonly StoredOffset[];
-  /** The names of all groups that have committed. */
-  groups(): readonly string[];
-  topicDeleted(topic: string): void;
-  close(): Promise<void>;
-}
 
 /** The most positions of one request. */
 const offsetsMax = 10_000;

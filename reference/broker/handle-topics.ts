@@ -5,7 +5,6 @@ import { refusalOfDisk } from "./disk-refusal.ts";
 import { fetch, readPartition } from "./fetch.ts";
 import { refuse, reply, silent } from "./outcome.ts";
 import type { Topic } from "./registry.ts";
-import { reserveRead } from "./read-memory.ts";
 import { replyFetched } from "./connection.ts";
 
 export const createTopic: Handler<"CreateTopic"> = async (broker, request) => {
@@ -19,7 +18,7 @@ export const deleteTopic: Handler<"DeleteTopic"> = async (broker, { topic }) => 
   const problem = await broker.topics.delete(topic);
   if (problem !== undefined) return problem;
   broker.observer?.topicDeleted(topic, partitionCount);
-  broker.offsets?.topicDeleted(topic);
+  await broker.offsets?.topicDeleted(topic);
   return reply({});
 };
 
@@ -76,16 +75,15 @@ export const readRange: Handler<"ReadRange"> = async (broker, request, call) => 
     replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, new Uint8Array(0));
     return silent;
   }
-  const lease = reserveRead(broker.fetchAccount, Math.min(request.bytesMax, broker.fetchBytesMax));
+  const lease = broker.readMemory.reserve(Math.min(request.bytesMax, broker.fetchBytesMax));
   if (lease.kind === "error") return lease;
-  const read = await readPartition(partition, from, lease.bytesMax);
+  const read = await readPartition(partition, from, lease.bytesMax, lease.target);
   if (read.kind === "error" || !call.connection.isOpen) {
     lease.cancel();
     return read.kind === "error" ? read : silent;
   }
-  lease.used(read.bytes.length);
   replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, read.bytes);
-  lease.sent(call.connection);
+  lease.sent(call.connection, read.bytes.length);
   return { kind: "silent", bytesOut: read.bytes.length };
 };
 

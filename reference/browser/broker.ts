@@ -5,10 +5,11 @@ import { crc32 } from "#reference/base/crc32.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
-import { LogOffsetStore } from "../broker/log-offset-store.ts";
+import { OffsetStore } from "../broker/offset-store.ts";
 import type { Clock, Disk, Network } from "../ports.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import { connectionLimitsDefault } from "../protocol/connection-types.ts";
+import { ConsumerOffsets } from "../storage/consumer-offsets.ts";
 import { Log } from "../storage/log.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 import { browserClock, browserRandom } from "./platform.ts";
@@ -51,7 +52,9 @@ export async function startPageBroker(
     clock,
     random: browserRandom,
     openLog,
-    offsets: await LogOffsetStore.open(await openLog("offsets")),
+    offsets: new OffsetStore(
+      await ConsumerOffsets.open({ disk, path: "offsets/positions", clock, checksum: crc32 }),
+    ),
     limits: { frameSizeMax, recordSizeMax: batchBytesMax, inFlightMax, idleTimeoutMs },
     autoCreatePartitions: 1,
     onBug,

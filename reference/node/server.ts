@@ -9,13 +9,14 @@ import { readFileSync } from "node:fs";
 import type { Listener } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
-import { LogOffsetStore } from "../broker/log-offset-store.ts";
+import { OffsetStore } from "../broker/offset-store.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
 import type { BrokerMetrics } from "../observability/broker-metrics.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import type { ConnectionHandler } from "../protocol/connection-types.ts";
 import { AppendBuffers } from "../storage/append-buffers.ts";
+import { ConsumerOffsets } from "../storage/consumer-offsets.ts";
 import { FilePool } from "../storage/file-pool.ts";
 import { describeFinding } from "../storage/findings.ts";
 import type { LogOptions } from "../storage/log.ts";
@@ -26,6 +27,7 @@ import { describeListenError } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
 import { NodeNetwork, formatAddress } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
+import { Scavenger } from "./scavenger.ts";
 import type { ServerMemory } from "./server-memory.ts";
 import { openMemory } from "./server-memory.ts";
 import type { Settings } from "./settings.ts";
@@ -148,7 +150,16 @@ async function openBroker(
     for (const finding of log.findings) recovered.push(describeFinding(finding));
     return log;
   };
-  const offsets = await LogOffsetStore.open(await openLog("offsets"));
+  const stored = await ConsumerOffsets.open({
+    disk,
+    path: "offsets/positions",
+    clock: nodeClock,
+    checksum: fastChecksum,
+    fsync: settings.fsync,
+  });
+  if (stored.skippedBytes > 0)
+    recovered.push(`offsets/positions: ${stored.skippedBytes} bytes are no positions and were skipped`);
+  const offsets = new OffsetStore(stored);
   return Broker.open({
     disk,
     offsets,
@@ -197,12 +208,17 @@ function handlerOf(
   };
 }
 
+/** Dead socket buffers are freed each time that so many bytes went through; an eighth of the budget, if that is more. */
+const scavengeBytesMin = 4 * 2 ** 20;
+
 async function listen(
   settings: Settings,
   tls: NetworkOptions["tls"] | undefined,
   hub: ConnectionHub<ConnectionState>,
 ): Promise<Listener | StartProblem> {
-  const network = new NodeNetwork(tls === undefined ? {} : { tls });
+  const scavenger = new Scavenger(Math.max(scavengeBytesMin, settings.memory / 8));
+  const onBytes = (count: number): void => scavenger.note(count);
+  const network = new NodeNetwork({ onBytes, ...(tls !== undefined && { tls }) });
   const address = formatAddress(settings.host, settings.port);
   try {
     return await network.listen(address, (connection) => void hub.accept(connection));

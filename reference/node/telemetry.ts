@@ -76,6 +76,13 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
       }
     }
   });
+  registry.collect(() => {
+    for (const { group, topic, partition, offset } of broker?.offsets?.listAll() ?? []) {
+      const found = broker?.topics.get(topic)?.partitions[partition];
+      const records = Math.max(0, (found?.log.committedEnd ?? offset) - offset);
+      metrics.reportLag({ group, topic, partition, records });
+    }
+  });
   let server: http.Server | undefined;
   return {
     metrics,

@@ -4,7 +4,7 @@ import { Broker } from "../broker/broker.ts";
 import type { BrokerOptions } from "../broker/broker.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
-import { LogOffsetStore } from "../broker/log-offset-store.ts";
+import { OffsetStore } from "../broker/offset-store.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import { errorNameOf } from "../protocol/errors.ts";
 import type { ResponseFrame } from "../protocol/frame.ts";
@@ -12,6 +12,7 @@ import { decodeErrorReply, decodeReplyPayload, encodeRequestPayload } from "../p
 import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
 import { messages } from "../protocol/messages.ts";
 import { SimulatedDisk } from "../simulator/disk.ts";
+import { ConsumerOffsets } from "../storage/consumer-offsets.ts";
 import { Log } from "../storage/log.ts";
 import { encodeRecordBatch } from "../storage/record-batch-builder.ts";
 import type { BatchOptions } from "../storage/record-batch-builder.ts";
@@ -60,7 +61,7 @@ export class TestBroker {
     const openLog = (directory: string): Promise<Log> =>
       Log.open({ disk, directory, clock, fsync: "always" });
     const broker = await Broker.open({
-      offsets: await LogOffsetStore.open(await openLog("offsets")),
+      offsets: new OffsetStore(await ConsumerOffsets.open({ disk, path: "offsets/positions", clock })),
       disk,
       clock,
       random: new SeededRandom(1),

@@ -1,0 +1,61 @@
+/** Consumer offsets as the broker's handlers use them, over storage/consumer-offsets.ts. */
+import type { ConsumerOffsets, OffsetCommit } from "../storage/consumer-offsets.ts";
+import { refusalOfDisk } from "./disk-refusal.ts";
+import type { ErrorOutcome } from "./outcome.ts";
+
+/** A stored position: the offset of the next record to read. */
+export interface StoredOffset {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** The positions of all groups. */
+export class OffsetStore {
+  readonly #offsets: ConsumerOffsets;
+
+  constructor(offsets: ConsumerOffsets) {
+    this.#offsets = offsets;
+  }
+
+  /** Resolves when all of them are durable, or to why they are not. They share one sync. */
+  async commit(group: string, positions: readonly StoredOffset[]): Promise<ErrorOutcome | undefined> {
+    // Whether a member may commit at all has been judged: who is left may set its offset in any direction.
+    const results = await Promise.all(
+      positions.map(({ topic, partition, offset }) => this.#offsets.set({ group, topic, partition }, offset)),
+    );
+    const failed = results.find(isFailed);
+    return failed === undefined ? undefined : refusalOfDisk(failed.error);
+  }
+
+  fetch(group: string, topic: string, partition: number): number | undefined {
+    return this.#offsets.fetch({ group, topic, partition });
+  }
+
+  /** All positions of a group. */
+  list(group: string): readonly StoredOffset[] {
+    return this.#offsets.list(group).flatMap(({ topic, partition, offset }) => {
+      return offset === undefined ? [] : [{ topic, partition, offset }];
+    });
+  }
+
+  /** All groups' positions, for metrics. */
+  listAll(): readonly (StoredOffset & { readonly group: string })[] {
+    return this.#offsets.list().flatMap(({ group, topic, partition, offset }) => {
+      return offset === undefined ? [] : [{ group, topic, partition, offset }];
+    });
+  }
+
+  /** The positions go with the topic; should a topic of that name be made again, nobody has read it. */
+  async topicDeleted(topic: string): Promise<void> {
+    await this.#offsets.remove((key) => key.topic === topic);
+  }
+
+  async close(): Promise<void> {
+    await this.#offsets.close();
+  }
+}
+
+function isFailed(result: OffsetCommit): result is Extract<OffsetCommit, { readonly kind: "failed" }> {
+  return result.kind === "failed";
+}
