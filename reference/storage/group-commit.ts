@@ -65,9 +65,9 @@ export interface GroupCommitOptions {
   /** All records before this offset are on disk already. */
   readonly durableEnd: number;
   /** Time between two syncs with `everysec`. */
-  readonly syncIntervalMs?: number;
+  readonly syncIntervalMs?: number | undefined;
   /** When to start a round after the first append; the default is right after the current task. */
-  readonly schedule?: (run: () => void) => void;
+  readonly schedule?: ((run: () => void) => void) | undefined;
   readonly onCommitted?: (endOffset: number) => void;
 }
 

@@ -161,7 +161,7 @@ async function liveAndDie(seed: number, lives: number): Promise<void> {
   expect(model.acknowledgedEnd).toBeGreaterThan(lives);
 }
 
-describe("a log that dies at random moments", () => {
+describe("a log that dies at random moments", { timeout: 60_000 }, () => {
   test.each([1, 2, 3, 4, 5, 6, 7, 8])(
     "loses nothing that was acknowledged, over 400 deaths, seed %i",
     async (seed) => {

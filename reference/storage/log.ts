@@ -15,90 +15,40 @@
  * Only `append` is synchronous. It checks, numbers and copies, and all waiting happens behind it, so that one loop
  * turn of a server can append for many clients and pay for one write.
  */
-import { DiskError, type Checksum, type Clock, type Disk } from "../ports.ts";
+import { DiskError, type Checksum } from "../ports.ts";
 import { crc32 } from "../base/crc32.ts";
 import { AppendBuffers } from "./append-buffers.ts";
+import { compactSegments, type CompactionResult } from "./compaction.ts";
 import { ignoreDiskError } from "./file-io.ts";
 import { FilePool } from "./file-pool.ts";
 import type { Finding } from "./findings.ts";
-import {
-  GroupCommit,
-  type CommitResult,
-  type FsyncPolicy,
-  type SyncableFile,
-  type WriteRound,
-} from "./group-commit.ts";
+import { GroupCommit, type CommitResult, type SyncableFile, type WriteRound } from "./group-commit.ts";
 import { LogStateFile } from "./log-state.ts";
+import {
+  compactionKeysMaxDefault,
+  segmentAgeMsMaxDefault,
+  segmentBytesMaxDefault,
+  tombstoneKeepMsDefault,
+  type AppendRefusal,
+  type AppendResult,
+  type LogOptions,
+  type ReadResult,
+  type RefusalReason,
+} from "./log-options.ts";
 import { findOffsetOfId, findOffsetOfTime, type ReadBatches } from "./lookup.ts";
 import { batchBytesMaxDefault, checkRecordBatch, recordCountAt } from "./record-batch.ts";
 import { RecordIdSource, type RecordId } from "./record-id.ts";
-import { recoverLog, type RecoveredLog } from "./recovery.ts";
+import type { RecoveredLog } from "./recovered-log.ts";
+import { recoverLog } from "./recovery.ts";
 import { advanceStart, classifyOffset, planRetention, shouldRoll, truncateSuffix } from "./retention.ts";
 import type { RetentionLimits, RollLimits, TruncateResult } from "./retention.ts";
 import type { AppendContext, Segment, SegmentMark } from "./segment.ts";
 import { SegmentSet } from "./segment-set.ts";
 import { indexIntervalBytesDefault, type DamagedRange } from "./sparse-index.ts";
 
+export type { AppendRefusal, AppendResult, LogOptions, ReadResult, RefusalReason } from "./log-options.ts";
 export type { CommitResult, FsyncPolicy } from "./group-commit.ts";
 export type { Finding } from "./findings.ts";
-
-/** Where a log is and how it behaves. */
-export interface LogOptions {
-  readonly disk: Disk;
-  /** Its directory, made when it is missing. No other log may use it. */
-  readonly directory: string;
-  readonly clock: Clock;
-  readonly checksum?: Checksum;
-  readonly fsync?: FsyncPolicy;
-  readonly syncIntervalMs?: number;
-  readonly segmentBytesMax?: number;
-  readonly segmentAgeMsMax?: number;
-  readonly indexIntervalBytes?: number;
-  readonly batchBytesMax?: number;
-  /** How many files of removed segments are kept to be written over, which is faster than making new ones. */
-  readonly recycledMax?: number;
-  /** When to start writing what was appended; the default is right after the current task. */
-  readonly schedule?: (run: () => void) => void;
-  /** Shared between the logs of a process: the bound on bytes that wait to be written. */
-  readonly buffers?: AppendBuffers;
-  /** Shared between the logs of a process: the bound on open files. */
-  readonly files?: FilePool;
-  /** `all` reads and checks every batch when the log is opened. */
-  readonly scan?: "unsynced" | "all";
-}
-
-/** What became of a batch that was handed in. */
-export type AppendResult =
-  | {
-      readonly kind: "appended";
-      readonly baseOffset: number;
-      readonly nextOffset: number;
-      /** The id of the first record; the others follow in sequence. */
-      readonly idMilliseconds: number;
-      readonly idSequence: number;
-    }
-  | { readonly kind: "refused"; readonly reason: RefusalReason; readonly detail: string };
-
-/** A batch that was not taken. */
-export type AppendRefusal = Extract<AppendResult, { kind: "refused" }>;
-
-/** Why a batch was refused. `overloaded` is worth trying again. */
-export type RefusalReason =
-  "invalid-batch" | "corrupt-batch" | "too-large" | "overloaded" | "offset-limit" | "failed" | "closed";
-
-/** What a read brings. */
-export type ReadResult =
-  /** Whole batches; the first holds the wanted offset, and may begin before it. Empty at the end. */
-  | { readonly kind: "records"; readonly bytes: Uint8Array; readonly nextOffset: number }
-  | { readonly kind: "out-of-range"; readonly startOffset: number; readonly endOffset: number }
-  /** These offsets were stored and cannot be read any more; a consumer that accepts the loss goes on at `to`. */
-  | { readonly kind: "damaged"; readonly from: number; readonly to: number }
-  | { readonly kind: "failed"; readonly error: DiskError };
-
-/** The default size at which a segment is closed and the next one begun. */
-export const segmentBytesMaxDefault = 128 * 1024 * 1024;
-/** The default age at which this happens. */
-export const segmentAgeMsMaxDefault = 7 * 24 * 3600 * 1000;
 
 /** One partition's records. */
 export class Log {
@@ -106,6 +56,10 @@ export class Log {
   readonly findings: readonly Finding[];
   /** Called when `committedEnd` has moved. */
   onCommitted: ((committedEnd: number) => void) | undefined = undefined;
+  /** Called with each batch as it will be stored. The bytes are the log's: copy what is to be kept. */
+  onAppended: ((batch: Uint8Array, baseOffset: number, nextOffset: number) => void) | undefined = undefined;
+  /** Called when batches were taken back, because the disk is full or a replica's history lost: the new `endOffset`. */
+  onTakenBack: ((endOffset: number) => void) | undefined = undefined;
 
   readonly #options: LogOptions;
   readonly #checksum: Checksum;
@@ -118,6 +72,8 @@ export class Log {
   /** When the active segment got its first batch. */
   #activeSinceMs: number;
   #isClosed = false;
+  /** Where the last compaction ended; each start begins anew. */
+  #cleanEnd = 0;
   /** Where the write round in flight began: where the log goes back to when it fails. */
   #roundStart: { segment: Segment; mark: SegmentMark } | undefined;
   /** Work on whole segments: one piece after the other. */
@@ -160,8 +116,8 @@ export class Log {
       clock: options.clock,
       durableEnd: recovered.endOffset,
       onCommitted: (endOffset) => this.onCommitted?.(endOffset),
-      ...(options.syncIntervalMs === undefined ? {} : { syncIntervalMs: options.syncIntervalMs }),
-      ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+      syncIntervalMs: options.syncIntervalMs,
+      schedule: options.schedule,
     });
   }
 
@@ -242,8 +198,11 @@ export class Log {
       return refused("overloaded", `more than ${this.#buffers.bytesMax} bytes wait to be written`);
     }
     this.#commit.appended();
+    const nextOffset = baseOffset + count;
+    if (this.onAppended !== undefined)
+      this.onAppended(active.lastAppended(end - start), baseOffset, nextOffset);
     const { idMilliseconds, idSequence } = context;
-    return { kind: "appended", baseOffset, nextOffset: baseOffset + count, idMilliseconds, idSequence };
+    return { kind: "appended", baseOffset, nextOffset, idMilliseconds, idSequence };
   }
 
   /** Resolves when everything appended so far is committed, as the fsync policy means it, or has failed. */
@@ -327,6 +286,19 @@ export class Log {
     });
   }
 
+  /** Keeps only the newest record of each key, in the segments that are closed (compaction.ts). */
+  compact(options: { tombstoneKeepMs?: number; keysMax?: number } = {}): Promise<CompactionResult> {
+    return this.#maintain(async () => {
+      const { tombstoneKeepMs = tombstoneKeepMsDefault, keysMax = compactionKeysMaxDefault } = options;
+      const durableEnd = Math.min(this.durableEnd, this.committedEnd);
+      const nowMs = this.#options.clock.wallTimeMs();
+      const bounds = { cleanEnd: this.#cleanEnd, durableEnd, nowMs, tombstoneKeepMs, keysMax };
+      const result = await compactSegments(this.#set, bounds);
+      this.#cleanEnd = result.cleanEnd;
+      return result;
+    });
+  }
+
   /**
    * Cuts everything from `offset` on, for a replica whose history lost. `epoch` is that of the batches that follow, and
    * larger than any before it.
@@ -336,7 +308,11 @@ export class Log {
       await this.#commit.idle();
       if (this.failure !== undefined) throw this.failure;
       const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
-      if (result.kind === "truncated") this.#commit.truncated(result.endOffset);
+      if (result.kind === "truncated") {
+        this.#commit.truncated(result.endOffset);
+        this.#cleanEnd = Math.min(this.#cleanEnd, result.endOffset);
+        this.onTakenBack?.(result.endOffset);
+      }
       return result;
     });
   }
@@ -385,9 +361,11 @@ export class Log {
     return { endOffset, files };
   }
 
-  async #discard(): Promise<void> {
+  #discard(): Promise<void> {
     const { segment, mark } = this.#roundStart!;
-    await this.#set.discard(segment, mark);
+    const isSafe = this.#set.discard(segment, mark);
+    this.onTakenBack?.(this.endOffset);
+    return isSafe;
   }
 
   /** A segment has its last batch: make it durable, and write down what spares the next start from reading it. */

@@ -10,7 +10,8 @@ import { DiskError } from "../ports.ts";
 import type { AppendBuffers } from "./append-buffers.ts";
 import { ignoreDiskError, removeIfThere, writeFully } from "./file-io.ts";
 import type { FilePool, PooledFile } from "./file-pool.ts";
-import { scanFromBase, scanSegment, type RecoveredLog } from "./recovery.ts";
+import { scanFromBase, type RecoveredLog } from "./recovered-log.ts";
+import { scanSegment } from "./recovery.ts";
 import { Segment, type SegmentMark, type SegmentState } from "./segment.ts";
 import { indexPath, recycledPath, segmentPath } from "./segment-files.ts";
 import type { DamagedRange } from "./sparse-index.ts";
@@ -144,6 +145,7 @@ export class SegmentSet {
       try {
         await file.truncate(bytes.length);
         await writeFully(file, bytes, 0);
+        await file.sync();
       } finally {
         await file.close();
       }
@@ -219,6 +221,30 @@ export class SegmentSet {
     );
     this.damage = [...others, ...found].sort((left, right) => left.from - right.from);
     return true;
+  }
+
+  /** Whether records of the segment are missing. */
+  isDamaged({ baseOffset, endOffset }: Segment): boolean {
+    return this.damage.some(({ from, to }) => to > baseOffset && from < endOffset);
+  }
+
+  /** Puts another file in the place of a closed segment's; the file at `path` has the same offsets and is durable. */
+  async replace(segment: Segment, path: string): Promise<Segment> {
+    const { disk, directory, checksum, indexIntervalBytes } = this.options;
+    // The copy of the index would point into the middle of other batches.
+    await removeIfThere(disk, indexPath(directory, segment.baseOffset));
+    await disk.syncDirectory(directory);
+    await disk.rename(path, segment.file.path);
+    await disk.syncDirectory(directory);
+    const file = this.options.files.file(segment.file.path, "read-write");
+    const scan = await scanSegment(file, scanFromBase(segment.baseOffset, indexIntervalBytes), checksum);
+    const replacement = new Segment(file, segment.baseOffset, this.options, scan);
+    this.segments[this.segments.indexOf(segment)] = replacement;
+    this.#created.delete(segment);
+    this.#created.add(replacement);
+    await segment.file.close();
+    await this.saveIndex(replacement);
+    return replacement;
   }
 
   /** Closes all files. */

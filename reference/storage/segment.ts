@@ -168,6 +168,12 @@ export class Segment {
   }
   // #endregion append
 
+  /** The batch that was appended last, as it will be in the file; valid until the next call. */
+  lastAppended(bytes: number): Uint8Array {
+    const chunk = this.#gathered[this.#gathered.length - 1]!;
+    return chunk.bytes.subarray(chunk.used - bytes, chunk.used);
+  }
+
   // #region write
   /**
    * Hands everything gathered so far to the file; rejects with the disk's error, and then what is left stays gathered
