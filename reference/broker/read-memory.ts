@@ -52,7 +52,10 @@ export class ReadMemory {
   /** Without an account there is no bound, as in a page or a test. */
   constructor(account?: Account) {
     this.#account = account;
-    const blockCount = Math.min(poolBlocksMax, Math.floor((account?.roomBytes ?? 0) / poolPart / readBytesMax));
+    const blockCount = Math.min(
+      poolBlocksMax,
+      Math.floor((account?.roomBytes ?? 0) / poolPart / readBytesMax),
+    );
     if (account === undefined || blockCount === 0) return;
     const lease = account.reserve(blockCount * readBytesMax);
     if (lease.kind === "refused") return;

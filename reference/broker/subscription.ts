@@ -8,7 +8,7 @@
  *
  * One read is under way at a time, and the offset moves only past what was written to an open connection.
  */
-import type { Account } from "../memory/budget.ts";
+import type { Clock } from "../ports.ts";
 import { encodeReplyPayload } from "../protocol/messages-codec.ts";
 import type { RequestOf } from "../protocol/messages.ts";
 import type { Broker } from "./broker.ts";
@@ -17,7 +17,7 @@ import { requestIdOf } from "./call.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { pushPayload, replyError, replyPayload } from "./connection.ts";
 import { onConnectionClosed } from "./connection-state.ts";
-import { reserveRead } from "./read-memory.ts";
+import type { ReadMemory } from "./read-memory.ts";
 import { readPartition } from "./fetch.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse, reply, silent } from "./outcome.ts";
@@ -46,7 +46,10 @@ class Subscription {
   #isReading = false;
   #isOver = false;
   readonly #forget: () => void;
-  readonly #fetchAccount: Account | undefined;
+  readonly #readMemory: ReadMemory;
+  readonly #clock: Clock;
+  /** Stops waiting for memory. */
+  #cancelRetry = (): void => {};
   readonly #onBug: (error: unknown) => void;
   readonly #onCommit = (): boolean => {
     this.#pumpOn();
@@ -56,7 +59,8 @@ class Subscription {
   constructor(broker: Broker, call: Call, partition: Partition, request: RequestOf<"Subscribe">) {
     this.#call = call;
     this.#onBug = broker.onBug;
-    this.#fetchAccount = broker.fetchAccount;
+    this.#readMemory = broker.readMemory;
+    this.#clock = broker.clock;
     this.#partition = partition;
     this.#offset = request.offset;
     this.#creditBytes = request.creditBytes;
@@ -93,22 +97,25 @@ class Subscription {
     try {
       while (!this.#isOver && this.#creditBytes > 0) {
         if (this.#offset >= this.#partition.log.committedEnd && !this.#partition.isDeleted) return;
-        const lease = reserveRead(this.#fetchAccount, Math.min(this.#creditBytes, this.#bytesMax));
-        if (lease.kind === "error") return this.#fail(lease);
-        const read = await readPartition(this.#partition, this.#offset, lease.bytesMax);
+        const lease = this.#readMemory.reserve(Math.min(this.#creditBytes, this.#bytesMax));
+        if (lease.kind === "error") {
+          // No memory now is no reason to end: nobody asked for an answer at once.
+          this.#cancelRetry = this.#clock.after(lease.retryAfterMs ?? 0, () => this.#pumpOn());
+          return;
+        }
+        const read = await readPartition(this.#partition, this.#offset, lease.bytesMax, lease.target);
         if (this.#isOver || read.kind === "error") {
           lease.cancel();
           if (read.kind === "error") this.#fail(read);
           return;
         }
-        lease.used(read.bytes.length);
         const keepsUp = pushPayload(
           connection,
           requestIdHigh,
           requestIdLow,
           this.#payload(delivery, read.bytes),
         );
-        lease.sent(connection);
+        lease.sent(connection, read.bytes.length);
         this.#offset = read.nextOffset;
         this.#creditBytes -= read.bytes.length;
         if (!keepsUp) await connection.writable();
@@ -147,6 +154,7 @@ class Subscription {
 
   #letGo(): void {
     this.#isOver = true;
+    this.#cancelRetry();
     this.#partition.unlisten(this.#onCommit);
     this.#forget();
     subscriptionsOf(this.#call.connection).delete(requestIdOf(this.#call));

@@ -12,7 +12,7 @@ import type { MemoryReport } from "../observability/broker-metrics.ts";
 import type { Settings } from "./settings.ts";
 
 /** The parts of the budget that batches and unfinished requests may take: one in so many. */
-const appendPart = 4;
+const appendPart = 8;
 const inputPart = 8;
 
 /** The budget of one server. */
@@ -40,7 +40,10 @@ export function openMemory({ memory, frameSizeMax }: Settings): ServerMemory {
     report: () => ({
       budgetBytes: memory,
       accounts: Object.fromEntries(
-        [accounts.produce, accounts.records, accounts.fetch].map(({ name, reservedBytes }) => [name, reservedBytes]),
+        [accounts.produce, accounts.records, accounts.fetch].map(({ name, reservedBytes }) => [
+          name,
+          reservedBytes,
+        ]),
       ),
       reclaimableBytes: 0,
       isPaused: false,

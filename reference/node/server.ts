@@ -208,7 +208,7 @@ function handlerOf(
   };
 }
 
-/** Dead socket buffers are freed each time that so many bytes went through; an eighth of the budget, if that is more. */
+/** Dead socket buffers are freed each time that so many bytes went through; a sixteenth of the budget, if more. */
 const scavengeBytesMin = 4 * 2 ** 20;
 
 async function listen(
@@ -216,7 +216,7 @@ async function listen(
   tls: NetworkOptions["tls"] | undefined,
   hub: ConnectionHub<ConnectionState>,
 ): Promise<Listener | StartProblem> {
-  const scavenger = new Scavenger(Math.max(scavengeBytesMin, settings.memory / 8));
+  const scavenger = new Scavenger(Math.max(scavengeBytesMin, settings.memory / 16));
   const onBytes = (count: number): void => scavenger.note(count);
   const network = new NodeNetwork({ onBytes, ...(tls !== undefined && { tls }) });
   const address = formatAddress(settings.host, settings.port);
