@@ -101,11 +101,23 @@ export class NodeNetwork implements Network {
     const target = parseAddress(address);
     if (target === undefined) return Promise.reject(new Error(`${address} is not host:port`));
     const { tls: tlsOptions, backlog = 1024, onBytes } = this.#options;
-    const accept = (socket: net.Socket): void => onConnection(new SocketConnection(socket, onBytes));
+    /** Sockets whose TLS handshake is not done. Half-open ones would otherwise outlive a peer that breaks it off. */
+    const handshaking = new Map<string, net.Socket>();
+    const accept = (socket: net.Socket): void => {
+      handshaking.delete(peerOf(socket));
+      onConnection(new SocketConnection(socket, onBytes));
+    };
     const server =
       tlsOptions === undefined
         ? net.createServer({ noDelay: true, allowHalfOpen: true }, accept)
-        : tls.createServer({ noDelay: true, allowHalfOpen: true, ...tlsOptions }, accept);
+        : tls.createServer({ noDelay: true, allowHalfOpen: true, handshakeTimeout, ...tlsOptions }, accept);
+    if (tlsOptions !== undefined) {
+      server.prependListener("connection", (socket: net.Socket) => {
+        const peer = peerOf(socket);
+        handshaking.set(peer, socket);
+        socket.once("close", () => handshaking.delete(peer));
+      });
+    }
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host: target.host, port: target.port, backlog }, () => {
@@ -117,7 +129,11 @@ export class NodeNetwork implements Network {
         const port = typeof bound === "object" && bound !== null ? bound.port : target.port;
         resolve({
           address: formatAddress(target.host, port),
-          close: () => new Promise((closed) => server.close(() => closed())),
+          close: () =>
+            new Promise((closed) => {
+              server.close(() => closed());
+              for (const socket of handshaking.values()) socket.destroy();
+            }),
         });
       });
     });
@@ -126,6 +142,14 @@ export class NodeNetwork implements Network {
 
 /** What one read of a client takes at most. Pages that are never filled cost nothing. */
 const readBufferBytes = 256 * 1024;
+
+/** A TLS handshake that takes longer is broken off, in milliseconds. */
+const handshakeTimeout = 10_000;
+
+/** What tells one peer of a listener from another. */
+function peerOf(socket: net.Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
 
 const nothing = (): void => {};
 

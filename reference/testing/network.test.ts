@@ -1,10 +1,25 @@
-import { describe } from "vitest";
+import { describe, expect, test } from "vitest";
 import { InPageNetwork } from "../browser/in-page-network.ts";
 import { NodeNetwork } from "../node/network.ts";
+import { testCertificate, testKey } from "./tls-certificate.ts";
 import { testNetwork } from "./network-conformance.ts";
 
 describe("TCP", () => {
   testNetwork(() => ({ network: new NodeNetwork(), address: "127.0.0.1:0" }));
+});
+
+describe("TLS", () => {
+  const tls = { cert: testCertificate, key: testKey, ca: testCertificate };
+  testNetwork(() => ({ network: new NodeNetwork({ tls }), address: "127.0.0.1:0" }));
+
+  test("a server that the client has no reason to trust is refused", async () => {
+    const server = new NodeNetwork({ tls });
+    const listener = await server.listen("127.0.0.1:0", (connection) => connection.destroy());
+    await expect(new NodeNetwork({ tls: {} }).connect(listener.address)).rejects.toMatchObject({
+      code: "DEPTH_ZERO_SELF_SIGNED_CERT",
+    });
+    await listener.close();
+  });
 });
 
 describe("in the page", () => {
