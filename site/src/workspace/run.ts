@@ -54,12 +54,3 @@ export async function runAndGrade(
   });
   return { grade, end };
 }
-
-/** Why the container backend is not offered here; undefined when it can be. */
-export function containerObstacle(): string | undefined {
-  if (!isSecureContext) return "it needs a page that is served over HTTPS or from this machine";
-  if (!crossOriginIsolated)
-    return "this page is not cross-origin isolated: its host sends no COOP and COEP headers";
-  if (!navigator.onLine) return "it needs the network, and this browser is offline";
-  return undefined;
-}

@@ -1,6 +1,7 @@
 /** What the learner has chosen for the workspace as a whole: editor, backend, sizes of the panes. */
 import { signal } from "@preact/signals";
 import type { Backend } from "#exercises/grader/backend.ts";
+import { containerObstacle } from "#exercises/grader/webcontainer/index.ts";
 import { readStored, writeStored } from "../scripts/storage.ts";
 import type { EditorChoice } from "./editor/editor.ts";
 import { embeddedBackend } from "./run.ts";
@@ -27,7 +28,15 @@ export function rememberSize(name: string, percent: number): void {
   writeStored(`oz:size:${name}`, Math.round(percent));
 }
 
-/** The backend for the next run. */
-export function chosenBackend(): Promise<Backend> {
-  return Promise.resolve(embeddedBackend());
+/** Where the tests run. Not remembered: the one that always works is the one to start with. */
+export type BackendChoice = "embedded" | "webcontainer";
+export const backendChoice = signal<BackendChoice>("embedded");
+
+let container: Backend | undefined;
+
+/** The backend for the next run; a container that is no longer possible gives way to the page's own. */
+export async function chosenBackend(): Promise<Backend> {
+  if (backendChoice.value === "embedded" || containerObstacle() !== undefined) return embeddedBackend();
+  container ??= await (await import("./container.ts")).openContainerBackend();
+  return container;
 }

@@ -92,6 +92,7 @@ export function createLightEditor(options: EditorOptions): CodeEditor {
     ]),
   );
   const view = new EditorView({ parent, state: states.get(editable)! });
+  revealTodo(view);
   let shown = editable;
   const show = (path: string): void => {
     const state = states.get(path);
@@ -132,6 +133,13 @@ export function createLightEditor(options: EditorOptions): CodeEditor {
     },
     dispose: () => view.destroy(),
   };
+}
+
+/** Begins at the first place that waits for the learner's code, not at the file's header. */
+function revealTodo(view: EditorView): void {
+  const at = view.state.doc.toString().search(/(?<=\n *)(return )?todo\(/);
+  if (at < 0) return;
+  view.dispatch({ selection: { anchor: at }, effects: EditorView.scrollIntoView(at, { y: "center" }) });
 }
 
 /** The differences as one column of lines, for windows where two columns do not fit. */

@@ -117,6 +117,12 @@ function defineThemes(monaco: Monaco): void {
       colors: {
         "editor.background": colors.ground,
         "editor.foreground": colors.text,
+        ...Object.fromEntries(
+          [1, 2, 3, 4, 5, 6].map((level) => [
+            `editorBracketHighlight.foreground${level}`,
+            colors.punctuation,
+          ]),
+        ),
         "editorLineNumber.foreground": colors.punctuation,
         "editorLineNumber.activeForeground": colors.text,
         "editorGutter.background": colors.ground,

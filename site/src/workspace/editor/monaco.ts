@@ -74,6 +74,7 @@ const appearance = {
   lineHeight: 21,
   guides: { indentation: false },
   lineNumbersMinChars: 3,
+  occurrencesHighlight: "off",
   minimap: { enabled: false },
   overviewRulerBorder: false,
   padding: { top: 10, bottom: 10 },

@@ -2,9 +2,10 @@
 import { useRef } from "preact/hooks";
 import type { Depth } from "#exercises/lib/exercise.ts";
 import type { CodeEditor, EditorChoice } from "../editor/editor.ts";
-import { containerObstacle } from "../run.ts";
+import { containerObstacle } from "#exercises/grader/webcontainer/index.ts";
+import { pane } from "../pane.ts";
 import type { Session } from "../session.ts";
-import { editorChoice, setEditorChoice } from "../settings.ts";
+import { backendChoice, editorChoice, setEditorChoice, type BackendChoice } from "../settings.ts";
 
 const depths: readonly { readonly depth: Depth; readonly text: string }[] = [
   { depth: "guided", text: "Guided: fill the blanks" },
@@ -26,11 +27,13 @@ export function Toolbar({ session, editor, onClose }: ToolbarProps) {
   const isRunning = session.running.value !== undefined;
   const problems = session.problems.value;
   const first = problems[0];
+  // On a phone the text, and its heading with it, is not on screen.
+  const isAlone = pane.value !== "prose" && matchMedia("(width < 62rem)").matches;
   return (
     <div class="toolbar">
-      <h2 class="toolbar-title">
+      <div class="toolbar-title" role="heading" aria-level={isAlone ? 1 : 2}>
         <span class="eyebrow">{exercise.number}</span> {exercise.title}
-      </h2>
+      </div>
       <SavedNote session={session} />
       {first !== undefined && (
         <button
@@ -127,6 +130,18 @@ function MoreMenu({ session, editor }: Pick<ToolbarProps, "session" | "editor">)
             <option value="light">Light</option>
           </select>
         </label>
+        {obstacle === undefined && (
+          <label>
+            Where the tests run
+            <select
+              value={backendChoice.value}
+              onChange={(event) => (backendChoice.value = event.currentTarget.value as BackendChoice)}
+            >
+              <option value="embedded">In this page, also offline</option>
+              <option value="webcontainer">WebContainer: a real Node, from stackblitz.com</option>
+            </select>
+          </label>
+        )}
         {editor.value?.kind === "monaco" && (
           <button type="button" class="menu-item" onClick={act(() => void editor.value?.format())}>
             Format the code
@@ -145,12 +160,9 @@ function MoreMenu({ session, editor }: Pick<ToolbarProps, "session" | "editor">)
           Keys: {runKey} or {runKey.replace("S", "Enter")} runs the tests. Escape, then Tab, leaves the
           editor. F1 lists the editor’s commands.
         </p>
-        <p class="menu-note">
-          Tests run in this page, offline.{" "}
-          {obstacle === undefined
-            ? "A WebContainer with a real Node is possible here."
-            : `A WebContainer with a real Node is not offered: ${obstacle}.`}
-        </p>
+        {obstacle !== undefined && (
+          <p class="menu-note">Tests run in this page, offline. A WebContainer is not offered: {obstacle}.</p>
+        )}
       </div>
     </details>
   );

@@ -1,0 +1,127 @@
+/** Every kind of page: accessible in both themes and at both widths, quiet, and nearly without JavaScript. */
+import { readFileSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import type { AxeResults } from "axe-core";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { dist, openSite, phone, visit, type Site } from "./site-page.ts";
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const lesson = "01-protocol/01-bytes/";
+const workspace = `${lesson}?exercise=01-protocol/01-primitives`;
+/** What a prose page may load in scripts, compressed. */
+const scriptGzipBytesMax = 5_000;
+
+let site: Site;
+beforeAll(async () => {
+  site = await openSite();
+});
+afterAll(() => site.close());
+
+/** One line for each place that breaks a rule of accessibility. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axeSource);
+  const results = (await page.evaluate("axe.run()")) as AxeResults;
+  return results.violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id}: ${target.join(" ")}: ${failureSummary ?? ""}`),
+  );
+}
+
+async function openResults(page: Page): Promise<void> {
+  await page.locator(".monaco-editor .view-line, .cm-content").first().waitFor();
+  await page.getByRole("button", { name: /^Run/ }).click();
+  await page.locator(".verdict-line").waitFor({ timeout: 30_000 });
+}
+
+const widths = [
+  { name: "wide", options: {} },
+  { name: "on a phone", options: phone },
+];
+
+const themes = ["light", "dark"] as const;
+
+test.each(widths)("the pages are accessible in both themes, and quiet, $name", async ({ options }) => {
+  const lessons = readdirSync(join(dist, "01-protocol"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => `01-protocol/${name}/`);
+  const { page, context, complaints } = await visit(site, "", options);
+  for (const path of ["", "01-protocol/", ...lessons, "404.html"]) {
+    await page.goto(site.url + path);
+    for (const colorScheme of themes) {
+      await page.emulateMedia({ colorScheme });
+      expect(await violations(page), `${path} ${colorScheme}`).toEqual([]);
+    }
+    const isTooWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    expect(isTooWide, `${path} scrolls sideways`).toBe(false);
+  }
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test.each(widths)("the workspace is accessible in both themes, and quiet, $name", async ({ options }) => {
+  const { page, context, complaints } = await visit(site, workspace, options);
+  await openResults(page);
+  for (const colorScheme of themes) {
+    await page.emulateMedia({ colorScheme });
+    expect(await violations(page), colorScheme).toEqual([]);
+  }
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("a prose page with no exercise open ships next to no JavaScript", async () => {
+  const { page, scripts, context } = await visit(site, lesson);
+  await page.waitForLoadState("networkidle");
+  const sizes = await Promise.all(
+    scripts.map(async (url) => gzipSync(Buffer.from(await (await fetch(url)).arrayBuffer())).length),
+  );
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  expect(total).toBeGreaterThan(0);
+  expect(total).toBeLessThan(scriptGzipBytesMax);
+  await context.close();
+});
+
+test("the theme is the reader's choice, kept, and set before anything is painted", async () => {
+  const { page, context } = await visit(site, "");
+  await page.getByLabel("Theme").selectOption("dark");
+  await page.goto(site.url + lesson);
+  expect(await page.evaluate(() => document.documentElement.dataset["theme"])).toBe("dark");
+  expect(await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)).toBe(
+    "rgb(21, 20, 18)",
+  );
+  const blocking = await page.locator("head > script").first().getAttribute("src");
+  expect(blocking).toContain("theme.js");
+  await context.close();
+});
+
+test("without JavaScript the prose is whole and says what needs it", async () => {
+  const { page, context } = await visit(site, lesson, { javaScriptEnabled: false });
+  expect(await page.getByText("The exercises need JavaScript").first().isVisible()).toBe(true);
+  expect(await page.locator(".source-code code").first().isVisible()).toBe(true);
+  await context.close();
+});
+
+test("progress goes out to a file and comes back from it", async () => {
+  const { page, context } = await visit(site, lesson);
+  await page.evaluate(() => {
+    const record = { text: "mine", depth: "blank", hints: {}, attempts: 2, history: [], solvedAt: 5 };
+    localStorage.setItem("oz:exercise:01-protocol/01-primitives", JSON.stringify(record));
+  });
+  await page.goto(site.url);
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.locator("[data-export]").click(),
+  ]);
+  const path = await download.path();
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  const chooser = page.waitForEvent("filechooser");
+  await page.locator("[data-import]").click();
+  await (await chooser).setFiles(path);
+  await page.locator(".import-note", { hasText: "Brought in 1 exercises" }).waitFor();
+  const mark = page.locator('[data-progress="01-protocol/01-primitives"] .progress-text');
+  expect(await mark.innerText()).toBe("solved");
+  await context.close();
+});

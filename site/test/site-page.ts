@@ -1,0 +1,76 @@
+/** What the tests of the site share: the built pages, served; a browser; pages whose complaints are collected. */
+import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
+import { launchBrowser } from "../../scripts/find-browser.ts";
+import { serveSite, type SiteServer } from "../tools/serve.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+export const dist = join(root, "site", "dist");
+
+export interface Site {
+  readonly url: string;
+  readonly browser: Browser;
+  close(): Promise<void>;
+}
+
+/** Serves the built site and starts a browser. `npm test` builds it first; alone, a test file does so itself. */
+export async function openSite(): Promise<Site> {
+  if (!existsSync(join(dist, "index.html"))) {
+    const astro = join(root, "node_modules", "astro", "bin", "astro.mjs");
+    const env = { ...process.env, ASTRO_TELEMETRY_DISABLED: "1" };
+    await promisify(execFile)(process.execPath, [astro, "build", "--root", "site"], { cwd: root, env });
+  }
+  const [server, browser]: [SiteServer, Browser] = await Promise.all([
+    serveSite(dist, { host: "127.0.0.1", port: 0, portUsual: 0 }),
+    launchBrowser(),
+  ]);
+  return {
+    url: server.url,
+    browser,
+    async close() {
+      await browser.close();
+      await server.close();
+    },
+  };
+}
+
+export const phone: BrowserContextOptions = {
+  viewport: { width: 390, height: 844 },
+  hasTouch: true,
+  isMobile: true,
+};
+
+export interface Visit {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** Errors and warnings of the console, and errors that nobody caught. */
+  readonly complaints: string[];
+  /** Addresses of the scripts that the page asked for. */
+  readonly scripts: string[];
+}
+
+/** A new visitor with empty storage at a path of the site. */
+export async function visit(site: Site, path: string, options: BrowserContextOptions = {}): Promise<Visit> {
+  const context = await site.browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  const scripts: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    if (request.resourceType() === "script") scripts.push(request.url());
+  });
+  await page.goto(site.url + path);
+  return { page, context, complaints, scripts };
+}
+
+/** The exercise as the page gets it. */
+export function readBundle(id: string): ExerciseBundle {
+  return JSON.parse(readFileSync(join(dist, "exercises", `${id}.json`), "utf8")) as ExerciseBundle;
+}

@@ -1,0 +1,155 @@
+/** A learner's first exercise, in a real browser: with the network cut off, by keyboard alone, and on a phone. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { openSite, phone, readBundle, visit, type Site } from "./site-page.ts";
+
+const id = "01-protocol/01-primitives";
+const lesson = "01-protocol/01-bytes/";
+
+let site: Site;
+beforeAll(async () => {
+  site = await openSite();
+});
+afterAll(() => site.close());
+
+/** Puts a text into the focused editor in one go, as a paste does. */
+async function replaceText(page: Page, text: string): Promise<void> {
+  await page.keyboard.press("Control+A");
+  await page.evaluate((pasted) => {
+    const data = new DataTransfer();
+    data.setData("text/plain", pasted);
+    const event = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+    document.activeElement?.dispatchEvent(event);
+  }, text);
+}
+
+/** The verdict's text once a run has ended, which `after` it must say. */
+async function verdict(page: Page, expected: RegExp): Promise<string> {
+  const line = page.locator(".verdict-line h3").filter({ hasText: expected });
+  await line.waitFor({ timeout: 30_000 });
+  return line.innerText();
+}
+
+test("a learner solves an exercise with the network cut off: first wrong, then right, and it is remembered", async () => {
+  const { page, context, complaints } = await visit(site, lesson);
+  const bundle = readBundle(id);
+  const mutant = bundle.exercise.mutants.find(({ edits }) =>
+    edits.every(({ find }) => bundle.solution.includes(find)),
+  )!;
+  const wrong = mutant.edits.reduce(
+    (text, { find, replace }) => text.replace(find, () => replace),
+    bundle.solution,
+  );
+
+  await page.getByRole("button", { name: "Open the exercise" }).click();
+  await page.locator(".monaco-editor .view-line").first().waitFor();
+  await page.waitForFunction(() => document.activeElement?.closest(".monaco-editor") !== null);
+  await page.waitForLoadState("networkidle");
+  await context.setOffline(true);
+
+  await replaceText(page, wrong);
+  await page.keyboard.press("Control+s");
+  await verdict(page, /tests pass\./);
+  const failure = page.locator(".test details[open] .failure");
+  expect(await failure.count()).toBe(1);
+  expect(await failure.locator(".rule-id").innerText()).toMatch(/^R\d+$/);
+  expect(await failure.locator(".failure-message").innerText()).not.toBe("");
+  expect(await failure.locator(".replay code").innerText()).toContain(`npx oz test ${id}`);
+
+  await page
+    .locator(".editor-host .monaco-editor textarea, .editor-host .native-edit-context")
+    .first()
+    .focus();
+  await replaceText(page, bundle.solution);
+  await page.keyboard.press("Control+Enter");
+  expect(await verdict(page, /Solved/)).toContain("Every test passes");
+
+  await context.setOffline(false);
+  await page.goto(site.url + lesson);
+  const card = page.locator(`.exercise-card[data-progress="${id}"]`);
+  expect(await card.locator(".progress-text").innerText()).toBe("solved");
+  await page.goto(`${site.url}${lesson}?exercise=${id}`);
+  await page.locator(".monaco-editor .view-line").first().waitFor();
+  expect(await page.evaluate((key) => localStorage.getItem(key), `oz:exercise:${id}`)).toContain("solvedAt");
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("everything can be reached by keyboard, and Escape then Tab leaves the editor", async () => {
+  const { page, context, complaints } = await visit(site, lesson);
+  await page.locator(`[data-exercise="${id}"]`).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.activeElement?.closest(".monaco-editor") != null);
+  await page.keyboard.press("Control+Enter");
+  await verdict(page, /tests pass\./);
+  await page.keyboard.press("Tab");
+  expect(await page.evaluate(() => document.activeElement?.closest(".monaco-editor") !== null)).toBe(true);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Tab");
+  expect(await page.evaluate(() => document.activeElement?.closest(".monaco-editor") === null)).toBe(true);
+  await page.getByRole("tab", { name: /Results/ }).focus();
+  await page.keyboard.press("ArrowRight");
+  await page.locator(".hints").waitFor();
+  await page.locator(".hints button").first().focus();
+  await page.keyboard.press("Enter");
+  expect(await page.locator(".hint-group li").count()).toBe(1);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("the editor's type checker knows the exercise's modules", async () => {
+  const { page, context } = await visit(site, `${lesson}?exercise=${id}`);
+  await page.waitForFunction(() => document.activeElement?.closest(".monaco-editor") != null);
+  const { stubs, exercise } = readBundle(id);
+  await replaceText(
+    page,
+    `${stubs[exercise.depth]}\nimport { fromHex } from "#reference/base/bytes.ts";\nfromHex(1);\n`,
+  );
+  const problems = page.locator(".problems");
+  await problems.waitFor({ timeout: 20_000 });
+  expect(await problems.innerText()).toBe("1 type error");
+  expect(await problems.getAttribute("title")).toContain(
+    "'number' is not assignable to parameter of type 'string'",
+  );
+  await context.close();
+});
+
+test("a reset and another stub keep the learner's text, and undo brings it back", async () => {
+  const { page, context } = await visit(site, `${lesson}?exercise=${id}`);
+  await page.waitForFunction(() => document.activeElement?.closest(".monaco-editor") != null);
+  await replaceText(page, "export const mine = 1;\n");
+  const stored = () =>
+    page.evaluate(
+      (key) => JSON.parse(localStorage.getItem(key) ?? "{}") as { text?: string },
+      `oz:exercise:${id}`,
+    );
+  await page.locator(".menu summary").click();
+  await page.getByRole("button", { name: "Reset to the stub" }).click();
+  await page.locator(".toast", { hasText: "Reset. Your code is in the history." }).waitFor();
+  expect((await stored()).text).toBe(readBundle(id).stubs[readBundle(id).exercise.depth]);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.locator(".toast", { hasText: "Your code is back." }).waitFor();
+  expect((await stored()).text).toBe("export const mine = 1;\n");
+  expect(await page.locator(".editor-host").innerText()).toContain("mine");
+  await context.close();
+});
+
+test("on a phone there is one pane at a time and a light editor, and Monaco is never asked for", async () => {
+  const requests: string[] = [];
+  const { page, context, complaints } = await visit(site, lesson, phone);
+  page.on("request", (request) => requests.push(request.url()));
+  await page.getByRole("button", { name: "Open the exercise" }).tap();
+  await page.locator(".cm-content").waitFor();
+  await page.locator(".cm-content").first().focus();
+  await replaceText(page, readBundle(id).solution);
+  await page.getByRole("button", { name: /^Run/ }).tap();
+  await verdict(page, /Solved/);
+  expect(await page.locator(".code-area").isVisible()).toBe(false);
+  await page.getByRole("button", { name: "Text", exact: true }).tap();
+  expect(await page.locator(".panel").isVisible()).toBe(false);
+  expect(await page.locator(".exercise-card").first().isVisible()).toBe(true);
+  expect(requests.filter((url) => url.includes("/editor/"))).toEqual([]);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
