@@ -3,6 +3,7 @@ import type { Checksum, Clock, Disk, DiskError } from "../ports.ts";
 import type { AppendBuffers } from "./append-buffers.ts";
 import type { FilePool } from "./file-pool.ts";
 import type { FsyncPolicy } from "./group-commit.ts";
+import type { RetentionLimits } from "./retention.ts";
 
 /** Where a log is and how it behaves. */
 export interface LogOptions {
@@ -19,6 +20,8 @@ export interface LogOptions {
   readonly batchBytesMax?: number;
   /** How many files of removed segments are kept to be written over, which is faster than making new ones. */
   readonly recycledMax?: number;
+  /** What to keep, applied each time that a segment is full; a busy log then writes over its own old files. */
+  readonly retention?: RetentionLimits;
   /** When to start writing what was appended; the default is right after the current task. */
   readonly schedule?: (run: () => void) => void;
   /** Shared between the logs of a process: the bound on bytes that wait to be written. */

@@ -273,7 +273,7 @@ export class Log {
   applyRetention(limits: RetentionLimits): Promise<number> {
     return this.#maintain(async () => {
       const nowMs = this.#options.clock.wallTimeMs();
-      const { active, segments } = this.#set;
+      const { active } = this.#set;
       const isIdle = active.endOffset === this.committedEnd && active.endPosition > 0;
       // The active segment never goes, so one that is wholly too old has to stop being it.
       if (isIdle && nowMs - active.idMilliseconds > (limits.retentionMs ?? Infinity)) {
@@ -281,7 +281,7 @@ export class Log {
         await this.#set.create(next);
         await this.#seal(active);
       }
-      await this.#removeBefore(planRetention(segments, this.startOffset, this.committedEnd, nowMs, limits));
+      await this.#retain(limits);
       return this.startOffset;
     });
   }
@@ -368,7 +368,7 @@ export class Log {
     return isSafe;
   }
 
-  /** A segment has its last batch: make it durable, and write down what spares the next start from reading it. */
+  /** A segment has its last batch: make it durable, spare the next start from reading it, and let old ones go. */
   async #seal(segment: Segment): Promise<void> {
     while (this.durableEnd < segment.endOffset && this.failure === undefined) {
       await this.committed();
@@ -377,6 +377,14 @@ export class Log {
     if (this.failure !== undefined) return;
     await this.#set.seal(segment);
     await this.#state.update(this.#progress(segment.endOffset));
+    await this.#retain(this.#options.retention ?? {});
+  }
+
+  /** Removes the segments that the limits do not keep. */
+  #retain(limits: RetentionLimits): Promise<void> {
+    const nowMs = this.#options.clock.wallTimeMs();
+    const { startOffset, committedEnd } = this;
+    return this.#removeBefore(planRetention(this.#set.segments, startOffset, committedEnd, nowMs, limits));
   }
 
   #progress(recoveryOffset: number): { recoveryOffset: number; idMilliseconds: number; idSequence: number } {

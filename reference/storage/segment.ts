@@ -25,6 +25,7 @@ import {
   baseOffsetAt,
   batchBytesAt,
   batchHeaderBytes,
+  isHeaderIntact,
   maxTimestampAt,
   nextOffsetAt,
   recordCountAt,
@@ -269,7 +270,7 @@ export class Segment {
     const firstBytes = bytes.length < batchHeaderBytes ? 0 : batchBytesAt(bytes, 0);
     if (firstBytes > bytes.length) bytes = await this.#readBytes(position, Math.min(firstBytes, limit));
     // 5. Keep the whole batches that are visible.
-    const run = wholeBatches(bytes, offset, end);
+    const run = wholeBatches(bytes, offset, end, this.#checksum);
     if (run.bytes === 0) return { kind: "broken", position };
     this.#remember(run.nextOffset, position + run.bytes);
     return { kind: "batches", bytes: bytes.subarray(0, run.bytes), nextOffset: run.nextOffset };
@@ -334,7 +335,7 @@ export class Segment {
   }
 
   #locate(offset: number): Promise<Located> {
-    return locateBatch(this.file, this.index, offset, this.writtenPosition);
+    return locateBatch(this.file, this.index, offset, this.writtenPosition, this.#checksum);
   }
 
   /** Up to `length` bytes at `position`: fewer only where the file ends. */
@@ -361,14 +362,18 @@ function wholeBatches(
   bytes: Uint8Array,
   offset: number,
   visibleEnd: number,
+  checksum: Checksum,
 ): { bytes: number; nextOffset: number } {
   let at = 0;
   let nextOffset = -1;
   while (bytes.length - at >= batchHeaderBytes) {
     const end = at + batchBytesAt(bytes, at);
+    // The records are the consumer's to check. A header that is wrong would send it to the wrong place.
+    if (end > bytes.length || !isHeaderIntact(bytes, at, checksum)) break;
     const batchNext = nextOffsetAt(bytes, at);
-    const isNext = nextOffset < 0 ? batchNext > offset : baseOffsetAt(bytes, at) === nextOffset;
-    if (end > bytes.length || end - at < batchHeaderBytes || !isNext || batchNext > visibleEnd) break;
+    const base = baseOffsetAt(bytes, at);
+    const isNext = nextOffset < 0 ? base <= offset && batchNext > offset : base === nextOffset;
+    if (!isNext || batchNext > visibleEnd) break;
     at = end;
     nextOffset = batchNext;
   }

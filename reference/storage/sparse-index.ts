@@ -25,7 +25,13 @@ import type { Checksum, DiskFile } from "../ports.ts";
 import { assert } from "../base/assert.ts";
 import { readFully } from "./file-io.ts";
 import { getUint32, getUint53, setUint32, setUint53, uint32Max } from "./integers.ts";
-import { baseOffsetAt, batchBytesAt, batchHeaderBytes, nextOffsetAt } from "./record-batch.ts";
+import {
+  baseOffsetAt,
+  batchBytesAt,
+  batchHeaderBytes,
+  isHeaderIntact,
+  nextOffsetAt,
+} from "./record-batch.ts";
 
 /** Log bytes from one entry to the next, at the least. */
 export const indexIntervalBytesDefault = 16 * 1024;
@@ -259,6 +265,7 @@ export async function locateBatch(
   index: SparseIndex,
   offset: number,
   logLength: number,
+  checksum: Checksum,
 ): Promise<Located> {
   // 1. Start at the floor entry. When it is the offset itself, there is nothing to scan.
   const entry = index.floor(offset);
@@ -272,11 +279,10 @@ export async function locateBatch(
   let at = 0;
   let expectedOffset = index.offsetAt(entry);
   while (filled - at >= batchHeaderBytes) {
-    const bytes = batchBytesAt(window, at);
-    if (baseOffsetAt(window, at) !== expectedOffset || bytes < batchHeaderBytes) break;
+    if (!isHeaderIntact(window, at, checksum) || baseOffsetAt(window, at) !== expectedOffset) break;
     expectedOffset = nextOffsetAt(window, at);
     if (expectedOffset > offset) return { kind: "found", position: start + at, scannedBytes: at };
-    at += bytes;
+    at += batchBytesAt(window, at);
   }
   // 4. Not found within the bound: say so, instead of reading on to the end of the segment.
   return { kind: "broken", position: start + at, scannedBytes: filled };
