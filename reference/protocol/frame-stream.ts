@@ -207,7 +207,8 @@ export class FrameStream {
 /**
  * Runs `handle` for every frame of `chunks`, one after the other: the next frame waits until the promise of the one
  * before it has settled, so that effects happen in the order of the stream. Resolves to the fault that ended the
- * stream, or undefined at a clean end. Each frame is handed over as a copy, since it outlives its chunk.
+ * stream, or undefined at a clean end. Each frame is handed over as a copy, since it outlives its chunk; a chunk may be
+ * a Node Buffer, whose `slice` is a window and no copy.
  */
 export async function forEachFrame(
   chunks: AsyncIterable<Uint8Array>,
@@ -219,7 +220,7 @@ export async function forEachFrame(
   const frames: Uint8Array[] = [];
   let fault: FrameFault | undefined;
   const sink: FrameSink = {
-    frame: (bytes, _view, start, end) => void frames.push(bytes.slice(start, end)),
+    frame: (bytes, _view, start, end) => void frames.push(new Uint8Array(bytes.subarray(start, end))),
     fault: (reported) => void (fault = reported),
   };
   for await (const chunk of chunks) {

@@ -125,7 +125,7 @@ export class ByteReader {
   // #endregion read-uvarint
 
   // #region read-bytes
-  /** A copy of a byte string, which stays good when the input is overwritten; null for length -1. */
+  /** A copy of a byte string, also when the input is a Node Buffer, whose `slice` is a window; null for length -1. */
   bytes(): Uint8Array<ArrayBuffer> | null {
     const view = this.bytesView();
     return view === null ? null : new Uint8Array(view);

@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, test } from "vitest";
+import { BufferLike } from "#exercises/lib/buffer-like.ts";
 import { fromHex, toHex } from "#reference/base/bytes.ts";
 import {
   expectBytes,
@@ -383,19 +384,23 @@ describe("text and bytes", () => {
   });
 
   test("what was read is a copy, except for bytesView, and the input is never changed", () => {
-    const input = hex("00000002 6162 00000002 6364 00000001 65");
-    const before = input.slice();
-    const reader = new ByteReader(input);
-    const [copy, view, text] = run("reading bytes, bytesView and text", () => [
-      reader.bytes(),
-      reader.bytesView(),
-      reader.text(),
-    ]);
-    expectEqual("the values", [copy, view, text], [hex("6162"), hex("6364"), "e"]);
-    expectBytes("the input after reading", input, before);
-    input.fill(0);
-    expectEqual("the result of bytes() after its input was overwritten", copy, hex("6162"));
-    expectEqual("the result of bytesView(), a window on the input that was overwritten", view, hex("0000"));
+    const digits = "00000002 6162 00000002 6364 00000001 65";
+    for (const input of [hex(digits), new BufferLike(hex(digits))]) {
+      const name =
+        input instanceof BufferLike ? "an input whose slice is a window, like a Node Buffer's" : "its input";
+      const before = hex(digits);
+      const reader = new ByteReader(input);
+      const [copy, view, text] = run("reading bytes, bytesView and text", () => [
+        reader.bytes(),
+        reader.bytesView(),
+        reader.text(),
+      ]);
+      expectEqual("the values", [copy, view, text], [hex("6162"), hex("6364"), "e"]);
+      expectBytes("the input after reading", input, before);
+      input.fill(0);
+      expectEqual(`the result of bytes() after ${name} was overwritten`, copy, hex("6162"));
+      expectEqual("the result of bytesView(), a window on the input that was overwritten", view, hex("0000"));
+    }
   });
 });
 

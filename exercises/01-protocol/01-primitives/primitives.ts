@@ -1,4 +1,4 @@
-// Generated from reference/protocol/primitives.ts (stub b3a73fc6).
+// Generated from reference/protocol/primitives.ts (stub d0bcdaa8).
 // Write your solution here; `npx oz reset 01-protocol/01-primitives` starts again.
 /**
  * Primitive codec: integers, text, byte strings and arrays, to bytes and back.
@@ -116,7 +116,7 @@ export class ByteReader {
   // #endregion read-uvarint
 
   // #region read-bytes
-  /** A copy of a byte string, which stays good when the input is overwritten; null for length -1. */
+  /** A copy of a byte string, also when the input is a Node Buffer, whose `slice` is a window; null for length -1. */
   bytes(): Uint8Array<ArrayBuffer> | null {
     todo("read-bytes");
   }

@@ -8,6 +8,7 @@ import { concatBytes, fromHex, toHex, viewOf } from "#reference/base/bytes.ts";
 import { SeededRandom } from "#reference/base/prng.ts";
 import { errorCodeOf, errorNameOf, type ErrorName } from "#reference/protocol/errors.ts";
 import { frameSizeMaxDefault } from "#reference/protocol/limits.ts";
+import { BufferLike } from "#exercises/lib/buffer-like.ts";
 import {
   expectBytes,
   expectEqual,
@@ -538,16 +539,21 @@ describe("decoding", () => {
   });
 
   test("the payload is a copy: the receive buffer may be reused, and the input is never changed", () => {
-    for (const kind of ["request", "response"] as const) {
+    for (const [kind, isBuffer] of [
+      ["request", false],
+      ["response", false],
+      ["request", true],
+      ["response", true],
+    ] as const) {
       const whole = kind === "request" ? modelRequest(requestOf(6)) : hex(responseVectors[1]![1]);
-      const source = whole.slice();
+      const source = isBuffer ? new BufferLike(whole) : whole.slice();
       const decoded = decode(kind, source);
       if (decoded.kind !== "frame") fail(`a good ${kind} was not decoded`, { actual: formatValue(decoded) });
       expectBytes(`the input of decoding a ${kind}`, source, whole);
       const before = toHex(decoded.frame.payload);
       source.fill(0xee);
       expectEqual(
-        `the payload of a ${kind} after its receive buffer was overwritten`,
+        `the payload of a ${kind} after its receive buffer${isBuffer ? ", whose slice is a window like a Node Buffer's," : ""} was overwritten`,
         toHex(decoded.frame.payload),
         before,
       );

@@ -1,4 +1,4 @@
-// Generated from reference/protocol/primitives.ts (stub f6ddcceb).
+// Generated from reference/protocol/primitives.ts (stub d9c0c57b).
 // Write your solution here; `npx oz reset 01-protocol/01-primitives` starts again.
 /**
  * Primitive codec: integers, text, byte strings and arrays, to bytes and back.
@@ -128,7 +128,7 @@ export class ByteReader {
   // #endregion read-uvarint
 
   // #region read-bytes
-  /** A copy of a byte string, which stays good when the input is overwritten; null for length -1. */
+  /** A copy of a byte string, also when the input is a Node Buffer, whose `slice` is a window; null for length -1. */
   bytes(): Uint8Array<ArrayBuffer> | null {
     const view = this.bytesView();
     return view === null ? null : new Uint8Array(view);

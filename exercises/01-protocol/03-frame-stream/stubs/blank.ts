@@ -1,4 +1,4 @@
-// Generated from reference/protocol/frame-stream.ts (stub 62f78e94).
+// Generated from reference/protocol/frame-stream.ts (stub f2e80550).
 // Write your solution here; `npx oz reset 01-protocol/03-frame-stream` starts again.
 /**
  * The frame stream: from chunks, which end wherever the network happened to cut, to whole frames.
@@ -146,7 +146,8 @@ export class FrameStream {
 /**
  * Runs `handle` for every frame of `chunks`, one after the other: the next frame waits until the promise of the one
  * before it has settled, so that effects happen in the order of the stream. Resolves to the fault that ended the
- * stream, or undefined at a clean end. Each frame is handed over as a copy, since it outlives its chunk.
+ * stream, or undefined at a clean end. Each frame is handed over as a copy, since it outlives its chunk; a chunk may be
+ * a Node Buffer, whose `slice` is a window and no copy.
  */
 export async function forEachFrame(
   chunks: AsyncIterable<Uint8Array>,
