@@ -1,8 +1,8 @@
 /**
  * The broker: requests in, replies out.
  *
- * It owns the topics and answers requests; it knows no sockets, no files and no clock but the ports that it is given, so
- * the same broker serves TCP, runs in a page and is tortured by the simulator.
+ * It owns the topics and answers requests; it knows no sockets, no files and no clock but the ports that it is given.
+ * So the same broker serves TCP, runs in a page and is tortured by the simulator.
  *
  * A request passes three gates in this order, and the order matters: what may be asked at all (type and version), who
  * asks (authentication), how much (the rate limit). Then Produce goes its own way in place, and everything else is

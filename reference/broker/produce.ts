@@ -1,8 +1,8 @@
 /**
  * Produce: the request that all the speed depends on.
  *
- * It is read where it lies in the received chunk. Nothing is allocated and nothing is awaited for it: the log copies the
- * batch once, and the reply goes out with all others of the same commit.
+ * It is read where it lies in the received chunk. Nothing is allocated and nothing is awaited for it: the log copies
+ * the batch once, and the reply goes out with all others of the same commit.
  *
  * ```
  * 16            20         20+T        24+T              28+T

@@ -6,8 +6,8 @@
  * of each producer. A batch that follows on the last one is new; one that is remembered is answered as it was the first
  * time; anything else is a gap, which would break the producer's order, and is refused.
  *
- * A producer that is told of a gap although it misses no answer has been forgotten: it goes on under the next epoch, and
- * counts from 0 again.
+ * A producer that is told of a gap although it misses no answer has been forgotten: it goes on under the next epoch,
+ * and counts from 0 again.
  *
  * The table is not stored: after a restart it is read back from the end of the log, where the batches themselves stand.
  * It remembers what can still be under way, not everything. Kafka keeps five batches for each producer too, and writes

@@ -2,8 +2,8 @@
  * Rate limits: how much one client may send, so that it cannot take everyone's share.
  *
  * A token bucket holds what may be sent at once, at most a second's worth, and fills at the permitted rate. A request
- * takes from it; one that finds it empty is refused and told how long to wait. Refusing is honest where queueing is not:
- * a queue would turn "too much" into "late", for ever later.
+ * takes from it; one that finds it empty is refused and told how long to wait. Refusing is honest where queueing is
+ * not: a queue would turn "too much" into "late", for ever later.
  */
 import type { Clock } from "../ports.ts";
 import type { BrokerConnection } from "./connection.ts";

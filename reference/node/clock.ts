@@ -13,6 +13,23 @@ export const nodeClock: Clock = {
   },
 };
 
+/**
+ * The same, but asks the system for the wall time once in a turn of the event loop. For the log, which wants the time
+ * for each of a thousand batches that came in one turn, and needs no more than a millisecond of it.
+ */
+export const turnClock: Clock = {
+  ...nodeClock,
+  wallTimeMs() {
+    if (turnTimeMs === 0) {
+      turnTimeMs = Date.now();
+      setImmediate(forgetTurnTime);
+    }
+    return turnTimeMs;
+  },
+};
+let turnTimeMs = 0;
+const forgetTurnTime = (): void => void (turnTimeMs = 0);
+
 /** Drawn a kilobyte at a time: a call into the system for each number would cost a hundred times more. */
 export const nodeRandom: Random = {
   nextUint32() {
@@ -27,8 +44,8 @@ const pool = new Uint32Array(256);
 let poolAt = pool.length;
 
 /**
- * Where the native CRC-32 starts to pay. It runs at several bytes a nanosecond, but a call across the border costs about
- * as much as 400 bytes in JavaScript.
+ * Where the native CRC-32 starts to pay. It runs at several bytes a nanosecond, but a call across the border costs
+ * about as much as 400 bytes in JavaScript.
  */
 const nativeChecksumBytesMin = 400;
 

@@ -2,8 +2,8 @@
  * One server for each data folder: a lock file that says who holds it.
  *
  * Two servers that append to the same files would destroy them. Node offers no file locks of the system, so the lock is
- * a file that is created exclusively and names its holder. A holder that was killed leaves its file behind; whoever comes
- * next sees that the process is gone and takes over. Process numbers are given out again, so on Linux the start time of
+ * a file that is created exclusively and names its holder. A holder that was killed leaves its file behind; whoever
+ * comes next sees that the process is gone and takes over. Process numbers are given out again, so on Linux the start time of
  * the process is compared too.
  */
 import { link, open, readFile, rename, unlink } from "node:fs/promises";

@@ -1,5 +1,5 @@
 /**
- * Sends batches to one partition, in order, each stored exactly once, across lost connections and restarts of the server.
+ * Sends batches to one partition, in order, each stored exactly once, across lost connections and restarts.
  *
  * Several batches are under way at once. When one fails in a way that may pass, the sender waits until the answers of
  * the others are in, and sends everything again from the first one that was not acknowledged. The server knows the

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { SeededRandom } from "#reference/base/prng.ts";
 import type { Broker } from "../broker/broker.ts";
 import { BrokerObserver } from "../broker/observer.ts";
 import { BrokerMetrics } from "../observability/broker-metrics.ts";
@@ -51,7 +52,8 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
   };
   const events = new WideEvents({
     clock: nodeClock,
-    random: nodeRandom,
+    // Sampling needs many numbers and no secrets.
+    random: new SeededRandom(nodeRandom.nextUint32()),
     sink: shown,
     sampleRate: 1 / settings.logOneIn,
     slowMs,
@@ -60,28 +62,9 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
   let broker: Broker | undefined;
   let memory: ServerMemory | undefined;
   registry.collect(() => {
-    const { keptCount, sampledOutCount, droppedCount, failedCount } = events.counts();
-    const totals = {
-      kept: keptCount,
-      sampled_out: sampledOutCount,
-      dropped: droppedCount,
-      failed: failedCount,
-    };
-    metrics.reportEvents(totals);
+    collectEvents(metrics, events);
     if (memory !== undefined) metrics.reportMemory(memory.report());
-    for (const { name: topic, partitions } of broker?.topics.list() ?? []) {
-      for (const { number: partition, log } of partitions) {
-        const { startOffset, committedEnd, sizeBytes } = log;
-        metrics.reportPartition({ topic, partition, startOffset, endOffset: committedEnd, sizeBytes });
-      }
-    }
-  });
-  registry.collect(() => {
-    for (const { group, topic, partition, offset } of broker?.offsets?.listAll() ?? []) {
-      const found = broker?.topics.get(topic)?.partitions[partition];
-      const records = Math.max(0, (found?.log.committedEnd ?? offset) - offset);
-      metrics.reportLag({ group, topic, partition, records });
-    }
+    if (broker !== undefined) collectBroker(metrics, broker);
   });
   let server: http.Server | undefined;
   return {
@@ -115,6 +98,31 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
       await sink.close();
     },
   };
+}
+
+function collectEvents(metrics: BrokerMetrics, events: WideEvents): void {
+  const { keptCount, sampledOutCount, droppedCount, failedCount } = events.counts();
+  const totals = {
+    kept: keptCount,
+    sampled_out: sampledOutCount,
+    dropped: droppedCount,
+    failed: failedCount,
+  };
+  metrics.reportEvents(totals);
+}
+
+/** What the logs and the consumer groups are at this moment. */
+function collectBroker(metrics: BrokerMetrics, { topics, offsets }: Broker): void {
+  for (const { name: topic, partitions } of topics.list()) {
+    for (const { number: partition, log } of partitions) {
+      const { startOffset, committedEnd, sizeBytes } = log;
+      metrics.reportPartition({ topic, partition, startOffset, endOffset: committedEnd, sizeBytes });
+    }
+  }
+  for (const { group, topic, partition, offset } of offsets?.listAll() ?? []) {
+    const end = topics.get(topic)?.partitions[partition]?.log.committedEnd ?? offset;
+    metrics.reportLag({ group, topic, partition, records: Math.max(0, end - offset) });
+  }
 }
 
 function readiness(broker: Broker | undefined) {

@@ -11,6 +11,20 @@
  */
 import type { Layout, LayoutValue } from "./messages-layout.ts";
 import {
+  commitOffsetRequest,
+  commitOffsetReply,
+  fetchOffsetRequest,
+  fetchOffsetReply,
+  subscribeRequest,
+  subscribeReply,
+  unsubscribeRequest,
+  creditRequest,
+  joinGroupRequest,
+  joinGroupReply,
+  leaveGroupRequest,
+  listGroupsReply,
+} from "./messages-groups.ts";
+import {
   arrayOf,
   bytes,
   bytesWindow,
@@ -18,7 +32,6 @@ import {
   layout,
   taggedFields,
   text,
-  uint16,
   uint32,
   uint53,
   uint64,
@@ -160,65 +173,6 @@ export const authenticateRequest = layout("Authenticate", {
   proof: bytes,
 });
 
-export const commitOffsetRequest = layout("CommitOffset", {
-  group: text,
-  /** The member that commits, from JoinGroup; empty for a commit by hand, which may set any offset. */
-  memberId: text,
-  /** The member's generation; a commit of an older one is fenced. 0 by hand. */
-  generation: uint32,
-  /** Offsets of the next record to read, not of the last one read. */
-  offsets: arrayOf(layout("offset", { ...partitionName, offset: uint53 })),
-});
-
-export const commitOffsetReply = layout("CommitOffsetReply", {
-  /** One code for each offset of the request, in its order; 0 is done. Status 2 says that some are not 0. */
-  errorCodes: arrayOf(uint16),
-});
-
-export const fetchOffsetRequest = layout("FetchOffset", {
-  group: text,
-  /** An empty list asks for all that the group has committed. */
-  partitions: arrayOf(layout("partition", partitionName)),
-});
-
-export const fetchOffsetReply = layout("FetchOffsetReply", {
-  offsets: arrayOf(
-    layout("offset", {
-      ...partitionName,
-      /** Whether the group has committed here; if not, `offset` is where the partition starts. */
-      isCommitted: flag,
-      offset: uint53,
-    }),
-  ),
-});
-
-export const subscribeRequest = layout("Subscribe", {
-  ...partitionName,
-  offset: uint53,
-  /** Bytes of batches that the server may send before it needs more credit. */
-  creditBytes: uint32,
-});
-
-/** `subscribed` and `ended` carry no batches. A subscription's replies all bear the id of its Subscribe request. */
-export const subscribeReply = layout("SubscribeReply", {
-  /** 0 = subscribed, 1 = delivery, 2 = ended: the last reply, after Unsubscribe. */
-  kind: uint8,
-  startOffset: uint53,
-  endOffset: uint53,
-  batches: bytesWindow,
-});
-
-export const unsubscribeRequest = layout("Unsubscribe", {
-  /** The id of the Subscribe request. */
-  subscriptionId: uint64,
-});
-
-export const creditRequest = layout("Credit", {
-  subscriptionId: uint64,
-  /** Added to what is left. */
-  creditBytes: uint32,
-});
-
 export const pingRequest = layout("Ping", {
   /** Comes back as it went. */
   token: uint64,
@@ -242,30 +196,6 @@ export const readRangeRequest = layout("ReadRange", {
 });
 
 export const initProducerReply = layout("InitProducerReply", { producerId: uint64 });
-
-export const joinGroupRequest = layout("JoinGroup", {
-  group: text,
-  /** Empty at first; afterwards what the reply said. Sent again and again, it is the member's heartbeat. */
-  memberId: text,
-  topics: arrayOf(text),
-  /** What the member reads at the moment; it keeps nothing that the last reply did not name. */
-  owned: arrayOf(layout("partition", partitionName)),
-});
-
-export const joinGroupReply = layout("JoinGroupReply", {
-  memberId: text,
-  /** Grows with every change of the group; goes into CommitOffset. */
-  generation: uint32,
-  /** Join again within this time, or be taken for dead. */
-  heartbeatMs: uint32,
-  assigned: arrayOf(layout("partition", partitionName)),
-});
-
-export const leaveGroupRequest = layout("LeaveGroup", { group: text, memberId: text });
-
-export const listGroupsReply = layout("ListGroupsReply", {
-  groups: arrayOf(layout("group", { group: text, generation: uint32, members: arrayOf(text) })),
-});
 
 /** Request name to its row, in the order of the type numbers. */
 export const messages = {
