@@ -65,7 +65,7 @@ test.each(widths)("the workspace is accessible in both themes, and quiet, $name"
   await openResults(page);
   for (const colorScheme of themes) {
     await page.emulateMedia({ colorScheme });
-    expect(await violations(page), colorScheme).toEqual([]);
+    expect(await violations(page), `${colorScheme} theme`).toEqual([]);
   }
   expect(complaints).toEqual([]);
   await context.close();

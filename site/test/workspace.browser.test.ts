@@ -25,7 +25,7 @@ async function replaceText(page: Page, text: string): Promise<void> {
 
 /** The verdict's text once a run has ended, which `after` it must say. */
 async function verdict(page: Page, expected: RegExp): Promise<string> {
-  const line = page.locator(".verdict-line h3").filter({ hasText: expected });
+  const line = page.locator(".verdict-line h2").filter({ hasText: expected });
   await line.waitFor({ timeout: 30_000 });
   return line.innerText();
 }
@@ -43,7 +43,7 @@ test("a learner solves an exercise with the network cut off: first wrong, then r
 
   await page.getByRole("button", { name: "Open the exercise" }).click();
   await page.locator(".monaco-editor .view-line").first().waitFor();
-  await page.waitForFunction(() => document.activeElement?.closest(".monaco-editor") !== null);
+  await page.waitForFunction(() => Boolean(document.activeElement?.closest(".monaco-editor")));
   await page.waitForLoadState("networkidle");
   await context.setOffline(true);
 
@@ -79,7 +79,7 @@ test("everything can be reached by keyboard, and Escape then Tab leaves the edit
   const { page, context, complaints } = await visit(site, lesson);
   await page.locator(`[data-exercise="${id}"]`).focus();
   await page.keyboard.press("Enter");
-  await page.waitForFunction(() => document.activeElement?.closest(".monaco-editor") != null);
+  await page.waitForFunction(() => Boolean(document.activeElement?.closest(".monaco-editor")));
   await page.keyboard.press("Control+Enter");
   await verdict(page, /tests pass\./);
   await page.keyboard.press("Tab");
@@ -99,7 +99,7 @@ test("everything can be reached by keyboard, and Escape then Tab leaves the edit
 
 test("the editor's type checker knows the exercise's modules", async () => {
   const { page, context } = await visit(site, `${lesson}?exercise=${id}`);
-  await page.waitForFunction(() => document.activeElement?.closest(".monaco-editor") != null);
+  await page.waitForFunction(() => Boolean(document.activeElement?.closest(".monaco-editor")));
   const { stubs, exercise } = readBundle(id);
   await replaceText(
     page,
@@ -116,7 +116,7 @@ test("the editor's type checker knows the exercise's modules", async () => {
 
 test("a reset and another stub keep the learner's text, and undo brings it back", async () => {
   const { page, context } = await visit(site, `${lesson}?exercise=${id}`);
-  await page.waitForFunction(() => document.activeElement?.closest(".monaco-editor") != null);
+  await page.waitForFunction(() => Boolean(document.activeElement?.closest(".monaco-editor")));
   await replaceText(page, "export const mine = 1;\n");
   const stored = () =>
     page.evaluate(

@@ -94,7 +94,7 @@ test.each([
 test("the components that the check knows are those that the pages have", () => {
   const source = readFileSync(join(root, "site/src/components/chapter-components.ts"), "utf8");
   const given = [...source.matchAll(/^import (\w+) from/gm)].map((match) => match[1]);
-  expect(given.toSorted()).toEqual(Object.keys(components).toSorted());
+  expect(new Set(given)).toEqual(new Set(Object.keys(components)));
 });
 
 test("hosts that read _headers send the headers that we send", () => {

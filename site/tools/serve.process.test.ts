@@ -25,9 +25,7 @@ afterAll(async () => {
 });
 
 /** A request whose path is sent as it is; `fetch` would tidy it up. */
-function ask(
-  path: string,
-): Promise<{
+function ask(path: string): Promise<{
   readonly status: number;
   readonly body: string;
   readonly headers: NodeJS.Dict<string | string[]>;

@@ -49,17 +49,17 @@ export interface Session {
   readonly isComparing: Signal<boolean>;
   readonly toast: Signal<Toast | undefined>;
   readonly saving: ReadonlySignal<"saved" | "pending" | "refused">;
-  edit(text: string): void;
-  run(): Promise<void>;
-  stop(): void;
-  setDepth(depth: Depth): void;
-  reset(): void;
-  restore(version: Version): void;
-  showHint(region: string): void;
-  openSolution(): void;
-  closeSolution(): void;
+  readonly edit: (text: string) => void;
+  readonly run: () => Promise<void>;
+  readonly stop: () => void;
+  readonly setDepth: (depth: Depth) => void;
+  readonly reset: () => void;
+  readonly restore: (version: Version) => void;
+  readonly showHint: (region: string) => void;
+  readonly openSolution: () => void;
+  readonly closeSolution: () => void;
   /** Writes what is not written yet and stops what runs. */
-  close(): void;
+  readonly close: () => void;
 }
 
 export interface SessionOptions {
@@ -257,8 +257,9 @@ function advance(running: Running | undefined, event: RunEventOf): Running | und
       return { ...running, done: new Map(running.done).set(event.name, "timeout") };
     case "console":
     case "stray":
-      return running;
+      break;
   }
+  return running;
 }
 
 /** The grade in one sentence, for the live region. */

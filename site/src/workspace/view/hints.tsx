@@ -18,9 +18,9 @@ function HintsOf({ hole, session }: { readonly hole: Hole; readonly session: Ses
   const shown = session.record.value.hints[hole.region] ?? 0;
   return (
     <section class="hint-group" aria-label={`Hints for ${hole.region}`}>
-      <h3>
+      <h2>
         <code>{hole.region}</code>
-      </h3>
+      </h2>
       <ol>
         {hole.hints.slice(0, shown).map((hint, index) => (
           <li key={steps[index]}>

@@ -50,8 +50,9 @@ function PanelBody({ session, onReveal }: PanelProps) {
     case "console":
       return <ConsoleView session={session} />;
     case "history":
-      return <History session={session} />;
+      break;
   }
+  return <History session={session} />;
 }
 
 function Task({ session }: { readonly session: Session }) {
@@ -65,7 +66,7 @@ function Task({ session }: { readonly session: Session }) {
   return (
     <div class="task">
       <p>{exercise.summary}</p>
-      <h3>The rules</h3>
+      <h2>The rules</h2>
       <dl class="rules">
         {exercise.rules.map(({ id, must }) => (
           <div key={id}>
@@ -74,7 +75,7 @@ function Task({ session }: { readonly session: Session }) {
           </div>
         ))}
       </dl>
-      <h3>When you are done you can</h3>
+      <h2>When you are done you can</h2>
       <ul class="objectives">
         {Object.entries(exercise.objectives).map(([tag, text]) => {
           const isReached = passed.has(tag) && !failed.has(tag);

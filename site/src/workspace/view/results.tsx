@@ -72,7 +72,7 @@ function Verdict({ grade, session }: { readonly grade: Grade; readonly session: 
       grade.outcome === "ungradable" ? "Your code could not be run." : "The grader failed, not you.";
     return (
       <header class="verdict-line is-fail">
-        <h3>{heading}</h3>
+        <h2>{heading}</h2>
         <p>{grade.reason}</p>
       </header>
     );
@@ -80,12 +80,12 @@ function Verdict({ grade, session }: { readonly grade: Grade; readonly session: 
   const isSolved = earned === possible;
   return (
     <header class={`verdict-line ${isSolved ? "is-solved" : "is-fail"}`}>
-      <h3>
+      <h2>
         {isSolved ? "Solved. Every test passes." : `${passed} of ${grade.tests.length} tests pass.`}{" "}
         <span class="points">
           {earned} of {possible} points
         </span>
-      </h3>
+      </h2>
       {isSolved ? (
         <p class="next-step">
           This file can now replace its module in the broker: <code>npx oz serve --mine</code>.{" "}
