@@ -26,6 +26,9 @@ export const noPaint: Paint = {
 /** Signs that tell the states apart without colours too. */
 const signs: Readonly<Record<TestStatus, string>> = { pass: "✓", fail: "✗", timeout: "⧖", unknown: "○" };
 
+/** Where sentences are broken. */
+const columnsMax = 92;
+
 /** Several lines without a line break at the end. */
 export function renderGrade(grade: Grade, paint: Paint = noPaint): string {
   const blocks = [
@@ -89,7 +92,10 @@ function firstFailure(grade: Grade, paint: Paint): string | undefined {
 
 function failureLines(failure: Failure, seed: number, paint: Paint): readonly string[] {
   const { expected, actual, where, counterexample, stack } = failure;
-  const lines = [`${paint.cyan(failure.rule)}  ${failure.must}`, "", ...failure.message.split("\n")];
+  const [first, ...rest] = wrap(failure.must);
+  const gap = " ".repeat(failure.rule.length);
+  const lines = [`${paint.cyan(failure.rule)}  ${first}`, ...rest.map((line) => `${gap}  ${line}`), ""];
+  lines.push(...failure.message.split("\n"));
   if (expected !== undefined || actual !== undefined) {
     lines.push("");
     if (expected !== undefined) lines.push(...labelled("expected", expected, paint.green));
@@ -103,6 +109,17 @@ function failureLines(failure: Failure, seed: number, paint: Paint): readonly st
     lines.push(paint.dim(`at ${method === "" ? "" : `${method} `}${file}:${line}`));
   }
   lines.push("", paint.dim(`seed ${failure.seed ?? seed} · once more: ${failure.replay}`));
+  return lines;
+}
+
+/** Sentences that were written as one line, in lines that a terminal shows without breaking words. */
+function wrap(text: string): readonly string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1)!;
+    if (line !== "" && line.length + word.length >= columnsMax) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
   return lines;
 }
 
@@ -140,7 +157,8 @@ function strayErrors(grade: Grade, paint: Paint): string | undefined {
 function misconception(grade: Grade, paint: Paint): string | undefined {
   if (grade.misconception === undefined) return undefined;
   const { why, question } = grade.misconception;
-  return `  ${paint.yellow("This pattern of failures is known.")} ${why}\n  ${question}`;
+  const lines = [...wrap(why), ...wrap(question)].map((line) => `  ${line}`);
+  return [`  ${paint.yellow("This pattern of failures is known:")}`, ...lines].join("\n");
 }
 
 function summary(grade: Grade, paint: Paint): string {

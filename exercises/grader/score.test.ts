@@ -24,7 +24,8 @@ const failedCheck: RawError = { name: "Explanation", message: "too many", stack:
 function grade(events: readonly RunEvent[], end: RunEnd = completed): Grade {
   const times = { startedAt: "2026-11-21T05:00:00.000Z", durationMs: 12.3 };
   const result = scoreRun({ bundle, seed: 7, events, end, backend: "local", ...times });
-  expect(validate(result), JSON.stringify(validate.errors)).toBe(true);
+  validate(result);
+  expect(validate.errors).toBeNull();
   return result;
 }
 

@@ -123,7 +123,7 @@ function timeoutError(limitMs: number): RawError {
   return { name: "Explanation", message, stack: [] };
 }
 
-/** Errors of a check speak for themselves; any other came out of the submission, and its kind is part of the message. */
+/** Errors of a check speak for themselves. Any other came out of the submission: its kind is part of the message. */
 const selfExplaining: ReadonlySet<string> = new Set(["Explanation", "AssertionError", "TodoError"]);
 
 function messageOf(error: RawError): string {

@@ -13,7 +13,7 @@ import { generateStubs, resolveRelative } from "./stubs.ts";
 /** Where the texts come from: a folder on disk, or a map of raw modules in a site's build. */
 export interface SourceTree {
   /** The text of a file by its path from the project's root, undefined when there is none. */
-  read(path: string): string | undefined;
+  readonly read: (path: string) => string | undefined;
 }
 
 /** The paths that belong to an exercise, all from the project's root. */

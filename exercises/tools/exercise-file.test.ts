@@ -8,11 +8,19 @@ const text = fixtureTree.read(path)!;
 const good = JSON.parse(text) as Exercise;
 const source = fixtureTree.read(good.source)!;
 
-/** What is said about the good exercise after `change` has spoilt it. */
-function problemsAfter(change: (exercise: Record<string, never>) => void): readonly string[] {
-  const spoilt = structuredClone(good) as unknown as Record<string, never>;
-  change(spoilt);
-  const result = parseExercise(path, JSON.stringify(spoilt));
+/** The good exercise with another value at a place such as `tests.1.points`; undefined takes the key away. */
+function spoil(place: string, value: unknown): string {
+  const spoilt = structuredClone(good) as object;
+  const keys = place.split(".");
+  const last = keys.pop()!;
+  const parent = keys.reduce((at, key) => Reflect.get(at, key) as object, spoilt);
+  if (value === undefined) Reflect.deleteProperty(parent, last);
+  else Reflect.set(parent, last, value);
+  return JSON.stringify(spoilt);
+}
+
+function problemsOf(json: string): readonly string[] {
+  const result = parseExercise(path, json);
   return result.kind === "invalid" ? result.problems : [];
 }
 
@@ -37,64 +45,35 @@ describe("what is not JSON is named by line and column", () => {
 });
 
 describe("a wrong form is named by place, with what was found and what is allowed", () => {
-  test.each<[string, (exercise: any) => void]>([
-    [
-      'depth: found "deep", allowed are "guided", "skeleton", "blank"',
-      (exercise) => (exercise.depth = "deep"),
-    ],
-    ["tests[1].points: found -1, it must be > 0", (exercise) => (exercise.tests[1].points = -1)],
-    ['tests[0].points: found "4", it must be a number', (exercise) => (exercise.tests[0].points = "4")],
-    ['the key "title" is missing', (exercise) => delete exercise.title],
-    ['unknown key "titel", did you mean "title"?', (exercise) => (exercise.titel = "x")],
-    [
-      "holes[0].hints: found a list of 2, it must NOT have fewer than 3 items",
-      (exercise) => exercise.holes[0].hints.pop(),
-    ],
-    [
-      'rules[0].must: found "It may.", it must match \\bMUST\\b',
-      (exercise) => (exercise.rules[0].must = "It may."),
-    ],
-    [
-      'number: found "1.2", it must match ^E[0-9]+\\.[0-9]+$, such as "E1.2"',
-      (exercise) => (exercise.number = "1.2"),
-    ],
-    ["found a list of 0, it must be an object", (exercise) => void exercise],
-  ])("%s", (message, change) => {
-    const problems = message.startsWith("found a list of 0")
-      ? parseProblems("[]")
-      : problemsAfter(change as never);
-    expect(problems).toContain(`${path}: ${message}`);
+  test.each<[string, string, unknown]>([
+    ['depth: found "deep", allowed are "guided", "skeleton", "blank"', "depth", "deep"],
+    ["tests[1].points: found -1, it must be > 0", "tests.1.points", -1],
+    ['tests[0].points: found "4", it must be a number', "tests.0.points", "4"],
+    ['the key "title" is missing', "title", undefined],
+    ['unknown key "titel", did you mean "title"?', "titel", "x"],
+    ["holes[0].hints: found a list of 2, it must NOT have fewer than 3 items", "holes.0.hints", ["a", "b"]],
+    ['rules[0].must: found "It may.", it must match \\bMUST\\b', "rules.0.must", "It may."],
+    ['number: found "1.2", it must match ^E[0-9]+\\.[0-9]+$, such as "E1.2"', "number", "1.2"],
+  ])("%s", (message, place, value) => {
+    expect(problemsOf(spoil(place, value))).toContain(`${path}: ${message}`);
+  });
+
+  test("also when it is no exercise at all", () => {
+    expect(problemsOf("[]")).toEqual([`${path}: found a list of 0, it must be an object`]);
   });
 });
 
-function parseProblems(json: string): readonly string[] {
-  const result = parseExercise(path, json);
-  return result.kind === "invalid" ? result.problems : [];
-}
-
 describe("a reference that leads nowhere is named", () => {
-  test.each<[string, (exercise: any) => void]>([
-    [
-      'id: found "01-tiny/02-other", the folder is "01-tiny/01-counter"',
-      (exercise) => (exercise.id = "01-tiny/02-other"),
-    ],
-    ['tests[1].id: found "adds", which tests[0] has too', (exercise) => (exercise.tests[1].id = "adds")],
-    ['tests[0].rule: found "R9", did you mean "R1"?', (exercise) => (exercise.tests[0].rule = "R9")],
-    [
-      'tests[0].objective: found "x", there is only counting, waiting',
-      (exercise) => (exercise.tests[0].objective = "x"),
-    ],
-    [
-      'mutants[0].killedBy[0]: found "limits", did you mean "limit"?',
-      (exercise) => (exercise.mutants[0].killedBy = ["limits"]),
-    ],
-    ["rules: no test proves R2", (exercise) => (exercise.tests[1].rule = "R1")],
-    [
-      "prediction.answer: found 2, there are 2 choices, from 0",
-      (exercise) => (exercise.prediction.answer = 2),
-    ],
-  ])("%s", (message, change) => {
-    expect(problemsAfter(change as never)).toContain(`${path}: ${message}`);
+  test.each<[string, string, unknown]>([
+    ['id: found "01-tiny/02-other", the folder is "01-tiny/01-counter"', "id", "01-tiny/02-other"],
+    ['tests[1].id: found "adds", which tests[0] has too', "tests.1.id", "adds"],
+    ['tests[0].rule: found "R9", did you mean "R1"?', "tests.0.rule", "R9"],
+    ['tests[0].objective: found "x", there is only counting, waiting', "tests.0.objective", "x"],
+    ['mutants[0].killedBy[0]: found "limits", did you mean "limit"?', "mutants.0.killedBy.0", "limits"],
+    ["rules: no test proves R2", "tests.1.rule", "R1"],
+    ["prediction.answer: found 2, there are 2 choices, from 0", "prediction.answer", 2],
+  ])("%s", (message, place, value) => {
+    expect(problemsOf(spoil(place, value))).toContain(`${path}: ${message}`);
   });
 });
 

@@ -34,7 +34,7 @@ export function parseExercise(path: string, text: string): ExerciseResult {
   return problems.length > 0 ? { kind: "invalid", problems } : { kind: "exercise", exercise };
 }
 
-/** What is wrong between an exercise and the text of its reference file: regions, blanks and mutants that do not fit. */
+/** What does not fit between an exercise and the text of its reference file: regions, blanks, mutants. */
 export function sourceProblems(exercise: Exercise, source: string): readonly string[] {
   const generated = generateStubs(exercise, source);
   const problems = generated.kind === "invalid" ? [...generated.problems] : [];

@@ -131,7 +131,7 @@ function bodiesIn(file: ts.SourceFile, region: Region): readonly ts.Node[] {
   const visit = (node: ts.Node): void => {
     if (node.getStart(file) >= region.start && node.end <= region.end) {
       if (ts.isFunctionLike(node) && "body" in node && node.body !== undefined) {
-        bodies.push(node.body as ts.Node);
+        bodies.push(node.body);
         return;
       }
     } else if (node.end <= region.start || node.getStart(file) >= region.end) {

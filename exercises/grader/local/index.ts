@@ -140,8 +140,8 @@ function startVitest(folder: string, plan: ProcessPlan, onText: (text: string) =
   });
   let output = "";
   const keep = (text: string): void => void (output = (output + text).slice(-4_000));
-  child.stdout!.setEncoding("utf8").on("data", keep);
-  child.stderr!.setEncoding("utf8").on("data", keep);
+  child.stdout.setEncoding("utf8").on("data", keep);
+  child.stderr.setEncoding("utf8").on("data", keep);
   const messages = child.stdio[messagesFd] as NodeJS.ReadableStream;
   messages.setEncoding("utf8").on("data", onText);
   const exited = new Promise<{ output: string }>((resolve, reject) => {

@@ -23,31 +23,29 @@ let isPrepared = false;
 /** Taken before a suite can put fake timers in its place. */
 const realSetImmediate = globalThis.setImmediate;
 
-/** Vitest makes one of these for each suite file. */
-export default class ProcessRunner {
-  constructor(config: Config) {
-    root = config.root;
-    const runFile = readRunFile(root);
-    messagesFd = runFile.messagesFd;
-    if (!isPrepared) prepare(runFile.seed);
-    isPrepared = true;
-    const Base = eventRunnerOf(TestRunner, {
-      emit,
-      pathOf,
-      ...(runFile.only === undefined ? {} : { only: runFile.only }),
-      turn: () => new Promise((resolve) => void realSetImmediate(resolve)),
-      except: (name) => runFile.except[suite]?.includes(name) === true,
-    });
-    // The class that Vitest makes is this one; the object that it works with is the shared runner's.
-    return new (class extends Base {
-      // Not onCollectStart: Vitest in a worker puts an answer from its main thread in front of that.
-      override importFile(path: string, source: "collect" | "setup"): unknown {
-        suite = projectPath(path);
-        emit({ kind: "loading" });
-        return super.importFile(path, source);
-      }
-    })(config) as unknown as ProcessRunner;
+/** What Vitest calls with `new` for each suite file. */
+export default function ProcessRunner(config: Config): TestRunner {
+  root = config.root;
+  const runFile = readRunFile(root);
+  messagesFd = runFile.messagesFd;
+  if (!isPrepared) prepare(runFile.seed);
+  isPrepared = true;
+  const Base = eventRunnerOf(TestRunner, {
+    emit,
+    pathOf,
+    ...(runFile.only === undefined ? {} : { only: runFile.only }),
+    turn: () => new Promise((resolve) => void realSetImmediate(resolve)),
+    except: (name) => runFile.except[suite]?.includes(name) === true,
+  });
+  class Runner extends Base {
+    // Not onCollectStart: Vitest in a worker puts an answer from its main thread in front of that.
+    override importFile(path: string, source: "collect" | "setup"): unknown {
+      suite = projectPath(path);
+      emit({ kind: "loading" });
+      return super.importFile(path, source);
+    }
   }
+  return new Runner(config);
 }
 
 function emit(message: RunnerMessage | WireMessage): void {

@@ -88,6 +88,7 @@ export function eventRunnerOf(Base: RunnerClass, settings: EventRunnerSettings):
     }
 
     // Not onTaskFinished: that one comes before afterEach, before retries and before `it.fails` turns the result.
+    // oxlint-disable-next-line no-misused-promises -- Vitest awaits it, although its type promises nothing.
     override async onAfterRunTask(test: RunnerTask): Promise<void> {
       super.onAfterRunTask(test);
       if (test.type === "test") report(test, []);

@@ -56,12 +56,14 @@ function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? tidy(value) : undefined;
 }
 
+// oxlint-disable no-control-regex -- taking control characters out is what these are for.
+const colours = /\u001b\[[0-9;]*m/g;
+const controls = /[\u0000-\u0008\u000b-\u001f\u007f]/g;
+// oxlint-enable no-control-regex
+
 /** Without colours and control characters, and no longer than a reader can use. */
 function tidy(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  const plain = text
-    .replace(/\u001b\[[0-9;]*m/g, "")
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "\ufffd");
+  const plain = text.replace(colours, "").replace(controls, "\ufffd");
   return plain.length <= errorTextMax
     ? plain
     : `${plain.slice(0, errorTextMax)}… (${plain.length} characters)`;

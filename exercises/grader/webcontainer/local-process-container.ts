@@ -24,7 +24,7 @@ export interface LocalProcessContainer extends Container {
 export async function bootLocalProcessContainer(): Promise<LocalProcessContainer> {
   const folder = await mkdtemp(join(tmpdir(), "oz-container-"));
   const commands: string[] = [];
-  const running = new Set<() => void>();
+  const running = new Set<ContainerProcess>();
   return {
     folder,
     commands,
@@ -35,8 +35,8 @@ export async function bootLocalProcessContainer(): Promise<LocalProcessContainer
       commands.push([command, ...args].join(" "));
       if (command === "npm") return installed(folder);
       const started = start(command, args, join(folder, options?.cwd ?? "."), options?.env ?? {});
-      running.add(started.kill);
-      void started.exit.then(() => running.delete(started.kill));
+      running.add(started);
+      void started.exit.then(() => running.delete(started));
       return started;
     },
     fs: {
@@ -45,7 +45,7 @@ export async function bootLocalProcessContainer(): Promise<LocalProcessContainer
       rm: (path, options) => rm(join(folder, path), options),
     },
     teardown() {
-      for (const kill of running) kill();
+      for (const process of running) process.kill();
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };

@@ -144,7 +144,7 @@ export interface AnyCommand extends Omit<Command, "run"> {
 export function defineCommand<const O extends Options = {}, const P extends Positionals = {}>(
   definition: Command<O, P>,
 ): AnyCommand {
-  return definition as AnyCommand;
+  return definition;
 }
 
 interface ValueSettings<T> {

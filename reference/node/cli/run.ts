@@ -127,7 +127,7 @@ function buildParser(
     parser.addCommand(buildParser(subcommand, io, onChosen));
   }
   if (command.subcommands && command.run === undefined) parser.addHelpCommand(false);
-  parser.allowExcessArguments(command.subcommands !== undefined && command.run === undefined ? true : false);
+  parser.allowExcessArguments(command.subcommands !== undefined && command.run === undefined);
   parser.action(() => onChosen(command, parser));
   return parser;
 }
