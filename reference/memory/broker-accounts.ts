@@ -5,7 +5,7 @@
  *     ├── ingest                what producers cause; gated by admission
  *     │   ├── produce           requests on their way in; a child for each client, with a cap
  *     │   └── records           hot tails and cold reads: the stream store
- *     ├── fetch      1/8 to 1/4 answers on their way out: consuming is what lets records go, so it must go on
+ *     ├── fetch     2/16 to 3/16 answers on their way out: consuming is what lets records go, so it must go on
  *     ├── replication ≥ 1/16    a leader that cannot send heartbeats loses its term
  *     └── control    ≥ 1/64     health, metrics, hello, ping: an operator must be able to look at a full broker
  */
@@ -32,7 +32,7 @@ export interface WaterMarks {
 export function openBrokerAccounts(totalBytes: number): BrokerAccounts {
   const budget = new Budget(totalBytes);
   const part = (divisor: number): number => Math.floor(totalBytes / divisor);
-  const fetch = budget.root.open({ name: "fetch", capBytes: part(4), guaranteedBytes: part(8) });
+  const fetch = budget.root.open({ name: "fetch", capBytes: part(16) * 3, guaranteedBytes: part(8) });
   const replication = budget.root.open({ name: "replication", guaranteedBytes: part(16) });
   const control = budget.root.open({ name: "control", guaranteedBytes: part(64) });
   const ingest = budget.root.open({ name: "ingest", capBytes: budget.root.roomBytes });

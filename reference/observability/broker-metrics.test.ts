@@ -9,7 +9,13 @@ function metricsOf(): [BrokerMetrics, MetricsRegistry] {
 }
 
 const memory = {
-  ...{ budgetBytes: 100, accounts: { produce: 10, records: 50 }, reclaimableBytes: 40, isPaused: true },
+  ...{
+    budgetBytes: 100,
+    accounts: { produce: 10, records: 50 },
+    reclaimableBytes: 40,
+    isPaused: true,
+    pauseCount: 1,
+  },
   ...{ waitingCount: 2, hitCount: 7, missCount: 1, offloadedChunkCount: 3 },
 };
 

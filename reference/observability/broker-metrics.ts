@@ -51,6 +51,7 @@ export interface MemoryReport {
   readonly accounts: Readonly<Record<string, number>>;
   readonly reclaimableBytes: number;
   readonly isPaused: boolean;
+  readonly pauseCount: number;
   readonly waitingCount: number;
   readonly hitCount: number;
   readonly missCount: number;
@@ -75,7 +76,7 @@ export class BrokerMetrics {
   readonly connections: Gauge;
   readonly connectionsOpened: Counter;
   readonly syncDuration: Histogram;
-  readonly pauses: Counter;
+  readonly #pauses: Counter;
   readonly #rejections: Family<Counter>;
   readonly #connectionsClosed: Family<Counter>;
   readonly #diskErrors: Family<Counter>;
@@ -141,7 +142,7 @@ export class BrokerMetrics {
     this.#reserved = gauge("oz_memory_reserved_bytes", "Bytes of live leases, by account.", "account");
     this.#reclaimable = gauge("oz_memory_reclaimable_bytes", "Bytes that could be dropped at once.").with();
     this.#paused = gauge("oz_memory_paused", "1 while producers are held back.").with();
-    this.pauses = counter("oz_memory_pauses_total", "Times that producers were held back.").with();
+    this.#pauses = counter("oz_memory_pauses_total", "Times that producers were held back.").with();
     this.#waiting = gauge("oz_memory_waiting_requests", "Requests that wait for memory.").with();
     this.#reads = counter("oz_store_reads_total", "Reads of records by where they were found.", "source");
     this.#offloaded = counter("oz_store_offloaded_chunks_total", "Chunks dropped to make room.").with();
@@ -222,6 +223,7 @@ export class BrokerMetrics {
       this.#reserved.with({ account }).set(bytes);
     this.#reclaimable.set(report.reclaimableBytes);
     this.#paused.set(report.isPaused ? 1 : 0);
+    catchUp(this.#pauses, report.pauseCount);
     this.#waiting.set(report.waitingCount);
     catchUp(this.#reads.with({ source: "memory" }), report.hitCount);
     catchUp(this.#reads.with({ source: "disk" }), report.missCount);

@@ -17,6 +17,14 @@ export interface AppendChunk {
   used: number;
   /** The offset after the last batch in the chunk. */
   endOffset: number;
+  /** What pays for it, when there is a budget. */
+  readonly lease?: { release(): void };
+}
+
+/** Pays for chunks: a part of a process's memory budget. */
+export interface AppendBudget {
+  /** Undefined: there is no room now. */
+  reserve(bytes: number): { release(): void } | undefined;
 }
 
 /** Size of a round's first chunk. */
@@ -35,9 +43,11 @@ export class AppendBuffers {
   readonly bytesMax: number;
   readonly #freeSmall: Uint8Array[] = [];
   readonly #freeLarge: Uint8Array[] = [];
+  readonly #budget: AppendBudget | undefined;
 
-  constructor(bytesMax = appendBytesMaxDefault) {
+  constructor(bytesMax = appendBytesMaxDefault, budget?: AppendBudget) {
     this.bytesMax = bytesMax;
+    this.#budget = budget;
   }
 
   /** A chunk with room for `neededBytes`, or undefined when that would exceed the bound. */
@@ -46,10 +56,12 @@ export class AppendBuffers {
     // A batch larger than a chunk gets one of its own size, which is not kept afterwards.
     const size = isSmall ? smallChunkBytes : Math.max(largeChunkBytes, neededBytes);
     if (this.heldBytes + size > this.bytesMax) return undefined;
+    const lease = this.#budget?.reserve(size);
+    if (this.#budget !== undefined && lease === undefined) return undefined;
     this.heldBytes += size;
     const free = isSmall ? this.#freeSmall : this.#freeLarge;
     const bytes = (size <= largeChunkBytes ? free.pop() : undefined) ?? new Uint8Array(size);
-    return { bytes, used: 0, endOffset: 0 };
+    return { bytes, used: 0, endOffset: 0, ...(lease !== undefined && { lease }) };
   }
 
   /** Takes a chunk back. The caller must not touch its bytes any more. */
@@ -60,5 +72,6 @@ export class AppendBuffers {
     const free = isSmall ? this.#freeSmall : this.#freeLarge;
     const isKept = isSmall || chunk.bytes.length === largeChunkBytes;
     if (isKept && free.length < freeChunksMax) free.push(chunk.bytes);
+    chunk.lease?.release();
   }
 }

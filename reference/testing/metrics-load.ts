@@ -93,6 +93,7 @@ export class MetricsLoad {
       },
       reclaimableBytes: (30 + 60 * pressure) * mebibyte,
       isPaused: pressure > 0.95,
+      pauseCount: Math.floor(this.#second / 60),
       waitingCount: pressure > 0.9 ? 12 : 0,
       hitCount: this.#second * 900,
       missCount: this.#second * 30,

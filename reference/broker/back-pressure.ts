@@ -1,0 +1,45 @@
+/**
+ * Back-pressure: when batches come in faster than the disk takes them, stop reading from those who send them.
+ *
+ * Refusing each request costs a reply, and the producer sends it again: at the limit, a broker that only refuses is busy
+ * refusing. A socket that is not read fills up, and the producer's own `write` tells it to wait, at no cost to anyone.
+ * Only connections that send batches while the gate is closed are held, each when it does so; consumers go on.
+ */
+import type { BrokerConnection } from "./connection.ts";
+
+/** The producers that are held back at this moment. */
+export class BackPressure {
+  /** Whether the gate is closed. */
+  isOn = false;
+  /** How often it was closed. */
+  pauseCount = 0;
+  readonly #held = new Set<BrokerConnection>();
+
+  /** The gate closes: from now on, whoever produces is held. */
+  begin(): void {
+    this.isOn = true;
+    this.pauseCount++;
+  }
+
+  /** This connection has sent a batch while the gate was closed. */
+  hold(connection: BrokerConnection): void {
+    if (this.#held.has(connection)) return;
+    this.#held.add(connection);
+    connection.pause();
+  }
+
+  /** A connection is gone. */
+  forget(connection: BrokerConnection): void {
+    this.#held.delete(connection);
+  }
+
+  /** The gate opens: everyone who was held is read from again. */
+  end(): void {
+    this.isOn = false;
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const connection of held) {
+      if (connection.isOpen) connection.resume();
+    }
+  }
+}
