@@ -142,13 +142,28 @@ function revealTodo(view: EditorView): void {
   view.dispatch({ selection: { anchor: at }, effects: EditorView.scrollIntoView(at, { y: "center" }) });
 }
 
+/** Unchanged lines around a difference that stay in sight. */
+const contextLines = 3;
+
+/** The lines of a part of the comparison, with the middle of a long unchanged one left out. */
+function foldedLines(part: {
+  readonly value: string;
+  readonly added: boolean;
+  readonly removed: boolean;
+}): string[] {
+  const lines = part.value.replace(/\n$/, "").split("\n");
+  const left = lines.length - 2 * contextLines;
+  if (part.added || part.removed || left < 2) return lines;
+  return [...lines.slice(0, contextLines), `… ${left} lines are equal …`, ...lines.slice(-contextLines)];
+}
+
 /** The differences as one column of lines, for windows where two columns do not fit. */
 function renderDiff(mine: string, solution: string): HTMLElement {
   const list = Object.assign(document.createElement("pre"), { className: "line-diff", tabIndex: 0 });
   list.setAttribute("aria-label", "Your code against the solution: minus is yours, plus is the solution's");
   for (const part of diffLines(mine, solution)) {
     const sign = part.added ? "+" : part.removed ? "-" : " ";
-    for (const line of part.value.replace(/\n$/, "").split("\n")) {
+    for (const line of foldedLines(part)) {
       const row = document.createElement("span");
       row.className = part.added ? "is-added" : part.removed ? "is-removed" : "";
       row.textContent = `${sign} ${line}\n`;
