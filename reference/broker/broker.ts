@@ -15,11 +15,12 @@ import type { Clock, Disk, Random } from "../ports.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
 import { protocolVersionMax, protocolVersionMin } from "../protocol/limits.ts";
 import { decodeRequestPayload, encodeReplyPayload } from "../protocol/messages-codec.ts";
-import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
+import type { MessageName } from "../protocol/messages.ts";
 import { messageNameOf, messages } from "../protocol/messages.ts";
 import { Authentication } from "./authentication.ts";
 import type { AuthenticationOptions } from "./authentication.ts";
 import type { Call, Handler } from "./call.ts";
+import type { BackPressure } from "./back-pressure.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyError, replyPayload } from "./connection.ts";
 import { runClosed } from "./connection-state.ts";
@@ -64,6 +65,8 @@ export interface BrokerOptions {
   readonly offsets?: OffsetStore;
   /** The part of the memory budget that answers on their way out may use. */
   readonly fetchAccount?: Account;
+  /** Holds producers back while memory is short. */
+  readonly backPressure?: BackPressure;
   /** For topics that do not say themselves; zeros keep everything. */
   readonly retention?: RetentionDefaults;
   /** What one client may send; no limit when absent. */
@@ -93,6 +96,7 @@ export class Broker implements ProduceContext {
   readonly offsets: OffsetStore | undefined;
   /** Pays for answers on their way out. */
   readonly readMemory: ReadMemory;
+  readonly #backPressure: BackPressure | undefined;
   readonly #startedAtMs: number;
   readonly #autoCreatePartitions: number;
   /** Told of what only a bug explains. */
@@ -114,6 +118,7 @@ export class Broker implements ProduceContext {
     this.observer = options.observer;
     this.offsets = options.offsets;
     this.readMemory = new ReadMemory(options.fetchAccount);
+    this.#backPressure = options.backPressure;
     this.topics = new TopicRegistry(options.disk, options.openLog, options.observer);
     this.clock = options.clock;
     this.random = options.random;
@@ -150,7 +155,11 @@ export class Broker implements ProduceContext {
       this.observer?.refused(type, messageNameOf(type), connection, idLow, refusal.name);
       return replyError(connection, view.getUint32(start + 4), idLow, refusal);
     }
-    if (type === messages.Produce.type) return produce(this, connection, bytes, view, start, end);
+    if (type === messages.Produce.type) {
+      produce(this, connection, bytes, view, start, end);
+      if (this.#backPressure?.isOn === true) this.#backPressure.hold(connection);
+      return;
+    }
     const name = messageNameOf(type);
     assert(name !== undefined, `request type ${type} passed the gate`);
     const call: Call = {
@@ -164,6 +173,7 @@ export class Broker implements ProduceContext {
 
   /** The connection is gone: nothing of it may live on. */
   closed(connection: BrokerConnection): void {
+    this.#backPressure?.forget(connection);
     runClosed(connection.state);
   }
 
@@ -264,15 +274,15 @@ export class Broker implements ProduceContext {
     return waitMs === 0 ? undefined : refuse("rate-limited", "this client sends more than its share", waitMs);
   }
 
-  #dispatch<Name extends MessageName>(name: Name, payload: Uint8Array, call: Call): void {
+  #dispatch(name: MessageName, payload: Uint8Array, call: Call): void {
     const observed = this.observer?.begin(name, call.connection, call.requestIdLow);
     const decoded = decodeRequestPayload(name, payload);
     if (decoded.kind === "fault") {
       const refusal = refuse("invalid-request", `${name}: ${decoded.fault.message}`);
       return this.#answer(name, call, refusal, observed, {});
     }
-    const request = decoded.value as RequestOf<Name>;
-    const handler = handlers[name] as Handler<Name>;
+    const request = decoded.value;
+    const handler = handlers[name] as Handler<MessageName>;
     try {
       const outcome = handler(this, request, call);
       if (!(outcome instanceof Promise)) return this.#answer(name, call, outcome, observed, request);
@@ -303,7 +313,7 @@ export class Broker implements ProduceContext {
     // Credit is never answered: its id belongs to no request that the client waits for.
     if (name === "Credit") return connection.answered();
     if (outcome.kind === "error") return replyError(connection, requestIdHigh, requestIdLow, outcome);
-    const payload = encodeReplyPayload(name, outcome.value as ReplyOf<Name>);
+    const payload = encodeReplyPayload(name, outcome.value);
     const error = outcome.kind === "partial" ? outcome.name : "none";
     replyPayload(connection, requestIdHigh, requestIdLow, payload, error);
   }

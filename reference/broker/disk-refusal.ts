@@ -1,4 +1,5 @@
 /** What a client is told when the disk or the log refuses: enough to act on, and no paths of the server. */
+import { unreachable } from "#reference/base/assert.ts";
 import type { DiskError } from "../ports.ts";
 import type { AppendResult } from "../storage/log.ts";
 import type { ErrorOutcome } from "./outcome.ts";
@@ -35,4 +36,5 @@ export function refusalOfAppend(refusal: Extract<AppendResult, { readonly kind: 
     case "closed":
       return refuse("shutting-down", refusal.detail);
   }
+  return unreachable(refusal.reason, "refusal");
 }

@@ -18,7 +18,8 @@ export class DrainSignal {
 
   begin(): void {
     this.isDraining = true;
-    for (const action of [...this.#actions]) action();
+    const actions = [...this.#actions];
     this.#actions.clear();
+    for (const action of actions) action();
   }
 }

@@ -5,6 +5,7 @@
  * all the time or reads late. A fetch that waits costs one entry in a set and one timer, and both go when the record
  * comes, when the time is up, or when the client is gone.
  */
+import { unreachable } from "#reference/base/assert.ts";
 import type { Clock } from "../ports.ts";
 import type { RequestOf } from "../protocol/messages.ts";
 import type { BrokerConnection } from "./connection.ts";
@@ -49,6 +50,7 @@ export async function readPartition(
     case "failed":
       return refusalOfDisk(read.error);
   }
+  return unreachable(read, "read");
 }
 
 /** What a waiting fetch needs from around it. */

@@ -88,7 +88,8 @@ export class GroupCoordinator {
   }
 
   list(): { group: string; generation: number; members: string[] }[] {
-    for (const groupName of [...this.#groups.keys()]) this.#expire(groupName);
+    const names = [...this.#groups.keys()];
+    for (const groupName of names) this.#expire(groupName);
     return [...this.#groups].map(([group, { generation, memberIds }]) => ({
       group,
       generation,

@@ -1,10 +1,11 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { PartitionName } from "./group.ts";
 import { ConsumerGroup } from "./group.ts";
 
 const six = (topic: string): number => (topic === "orders" ? 6 : 0);
-const numbers = (names: readonly PartitionName[]): number[] => names.map(({ partition }) => partition).sort();
+const numbers = (names: readonly PartitionName[]): number[] =>
+  names.map(({ partition }) => partition).sort((left, right) => left - right);
 
 /** A client that does as it is told: reads what it was given, lets go of the rest at its next heartbeat. */
 class Reader {

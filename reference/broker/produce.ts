@@ -9,6 +9,7 @@
  * | topicLength | topic T  | partition | batchLength     | batch … | crc32 |
  * ```
  */
+import { unreachable } from "#reference/base/assert.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
 import { batchHeaderBytes, batchLayout } from "../storage/record-batch.ts";
 import type { BrokerConnection } from "./connection.ts";
@@ -187,6 +188,7 @@ function passesSequence(
       return false;
     }
   }
+  return unreachable(verdict, "verdict");
 }
 
 function badPayload(what: string): ErrorOutcome {

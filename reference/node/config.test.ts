@@ -57,12 +57,9 @@ describe("the configuration", () => {
     ["a: [\nb", /^oz\.yaml:\d+: /],
   ])("that is wrong names file, line, key and what is allowed: %j", (content, message) => {
     const loaded = load(content);
-    expect(loaded.kind).toBe("problem");
-    if (loaded.kind === "problem") {
-      if (typeof message === "string") expect(loaded.message).toBe(message);
-      else expect(loaded.message).toMatch(message);
-      expect(loaded.message).not.toContain("\n");
-    }
+    const problem = loaded.kind === "problem" ? loaded.message : "";
+    expect(problem).toMatch(message);
+    expect(problem).not.toContain("\n");
   });
 
   test("from a file that is not there says so", () => {

@@ -117,7 +117,7 @@ function readConfigFile(file: string, given: Map<SettingName, Given>): string | 
 
 /** A scalar as it was written, or a map of names to secrets as `NAME=SECRET,…`. */
 function textOf(node: Node | null): string | undefined {
-  if (isScalar(node)) return node.value === null ? undefined : (node.source ?? String(node.value));
+  if (isScalar(node)) return node.value === null ? undefined : node.source;
   if (!isMap(node)) return undefined;
   const pairs = (node as YAMLMap<Node, Node | null>).items.map(({ key, value }) => {
     return isScalar(key) && isScalar(value) ? `${String(key.value)}=${String(value.value)}` : undefined;

@@ -45,7 +45,7 @@ export class PartitionSender {
   #failure: unknown;
   #wake: (() => void) | undefined;
   #lastProgressMs = performance.now();
-  #pump: Promise<void> | undefined;
+  #isRunning = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -60,7 +60,7 @@ export class PartitionSender {
   async send(bytes: Uint8Array, records: number): Promise<void> {
     if (this.#unacknowledged.length === 0) this.#lastProgressMs = performance.now();
     this.#unacknowledged.push({ bytes, records });
-    this.#pump ??= this.#run();
+    if (!this.#isRunning) void this.#run();
     while (this.#unacknowledged.length >= windowBatches && this.#failure === undefined) await this.#changed();
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -71,7 +71,19 @@ export class PartitionSender {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** Sends until everything is acknowledged or has failed for good. What only a bug throws is a failure too. */
   async #run(): Promise<void> {
+    this.#isRunning = true;
+    try {
+      await this.#sendAll();
+    } catch (error) {
+      this.#failure = error;
+    }
+    this.#isRunning = false;
+    this.#wake?.();
+  }
+
+  async #sendAll(): Promise<void> {
     let failures = 0;
     while (this.#unacknowledged.length > 0 && this.#failure === undefined) {
       const before = this.#unacknowledged.length;
@@ -85,17 +97,15 @@ export class PartitionSender {
         if (this.#options.signal.aborted) this.#failure = error;
       }
     }
-    this.#pump = undefined;
-    this.#wake?.();
   }
 
   /** Keeps the window full until a batch fails; then waits for the others. Resolves to the first failure. */
   async #sendWindow(): Promise<ProtocolError | undefined> {
-    let failure: ProtocolError | undefined;
+    const failed: unknown[] = [];
     const answers: Promise<void>[] = [];
     const { client, topic, partition } = this.#options;
     this.#underWay = 0;
-    while (failure === undefined && (this.#underWay < this.#unacknowledged.length || answers.length > 0)) {
+    while (failed.length === 0 && (this.#underWay < this.#unacknowledged.length || answers.length > 0)) {
       const batch = this.#unacknowledged[this.#underWay];
       if (batch === undefined || this.#underWay >= windowBatches) {
         await answers.shift();
@@ -106,14 +116,15 @@ export class PartitionSender {
         client.produceBatch(topic, batch.bytes, { partition }).then(
           () => this.#acknowledge(batch),
           (error: unknown) => {
-            if (!(error instanceof ProtocolError)) throw error;
-            failure ??= error;
+            failed.push(error);
           },
         ),
       );
     }
     await Promise.all(answers);
-    return failure;
+    const bug = failed.find((error) => !(error instanceof ProtocolError));
+    if (bug !== undefined) throw bug;
+    return failed[0] as ProtocolError | undefined;
   }
 
   #acknowledge(batch: SentBatch): void {

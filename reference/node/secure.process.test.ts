@@ -22,7 +22,7 @@ describe("TLS", () => {
     expect((await oz.run(["consume", "t", ...trusting])).stdout.toString()).toBe("secret\n");
     for (const flags of [["--tls"], ["--patience", "1s"]]) {
       const refused = await oz.run(["produce", "t", "--server", address, ...flags], Buffer.from("x\n"));
-      expect(refused.code, flags.join(" ")).toBe(2);
+      expect(refused.code).toBe(2);
       expect(refused.stderr.trim().split("\n")).toHaveLength(1);
     }
   });

@@ -40,7 +40,7 @@ describe("a large file", () => {
     // A third of the file, then the kill, then the rest: the kill comes while batches are under way.
     const third = Math.floor(file.length / 3);
     producing.stdin?.write(file.subarray(0, third));
-    await recordsIn("lines", server);
+    await oz.recordsIn("lines", server);
     producing.stdin?.write(file.subarray(third, 2 * third));
     await first.kill();
     await oz.serve(data, "--port", String(port));
@@ -66,7 +66,7 @@ test("produce says what was acknowledged when the server stays away, and exits 1
   const producing = oz.start(["produce", "t", "--server", server.address, "--patience", "200ms"]);
   const lines = generateLines(30_000, 2);
   producing.stdin?.write(lines);
-  await recordsIn("t", server.address);
+  await oz.recordsIn("t", server.address);
   await server.kill();
   producing.stdin?.end(lines);
   const chunks: Buffer[] = [];
@@ -154,20 +154,22 @@ describe("hostile bytes", () => {
   test("get an error of their own each, and cost nobody else anything", async () => {
     const { address, process } = await oz.serve(await oz.folder());
     const bystander = await connect(address);
-    for (const [name, bytes, requestId, error, state] of cases) {
+    for (const [, bytes, requestId, error, state] of cases) {
       const socket = await connect(address);
       socket.write(bytes);
       if (error === "truncated-frame") socket.end();
-      const reply = await nextResponse(socket);
-      expect(reply, name).toMatchObject({ requestId, status: 1, errorCode: errorCodeOf(error) });
-      if (state === "closed") await once(socket, "close");
-      else {
-        socket.write(good);
-        expect(await nextResponse(socket), name).toMatchObject({ requestId: 42n, status: 0 });
-        socket.destroy();
-      }
+      expect(await nextResponse(socket)).toMatchObject({
+        requestId,
+        status: 1,
+        errorCode: errorCodeOf(error),
+      });
+      // A connection that stays open answers the next request; the other one is closed by the server.
+      if (state === "open") socket.write(good);
+      const after = state === "open" ? (await nextResponse(socket)).status : await once(socket, "close");
+      expect(after).toEqual(state === "open" ? 0 : [false]);
+      socket.destroy();
       bystander.write(good);
-      expect(await nextResponse(bystander), name).toMatchObject({ requestId: 42n, status: 0 });
+      expect(await nextResponse(bystander)).toMatchObject({ requestId: 42n, status: 0 });
     }
     bystander.destroy();
     expect(process.exitCode).toBeNull();
@@ -212,15 +214,5 @@ async function nextResponse(socket: net.Socket) {
     expect(decoded.kind).toBe("incomplete");
     const [chunk] = (await once(socket, "data")) as [Buffer];
     bytes = Buffer.concat([bytes, chunk]);
-  }
-}
-
-/** Waits until a topic has records. */
-async function recordsIn(topic: string, server: string): Promise<void> {
-  for (;;) {
-    const { code, stdout } = await oz.run(["topics", "describe", topic, "--json", "--server", server]);
-    if (code !== 0) continue;
-    const { partitions } = JSON.parse(stdout.toString()) as { partitions: { endOffset: number }[] };
-    if ((partitions[0]?.endOffset ?? 0) > 0) return;
   }
 }

@@ -72,6 +72,16 @@ export class OzProcesses {
     return finished(child);
   }
 
+  /** Waits until a topic has records. */
+  async recordsIn(topic: string, server: string): Promise<void> {
+    for (;;) {
+      const { code, stdout } = await this.run(["topics", "describe", topic, "--json", "--server", server]);
+      if (code !== 0) continue;
+      const { partitions } = JSON.parse(stdout.toString()) as { partitions: { endOffset: number }[] };
+      if ((partitions[0]?.endOffset ?? 0) > 0) return;
+    }
+  }
+
   async cleanUp(): Promise<void> {
     for (const child of this.#children) {
       const gone = new Promise((resolve) => child.once("exit", resolve));

@@ -1,4 +1,5 @@
 /** Reads a topic from a starting point to its end, or for ever. */
+import { unreachable } from "#reference/base/assert.ts";
 import type { FetchedRecords } from "../client/records.ts";
 import type { Client } from "./client.ts";
 
@@ -79,7 +80,8 @@ async function readPartition(
   const range = await client.getOffset(topic, partition);
   let offset = await startOffset(options, partition, range);
   const waitMs = follow ? followWaitMs : 0;
-  while (!signal.aborted && (follow || offset < range.endOffset)) {
+  for (;;) {
+    if (signal.aborted || (!follow && offset >= range.endOffset)) return;
     let records: FetchedRecords;
     try {
       records = await client.fetch(topic, offset, { partition, bytesMax: fetchBytes, waitMs, signal });
@@ -125,4 +127,5 @@ async function startOffset(
       return (await client.call("ReadRange", fields)).startOffset;
     }
   }
+  return unreachable(start, "start");
 }

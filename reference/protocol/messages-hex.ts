@@ -12,7 +12,7 @@ import type { FieldSpan, Kind } from "./messages-layout.ts";
 import { describeLayout } from "./messages-layout.ts";
 import { encodeReplyPayload, encodeRequestPayload } from "./messages-codec.ts";
 import { messages } from "./messages.ts";
-import type { MessageName, ReplyOf, RequestOf } from "./messages.ts";
+import type { MessageName } from "./messages.ts";
 import { messageSamples } from "./messages-samples.ts";
 import { ByteReader } from "./primitives.ts";
 
@@ -88,8 +88,8 @@ export function annotate(bytes: Uint8Array, spans: readonly FieldSpan[], depth =
 }
 
 /** The sample request of a type, as a frame. */
-export function sampleRequestFrame<Name extends MessageName>(name: Name): Uint8Array {
-  const request = messageSamples[name].request as RequestOf<Name>;
+export function sampleRequestFrame(name: MessageName): Uint8Array {
+  const { request } = messageSamples[name];
   const payload = encodeRequestPayload(name, request);
   return bytesOf(
     encodeRequest({
@@ -103,8 +103,8 @@ export function sampleRequestFrame<Name extends MessageName>(name: Name): Uint8A
 }
 
 /** The sample reply of a type, as a frame. CommitOffset's is the example of a partial success. */
-export function sampleReplyFrame<Name extends MessageName>(name: Name): Uint8Array {
-  const payload = encodeReplyPayload(name, messageSamples[name].reply as ReplyOf<Name>);
+export function sampleReplyFrame(name: MessageName): Uint8Array {
+  const payload = encodeReplyPayload(name, messageSamples[name].reply);
   const isPartial = name === "CommitOffset";
   const errorCode = isPartial ? protocolErrors["partition-not-found"].code : 0;
   const frame: ResponseFrame = { requestId: sampleRequestId, status: isPartial ? 2 : 0, errorCode, payload };

@@ -179,7 +179,7 @@ export const taggedFields: Kind<readonly TaggedField[]> = arrayOf(
 
 /** Named fields, read and written in the order in which they stand here. */
 export function layout<Named extends Fields>(name: string, fields: Named): Layout<Named> {
-  const entries = Object.entries(fields) as [string, Kind<unknown>][];
+  const entries = Object.entries(fields);
   let bytesMin = 0;
   for (const [, field] of entries) bytesMin += field.bytesMin;
   return {
