@@ -27,7 +27,7 @@ import type { ReadReply, RequestOptions, SessionOptions, StreamListener } from "
 import { SlotTable } from "./slot-table.ts";
 
 const bufferBytesMaxDefault = 2 * frameSizeMaxDefault;
-const flushBytes = 64 * 1024;
+const flushBytes = 16 * 1024;
 const noTail = new Uint8Array(0);
 /** What a stream's reader returns for every reply but the last. */
 const goesOn = Symbol("goes on");

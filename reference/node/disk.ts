@@ -4,7 +4,7 @@
  * Every call goes to libuv's thread pool, so that a slow disk never stops the event loop, with one exception. A small
  * write ends in the page cache after a few microseconds, while the way to the pool and back costs about fifty. So small
  * writes are made in place, as long as they are as fast as that; one that was not (the kernel slows writers down when
- * too much is dirty) sends the writes of the next second to the pool.
+ * too much is dirty) sends those of the time that follows to the pool.
  *
  * Files are plain descriptors: a `FileHandle` adds a promise and an object to every call.
  */
@@ -13,11 +13,11 @@ import path from "node:path";
 import { DiskError, type Disk, type DiskErrorCode, type DiskFile, type OpenMode } from "../ports.ts";
 
 /** Writes up to this size are made in place. */
-export const inlineWriteBytesMax = 64 * 1024;
+export const inlineWriteBytesMax = 1024 * 1024;
 /** A write in place that took longer than this was no mere copy into the page cache. */
 const inlineWriteMsMax = 2;
-/** For how long after such a write all writes go to the thread pool. */
-const inlinePauseMs = 1000;
+/** After such a write all writes go to the thread pool for so many times as long: the loop loses a twentieth at most. */
+const inlinePauseFactor = 20;
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
 const openFlags: Readonly<Record<OpenMode, number>> = {
@@ -202,7 +202,8 @@ class NodeDiskFile implements DiskFile {
     try {
       const count = fs.writeSync(this.#descriptor, source, 0, source.length, position);
       const endMs = performance.now();
-      if (endMs - startMs > inlineWriteMsMax) inlinePausedUntilMs = endMs + inlinePauseMs;
+      const tookMs = endMs - startMs;
+      if (tookMs > inlineWriteMsMax) inlinePausedUntilMs = endMs + tookMs * inlinePauseFactor;
       return Promise.resolve(count);
     } catch (error) {
       return Promise.reject(diskError(error, "write", this.path));

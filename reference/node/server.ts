@@ -9,10 +9,12 @@ import { readFileSync } from "node:fs";
 import type { Listener } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
+import { retentionOf } from "../broker/housekeeping.ts";
 import { OffsetStore } from "../broker/offset-store.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
 import type { BrokerMetrics } from "../observability/broker-metrics.ts";
+import type { TopicConfig } from "../broker/topic.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import type { ConnectionHandler } from "../protocol/connection-types.ts";
 import { AppendBuffers } from "../storage/append-buffers.ts";
@@ -21,7 +23,7 @@ import { FilePool } from "../storage/file-pool.ts";
 import { describeFinding } from "../storage/findings.ts";
 import type { LogOptions } from "../storage/log.ts";
 import { Log } from "../storage/log.ts";
-import { fastChecksum, nodeClock, nodeRandom } from "./clock.ts";
+import { fastChecksum, nodeClock, nodeRandom, turnClock } from "./clock.ts";
 import { lockDataFolder } from "./data-lock.ts";
 import { describeListenError } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
@@ -121,6 +123,9 @@ export async function startServer(
   }
 }
 
+/** Files of removed segments that each log keeps to write over. */
+const recycledSegmentsMax = 2;
+
 async function openBroker(
   settings: Settings,
   disk: NodeDisk,
@@ -130,17 +135,20 @@ async function openBroker(
   memory: ServerMemory,
 ): Promise<Broker> {
   const batchBytesMax = settings.frameSizeMax - frameBytesAroundBatch;
+  const retention = { retentionMs: settings.retentionTime, retentionBytes: settings.retentionSize };
   // Shared by all logs: the bounds on open files and on bytes that wait to be written are the process's.
   const files = new FilePool(disk);
-  const buffers = new AppendBuffers(memory.appendBytes);
-  const openLog = async (directory: string): Promise<Log> => {
+  const buffers = new AppendBuffers(memory.appendBytes, memory.appendBudget);
+  const openLog = async (directory: string, config?: TopicConfig): Promise<Log> => {
     const options: LogOptions = {
       disk,
       directory,
-      clock: nodeClock,
+      clock: turnClock,
       checksum: fastChecksum,
       fsync: settings.fsync,
       segmentBytesMax: settings.segmentSize,
+      recycledMax: recycledSegmentsMax,
+      ...(config !== undefined && { retention: retentionOf(config, retention) }),
       batchBytesMax,
       files,
       buffers,
@@ -179,7 +187,8 @@ async function openBroker(
     },
     observer,
     fetchAccount: memory.accounts.fetch,
-    retention: { retentionMs: settings.retentionTime, retentionBytes: settings.retentionSize },
+    backPressure: memory.backPressure,
+    retention,
     ...(settings.requestRate + settings.byteRate > 0 && {
       rates: { requestsPerSecond: settings.requestRate, bytesPerSecond: settings.byteRate },
     }),

@@ -24,6 +24,8 @@ export interface BenchOptions {
   readonly rate: number | undefined;
   readonly fsync: "always" | "everysec" | "never";
   readonly preEncoded: boolean;
+  /** Write into a topic that keeps everything, whose files grow. */
+  readonly growing: boolean;
   readonly against: string | undefined;
 }
 
@@ -37,6 +39,8 @@ const warmUpSeconds = 1;
 const fetchBytes = 1024 * 1024;
 /** Written before a consume benchmark: more than any cache of the processor, little enough to write quickly. */
 const consumeBytes = 256 * 1024 * 1024;
+/** What a topic keeps that is written to. */
+const keptBytes = 256 * 1024 * 1024;
 
 /** Runs a benchmark; everything that it starts is stopped when it resolves. */
 export async function runBench(options: BenchOptions, say: (message: string) => void): Promise<BenchOutcome> {
@@ -48,10 +52,15 @@ export async function runBench(options: BenchOptions, say: (message: string) => 
     if (options.server === undefined) ours = await spawnServer(serveFlags(options));
     for (const peer of peers) servers.push(await peer.start({ fsync: options.fsync }));
     const address = options.server ?? ours?.address ?? "";
+    say("making a topic");
+    const topic = options.work === "connections" ? "" : await makeTopic(options, address);
     const rounds: Round[] = [];
     for (let number = 1; number <= options.rounds; number++) {
       say(`round ${number} of ${options.rounds}: offset-zero`);
-      const round = await runRound(options, address, number, ours);
+      const round =
+        options.work === "connections"
+          ? await connectionsRound(options, address, ours)
+          : await runRound(options, address, topic);
       for (const [index, peer] of peers.entries()) {
         say(`round ${number} of ${options.rounds}: ${peer.name}`);
         const { recordBytes, seconds, work } = options;
@@ -94,34 +103,43 @@ async function loadPeers(against: string | undefined): Promise<Peer[] | string> 
   return peers;
 }
 
-async function runRound(
-  options: BenchOptions,
-  address: string,
-  number: number,
-  server: ServerProcess | undefined,
-): Promise<Round> {
-  const topic = `bench-${process.pid}-${number}`;
-  if (options.work === "connections") return connectionsRound(options, address, server);
+async function runRound(options: BenchOptions, address: string, topic: string): Promise<Round> {
+  if (options.work === "consume") return consumeRound(options, address, topic);
+  const load = loadOf(options, address, topic);
+  const result = options.rate === undefined ? await produceLoad(load) : await openLoad(load, options.rate);
+  const { records, requests, seconds, latencyUs } = result;
+  return {
+    recordsPerSecond: records / seconds,
+    requestsPerSecond: requests / seconds,
+    bytesPerSecond: (records * options.recordBytes) / seconds,
+    latencyUs: {
+      p50: latencyUs.quantile(0.5),
+      p99: latencyUs.quantile(0.99),
+      p999: latencyUs.quantile(0.999),
+    },
+    peers: {},
+  };
+}
+
+/**
+ * Makes the topic that all rounds use. What is read is written first. What is written to has been full for a while: a
+ * log that keeps a limited size writes over its own old files, and that is what it does for nearly all of its life.
+ */
+async function makeTopic(options: BenchOptions, address: string): Promise<string> {
+  const topic = `bench-${process.pid}`;
   const client = await Client.connect(address);
   try {
-    await client.createTopic(topic);
-    if (options.work === "consume") return await consumeRound(options, address, topic);
-    const load = loadOf(options, address, topic);
-    const result = options.rate === undefined ? await produceLoad(load) : await openLoad(load, options.rate);
-    const { records, requests, seconds, latencyUs } = result;
-    return {
-      recordsPerSecond: records / seconds,
-      requestsPerSecond: requests / seconds,
-      bytesPerSecond: (records * options.recordBytes) / seconds,
-      latencyUs: {
-        p50: latencyUs.quantile(0.5),
-        p99: latencyUs.quantile(0.99),
-        p999: latencyUs.quantile(0.999),
-      },
-      peers: {},
-    };
+    if (options.work === "consume") {
+      await client.createTopic(topic);
+      await fill(client, topic, options, consumeBytes);
+    } else if (options.growing) {
+      await client.createTopic(topic);
+    } else {
+      await client.createTopic(topic, { retentionBytes: keptBytes });
+      await fill(client, topic, { recordBytes: 1024, batch: 100 }, 2 * keptBytes);
+    }
+    return topic;
   } finally {
-    await client.deleteTopic(topic).catch(() => undefined);
     client.destroy();
   }
 }
@@ -134,7 +152,6 @@ function loadOf(options: BenchOptions, address: string, topic: string): ProduceL
 }
 
 async function consumeRound(options: BenchOptions, address: string, topic: string): Promise<Round> {
-  await fill(options, address, topic);
   const { seconds } = options;
   const read = await consumeLoad({ address, topic, seconds, warmUpSeconds, fetchBytes });
   return {
@@ -145,20 +162,20 @@ async function consumeRound(options: BenchOptions, address: string, topic: strin
   };
 }
 
-/** Writes until there is enough to read. */
-async function fill(options: BenchOptions, address: string, topic: string): Promise<void> {
-  const client = await Client.connect(address);
-  const value = new Uint8Array(options.recordBytes).fill(0x61);
-  const records = Array.from({ length: options.batch }, () => value);
-  let left = Math.ceil(consumeBytes / (options.recordBytes * options.batch));
+/** Writes so many bytes of records. */
+async function fill(
+  client: Client,
+  topic: string,
+  { recordBytes, batch }: { readonly recordBytes: number; readonly batch: number },
+  bytes: number,
+): Promise<void> {
+  const value = new Uint8Array(recordBytes).fill(0x61);
+  const records = Array.from({ length: batch }, () => value);
+  let left = Math.ceil(bytes / (recordBytes * batch));
   const write = async (): Promise<void> => {
     while (left-- > 0) await client.produce(topic, records);
   };
-  try {
-    await Promise.all(Array.from({ length: 16 }, write));
-  } finally {
-    client.destroy();
-  }
+  await Promise.all(Array.from({ length: 16 }, write));
 }
 
 async function connectionsRound(

@@ -33,6 +33,7 @@ export const command = defineCommand({
       default: "everysec",
     }),
     preEncoded: option.flag("Encode the requests once, as redis-benchmark does."),
+    growing: option.flag("Write into a topic that keeps everything, not into one that keeps 256 MiB."),
     against: option.text("redis|nats", "Peers to run in alternation, with commas between."),
   },
   async run({ positionals, options, json, print, printJson, io }) {
