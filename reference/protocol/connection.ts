@@ -16,7 +16,7 @@ import { connectionLimitsDefault, tickMsOf } from "./connection-types.ts";
 import type { ErrorName } from "./errors.ts";
 import { errorNameOf } from "./errors.ts";
 import { frameChecksum } from "./frame.ts";
-import type { FrameFault } from "./frame.ts";
+import type { FrameFault, FrameOptions } from "./frame.ts";
 import { FrameStream } from "./frame-stream.ts";
 import { putErrorReply } from "./handshake.ts";
 import { InputMeter, InputShare } from "./input-share.ts";
@@ -32,10 +32,10 @@ export class ConnectionHub<State> {
   /** Delivery loops that are running, over all connections. */
   liveDeliveries = 0;
   isDraining = false;
-  /** Connections that have written in this turn: each is flushed once, at its end. */
+  /** Connections that have written in this turn, and what all hold of frames that are not whole. */
   readonly written = new EndOfTurn();
-  /** Parts of frames that have come, over all connections. */
   readonly input: InputMeter;
+  readonly frameOptions: FrameOptions;
   readonly #connections = new Set<ServerConnection<State>>();
   readonly #refused: RefusedPeers;
   #nextId = 1;
@@ -47,6 +47,7 @@ export class ConnectionHub<State> {
     this.handler = options.handler;
     this.checksum = options.checksum ?? frameChecksum;
     this.limits = { ...connectionLimitsDefault, ...options.limits };
+    this.frameOptions = { frameSizeMax: this.limits.frameSizeMax, checksum: this.checksum };
     this.input = new InputMeter(this.limits.inputBytesMax);
     this.#refused = new RefusedPeers(this.clock, this.checksum, () => this.#rest());
   }
@@ -61,10 +62,10 @@ export class ConnectionHub<State> {
   accept(connection: Connection): ServerConnection<State> | undefined {
     this.#cancelTick ??= this.clock.after(tickMsOf(this.limits), () => this.#tick());
     // 1. Decide before anything else: nobody in, and no place taken, that is not to stay.
-    const message = `server has its maximum of ${this.limits.connectionsMax} connections`;
+    const { connectionsMax } = this.limits;
     if (this.isDraining) return this.#refused.add(connection, "shutting-down", "server is draining");
-    if (this.#connections.size >= this.limits.connectionsMax) {
-      return this.#refused.add(connection, "too-many-connections", message);
+    if (this.#connections.size >= connectionsMax) {
+      return this.#refused.add(connection, "too-many-connections", `maximum of ${connectionsMax} reached`);
     }
     // 2. It counts from here, and not from its first request or its end: the next one may come before either.
     const accepted = new ServerConnection<State>(this, connection, this.#nextId++);
@@ -117,7 +118,7 @@ export class ConnectionHub<State> {
   }
 }
 
-/** One client, as the server sees it. The handler's `request` gets it with each request. */
+/** One client, as the server sees it. */
 export class ServerConnection<State> {
   readonly id: number;
   /** What the handler keeps for this connection: made by `handler.opened`, gone with the connection. */
@@ -127,8 +128,6 @@ export class ServerConnection<State> {
   readonly checksum: Checksum;
   /** Requests that were handed to the handler and are not answered. */
   inFlight = 0;
-  /** Delivery loops of this connection. */
-  readonly deliveries = new Set<Delivery<unknown>>();
 
   readonly #hub: ConnectionHub<State>;
   readonly #connection: Connection;
@@ -148,7 +147,9 @@ export class ServerConnection<State> {
   #blockedSinceMs: number | undefined = undefined;
   /** Since when we have been waiting for the peer to close. */
   #closingSinceMs = 0;
-  #writableWaiters: (() => void)[] = [];
+  /** Delivery loops and those who wait for the peer to read; undefined while there are none: idle peers are many. */
+  #deliveries: Set<Delivery<unknown>> | undefined = undefined;
+  #writableWaiters: (() => void)[] | undefined = undefined;
 
   constructor(hub: ConnectionHub<State>, connection: Connection, id: number) {
     this.#hub = hub;
@@ -156,9 +157,8 @@ export class ServerConnection<State> {
     this.id = id;
     this.checksum = hub.checksum;
     this.#nowMs = this.#lastFrameMs = hub.clock.monotonicTimeMs();
-    const { frameSizeMax } = hub.limits;
     this.#share = new InputShare(hub.input);
-    this.#input = new FrameStream("request", { frameSizeMax, checksum: hub.checksum });
+    this.#input = new FrameStream("request", hub.frameOptions);
     this.state = hub.handler.opened(this);
     connection.onData = (chunk) => this.#receive(chunk);
     connection.onDrain = () => this.#drained();
@@ -247,7 +247,7 @@ export class ServerConnection<State> {
   /** Resolves when the peer reads again, or is gone: look at `isOpen` then. */
   writable(): Promise<void> {
     if (this.#phase !== "open" || this.pushed()) return Promise.resolve();
-    return new Promise((resolve) => void this.#writableWaiters.push(resolve));
+    return new Promise((resolve) => void (this.#writableWaiters ??= []).push(resolve));
   }
 
   /** Writes an error reply. */
@@ -258,25 +258,25 @@ export class ServerConnection<State> {
   }
 
   // #region deliver
-  /** Sends what `delivery` brings, one after the other, for as long as the peer is there. Resolves at the end. */
+  /** Sends what `delivery` brings, one after the other, for as long as the peer is there; resolves at the end. */
   async deliver<Item>(delivery: Delivery<Item>): Promise<void> {
     if (this.#phase !== "open") return;
-    this.deliveries.add(delivery);
+    const deliveries = (this.#deliveries ??= new Set()).add(delivery);
     this.#hub.liveDeliveries++;
     try {
-      while (this.deliveries.has(delivery)) {
+      while (deliveries.has(delivery)) {
         // 1. Wait for the peer before asking for more to send.
         await this.writable();
         const item = await delivery.next();
         // 2. Much may have happened during the wait: what is not written is not delivered.
-        if (item === undefined || !this.deliveries.has(delivery)) break;
+        if (item === undefined || !deliveries.has(delivery)) break;
         delivery.put(item, this);
         this.#touch();
         delivery.delivered(item);
       }
     } finally {
       // 3. However the loop ends, it has ended.
-      this.deliveries.delete(delivery);
+      deliveries.delete(delivery);
       this.#hub.liveDeliveries--;
     }
   }
@@ -306,16 +306,15 @@ export class ServerConnection<State> {
     this.flush();
     if (this.#blockedSinceMs !== undefined) return;
     if (!this.#isPausedByHandler) this.resume();
-    for (const proceed of this.#writableWaiters.splice(0)) proceed();
+    this.#proceed();
   }
 
   #touch(): void {
     if (this.#phase === "gone") return this.output.release();
     // 3. What a peer does not read is bounded, and the bound cuts it off.
     if (this.output.pendingBytes > this.#hub.limits.outputBytesMax) return this.destroy("output-full");
-    if (this.#isDirty) return;
+    if (!this.#isDirty) this.#hub.written.add(this);
     this.#isDirty = true;
-    this.#hub.written.add(this);
   }
   // #endregion flush
 
@@ -389,9 +388,13 @@ export class ServerConnection<State> {
   }
 
   #stopDeliveries(): void {
-    for (const delivery of this.deliveries) delivery.cancel();
-    this.deliveries.clear();
-    for (const proceed of this.#writableWaiters.splice(0)) proceed();
+    for (const delivery of this.#deliveries ?? []) delivery.cancel();
+    this.#deliveries?.clear();
+    this.#proceed();
+  }
+
+  #proceed(): void {
+    for (const proceed of this.#writableWaiters?.splice(0) ?? []) proceed();
   }
   // #endregion finish
 }

@@ -34,7 +34,7 @@ export class FrameOutput {
   #start = 0;
   #end = 0;
   /** Ends of older slabs that filled up before they were sent, oldest first. */
-  #full: Uint8Array[] = [];
+  #full: Uint8Array[] | undefined = undefined;
   #fullBytes = 0;
   #slabBytes = slabBytesMin;
 
@@ -47,7 +47,7 @@ export class FrameOutput {
   reserve(size: number): number {
     if (this.#end + size > this.bytes.length) {
       if (this.#end > this.#start) {
-        this.#full.push(this.bytes.subarray(this.#start, this.#end));
+        (this.#full ??= []).push(this.bytes.subarray(this.#start, this.#end));
         this.#fullBytes += this.#end - this.#start;
       }
       this.bytes = new Uint8Array(Math.max(size, this.#slabBytes));
@@ -67,11 +67,11 @@ export class FrameOutput {
 
   /** Hands everything to `write`, until it says false; returns false when it did. */
   writeTo(write: (bytes: Uint8Array) => boolean): boolean {
-    while (this.#full.length > 0) {
-      const oldest = this.#full.shift()!;
+    for (let oldest = this.#full?.shift(); oldest !== undefined; oldest = this.#full?.shift()) {
       this.#fullBytes -= oldest.length;
       if (!write(oldest)) return false;
     }
+    this.#full = undefined;
     if (this.#end === this.#start) return true;
     const ready = this.bytes.subarray(this.#start, this.#end);
     this.#start = this.#end;
@@ -94,7 +94,7 @@ export class FrameOutput {
     this.view = noView;
     this.#start = 0;
     this.#end = 0;
-    this.#full = [];
+    this.#full = undefined;
     this.#fullBytes = 0;
     this.#slabBytes = slabBytesMin;
   }

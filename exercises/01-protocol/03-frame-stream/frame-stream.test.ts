@@ -597,7 +597,7 @@ interface SourceLog {
   taken: number;
 }
 
-/** A source of chunks that remembers what was taken from it and whether it was closed, and overwrites each chunk when the next is asked for. */
+/** Remembers what was taken from it and whether it was closed; overwrites each chunk when the next is asked for. */
 async function* source(chunks: readonly Uint8Array[], log: SourceLog): AsyncGenerator<Uint8Array> {
   try {
     for (const each of chunks) {
@@ -674,7 +674,7 @@ describe("frame by frame", () => {
         start(cutEvery(three, size), async (frame) => void frames.push(frame)),
       );
       expectBytes(
-        `the frames kept from chunks of ${size} bytes that were used again (their slice is a window, like a Node Buffer's)`,
+        `frames kept from chunks of ${size} bytes that were overwritten (their slice is a window, like a Buffer's)`,
         concatBytes(frames),
         three,
       );

@@ -1,4 +1,4 @@
-// Generated from reference/protocol/frame-stream.ts (stub 53986084).
+// Generated from reference/protocol/frame-stream.ts (stub 22d02e3c).
 // Write your solution here; `npx oz reset 01-protocol/03-frame-stream` starts again.
 /**
  * The frame stream: from chunks, which end wherever the network happened to cut, to whole frames.
@@ -31,6 +31,9 @@ export interface FrameSink {
 
 /** The least room for a partial frame: most frames are small, and most partial ones smaller. */
 const partialBytesMin = 256;
+/** Stands for no room at all, in every stream that holds none: most connections are idle most of the time. */
+const noBytes = new Uint8Array(0);
+const noView = new DataView(noBytes.buffer);
 
 /** One direction of one connection. */
 export class FrameStream {
@@ -41,8 +44,8 @@ export class FrameStream {
   readonly #options: FrameOptions;
   readonly #frameSizeMax: number;
   /** The start of a frame whose rest has not come yet: `#partial[0..#partialLength)`. */
-  #partial: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-  #partialView = new DataView(this.#partial.buffer);
+  #partial: Uint8Array<ArrayBuffer> = noBytes;
+  #partialView: DataView = noView;
   #partialLength = 0;
   #state: "open" | "ended" | "poisoned" = "open";
 
@@ -70,7 +73,8 @@ export class FrameStream {
   // #region receive
   /**
    * Takes a chunk and hands out every frame that it completes, in order and before it returns. The chunk is not kept.
-   * Bad bytes are reported to the sink, never thrown. An exception of the sink goes to the caller and poisons the stream.
+   * Bad bytes are reported to the sink, never thrown. An exception of the sink goes to the caller, and the stream is
+   * poisoned.
    */
   receive(chunk: Uint8Array, sink: FrameSink): void {
     // 1. After a fault, everything is ignored.
@@ -146,8 +150,8 @@ export class FrameStream {
 
   /** Gives the room back: a connection that is idle between two frames should cost next to nothing. */
   #release(): void {
-    this.#partial = new Uint8Array(0);
-    this.#partialView = new DataView(this.#partial.buffer);
+    this.#partial = noBytes;
+    this.#partialView = noView;
   }
 }
 
