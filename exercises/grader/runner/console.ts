@@ -5,7 +5,7 @@
 /** The longest line that is kept. */
 export const consoleTextMax = 2_000;
 
-/** After so many calls a run says once that it drops the rest: a loop that prints must not fill the memory of a page. */
+/** After so many calls a run says once that it drops the rest: a loop that prints must not fill a page. */
 export const consoleCallsMax = 1_000;
 
 /** Formats a value that is no text; Vitest's own `inspect` in both backends. */
