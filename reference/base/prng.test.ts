@@ -40,7 +40,7 @@ test("draws stay in their range and reach its ends", () => {
 
 test("the numbers look uniform: each of 16 buckets gets its share", () => {
   const random = new SeededRandom(3);
-  const buckets = new Array<number>(16).fill(0);
+  const buckets = Array.from({ length: 16 }, () => 0);
   for (let round = 0; round < 16_000; round++) buckets[random.nextUint32() >>> 28]!++;
   for (const count of buckets) expect(Math.abs(count - 1000)).toBeLessThan(160);
 });

@@ -321,8 +321,8 @@ export function decodeResponse(bytes: Uint8Array, options: FrameOptions = {}): D
 
 // #region decode-payload
 /**
- * Reads a payload with `read` and makes sure that `read` used all of it; the fault is `invalid-request`. Left-over bytes
- * mean that the two sides do not agree on the layout, and then the fields that did come out are not to be trusted.
+ * Reads a payload with `read` and makes sure that `read` used all of it; the fault is `invalid-request`. Bytes left
+ * over mean that the two sides do not agree on the layout, and then the fields that did come out are not to be trusted.
  */
 export function decodePayload<Value>(
   payload: Uint8Array,

@@ -547,13 +547,16 @@ describe("decoding", () => {
     ] as const) {
       const whole = kind === "request" ? modelRequest(requestOf(6)) : hex(responseVectors[1]![1]);
       const source = isBuffer ? new BufferLike(whole) : whole.slice();
+      const name = isBuffer
+        ? "a buffer whose slice is a window, like a Node Buffer's,"
+        : "its receive buffer";
       const decoded = decode(kind, source);
       if (decoded.kind !== "frame") fail(`a good ${kind} was not decoded`, { actual: formatValue(decoded) });
       expectBytes(`the input of decoding a ${kind}`, source, whole);
       const before = toHex(decoded.frame.payload);
       source.fill(0xee);
       expectEqual(
-        `the payload of a ${kind} after its receive buffer${isBuffer ? ", whose slice is a window like a Node Buffer's," : ""} was overwritten`,
+        `the payload of a ${kind} after ${name} was overwritten`,
         toHex(decoded.frame.payload),
         before,
       );

@@ -1,4 +1,4 @@
-// Generated from reference/protocol/frame.ts (stub 07208a1a).
+// Generated from reference/protocol/frame.ts (stub 12118909).
 // Write your solution here; `npx oz reset 01-protocol/02-frame` starts again.
 /**
  * Frames: one request or one response, with its length in front and a checksum behind.
@@ -324,8 +324,8 @@ export function decodeResponse(bytes: Uint8Array, options: FrameOptions = {}): D
 
 // #region decode-payload
 /**
- * Reads a payload with `read` and makes sure that `read` used all of it; the fault is `invalid-request`. Left-over bytes
- * mean that the two sides do not agree on the layout, and then the fields that did come out are not to be trusted.
+ * Reads a payload with `read` and makes sure that `read` used all of it; the fault is `invalid-request`. Bytes left
+ * over mean that the two sides do not agree on the layout, and then the fields that did come out are not to be trusted.
  */
 export function decodePayload<Value>(
   payload: Uint8Array,
