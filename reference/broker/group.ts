@@ -3,9 +3,9 @@
  *
  * There is no leader among the members and no barrier at which all must meet. Each member says again and again what
  * it wants and what it reads (JoinGroup, which is also its heartbeat), and is told what it may read. A partition that
- * is to move is first taken from its owner; the new one gets it only when the old one has said that it let go, or is gone. So
- * two members never read one partition, and members that keep theirs are not disturbed. Kafka's newest group protocol
- * (KIP-848) works like this; its classic one stops all members for each change.
+ * is to move is first taken from its owner; the new one gets it only when the old one has said that it let go, or is
+ * gone. So two members never read one partition, and members that keep theirs are not disturbed. Kafka's newest group
+ * protocol (KIP-848) works like this; its classic one stops all members for each change.
  *
  * A member lives as long as its connection and its heartbeats. Every change of the members is a new *generation*; a
  * commit of an older generation is fenced, since the partition may have moved on.

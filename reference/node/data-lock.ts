@@ -3,8 +3,8 @@
  *
  * Two servers that append to the same files would destroy them. Node offers no file locks of the system, so the lock is
  * a file that is created exclusively and names its holder. A holder that was killed leaves its file behind; whoever
- * comes next sees that the process is gone and takes over. Process numbers are given out again, so on Linux the start time of
- * the process is compared too.
+ * comes next sees that the process is gone and takes over. Process numbers are given out again, so on Linux the start
+ * time of the process is compared too.
  */
 import { link, open, readFile, rename, unlink } from "node:fs/promises";
 import { readFileSync, unlinkSync } from "node:fs";

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -96,6 +96,18 @@ describe("a server", () => {
     expect(second.stderr).toMatch(/^oz: data folder .* is in use by process \d+\n$/);
     await first.kill();
     await oz.serve(data);
+  });
+
+  test("that may not write to its data folder says so", async () => {
+    const data = await oz.folder();
+    await chmod(data, 0o555);
+    // Root may write anywhere, so it gives its rights away for this.
+    const options = process.getuid?.() === 0 ? { uid: 65_534 } : {};
+    const { code, stderr } = await oz.run(["serve", "--data", data, "--port", "0"], undefined, options);
+    expect({ code, stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^oz: data folder .*: no permission/),
+    });
   });
 
   test("that cannot start says why in one line and exits 2", async () => {
