@@ -15,7 +15,7 @@
  * Only `append` is synchronous. It checks, numbers and copies, and all waiting happens behind it, so that one loop
  * turn of a server can append for many clients and pay for one write.
  */
-import { DiskError, type Checksum } from "../ports.ts";
+import type { Checksum, DiskError } from "../ports.ts";
 import { crc32 } from "../base/crc32.ts";
 import { AppendBuffers } from "./append-buffers.ts";
 import { compactSegments, type CompactionResult } from "./compaction.ts";
@@ -35,12 +35,12 @@ import {
   type ReadResult,
   type RefusalReason,
 } from "./log-options.ts";
-import { findOffsetOfId, findOffsetOfTime, type ReadBatches } from "./lookup.ts";
+import { LogReader } from "./log-reader.ts";
 import { batchBytesMaxDefault, checkRecordBatch, recordCountAt } from "./record-batch.ts";
 import { RecordIdSource, type RecordId } from "./record-id.ts";
 import type { RecoveredLog } from "./recovered-log.ts";
 import { recoverLog } from "./recovery.ts";
-import { advanceStart, classifyOffset, planRetention, shouldRoll, truncateSuffix } from "./retention.ts";
+import { advanceStart, planRetention, shouldRoll, truncateSuffix } from "./retention.ts";
 import type { RetentionLimits, RollLimits, TruncateResult } from "./retention.ts";
 import type { AppendContext, Segment, SegmentMark } from "./segment.ts";
 import { SegmentSet } from "./segment-set.ts";
@@ -69,6 +69,7 @@ export class Log {
   readonly #limits: RollLimits;
   readonly #set: SegmentSet;
   readonly #state: LogStateFile;
+  readonly #reader: LogReader;
   /** When the active segment got its first batch. */
   #activeSinceMs: number;
   #isClosed = false;
@@ -110,6 +111,7 @@ export class Log {
     const { idMilliseconds: milliseconds, idSequence: sequence } = recovered.state;
     this.#ids = new RecordIdSource({ milliseconds, sequence });
     this.#activeSinceMs = options.clock.wallTimeMs();
+    this.#reader = new LogReader(set, this);
     const target = { write: () => this.#write(), discard: () => this.#discard() };
     this.#commit = new GroupCommit(target, {
       policy: options.fsync ?? "everysec",
@@ -221,44 +223,18 @@ export class Log {
    * Reads whole committed batches from the one that holds `offset`, up to `maxBytes` but at least one. The bytes are a
    * view of `target` when it is given and large enough.
    */
-  async read(offset: number, maxBytes: number, target?: Uint8Array): Promise<ReadResult> {
-    for (;;) {
-      const startOffset = this.startOffset;
-      const endOffset = this.committedEnd;
-      if (classifyOffset(offset, startOffset, endOffset) !== "in-range") {
-        return { kind: "out-of-range", startOffset, endOffset };
-      }
-      const damage = this.damage.find((range) => offset < range.to);
-      if (damage !== undefined && offset >= damage.from)
-        return { kind: "damaged", from: damage.from, to: damage.to };
-      const visibleEnd = Math.min(endOffset, damage?.from ?? Infinity);
-      const segment = this.#set.segmentOf(offset);
-      try {
-        const result = await segment.read(offset, maxBytes, visibleEnd, target);
-        if (result.kind === "batches") return { ...result, kind: "records" };
-        // Damage that nobody knew of. Look at the whole segment once, and answer from what is known then.
-        const isFound = await this.#set.findDamage(segment, offset);
-        if (!isFound)
-          return { kind: "failed", error: new DiskError("input-output", "read", segment.file.path) };
-      } catch (error) {
-        ignoreDiskError(error);
-        // Trimmed meanwhile: then the offset is gone, and that a file is closed is no answer.
-        if (this.#set.segments.includes(segment)) return { kind: "failed", error: error as DiskError };
-      }
-    }
+  read(offset: number, maxBytes: number, target?: Uint8Array): Promise<ReadResult> {
+    return this.#reader.read(offset, maxBytes, target);
   }
 
   /** The first offset whose record is not older than `timestampMs`, by the producers' clocks; the end if none is. */
-  async offsetForTimestamp(timestampMs: number): Promise<number> {
-    const segment = this.#set.segments.find((candidate) => candidate.maxTimestamp >= timestampMs);
-    if (segment === undefined) return this.committedEnd;
-    const from = segment.index.offsetAt(segment.index.floorOfTime(timestampMs));
-    return findOffsetOfTime(this.#batches, Math.max(from, this.startOffset), this.committedEnd, timestampMs);
+  offsetForTimestamp(timestampMs: number): Promise<number> {
+    return this.#reader.offsetForTimestamp(timestampMs);
   }
 
   /** The first offset whose record has an id of at least `id`; the end if none has. */
   offsetForId(id: RecordId): Promise<number> {
-    return findOffsetOfId(this.#batches, this.startOffset, this.committedEnd, id);
+    return this.#reader.offsetForId(id);
   }
 
   /** Removes every record before `beforeOffset`, which must be committed. Resolves to the new start offset. */
@@ -283,6 +259,14 @@ export class Log {
       }
       await this.#retain(limits);
       return this.startOffset;
+    });
+  }
+
+  /** Reads and checks every batch. Resolves to the offsets that are missing or unreadable, which `read` then tells. */
+  verify(): Promise<readonly DamagedRange[]> {
+    return this.#maintain(async () => {
+      for (const segment of [...this.#set.segments]) await this.#set.examine(segment);
+      return this.damage;
     });
   }
 
@@ -330,13 +314,6 @@ export class Log {
     await this.#set.close();
     return result;
   }
-
-  readonly #batches: ReadBatches = async (offset, maxBytes) => {
-    const result = await this.read(offset, maxBytes);
-    if (result.kind === "records") return result;
-    if (result.kind === "failed") throw result.error;
-    return { continueAt: result.kind === "damaged" ? result.to : result.startOffset };
-  };
 
   async #write(): Promise<WriteRound> {
     const pending = this.#set.unwritten();

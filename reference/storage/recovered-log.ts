@@ -12,6 +12,8 @@ export interface RecoveredSegment {
   readonly damage: readonly DamagedRange[];
   /** The milliseconds of the last id; 0 when there is no record. */
   readonly idMilliseconds: number;
+  /** Whether the file was read; otherwise its index vouches for it. */
+  readonly isScanned: boolean;
 }
 
 /** A log as it is after recovery: every record in it is on disk. */
@@ -37,8 +39,6 @@ export interface SegmentScan extends RecoveredSegment {
   readonly epoch: number;
   /** The largest sequence given out in that millisecond. */
   readonly idSequence: number;
-  /** Whether the file was read; otherwise its index vouches for it. */
-  readonly isScanned: boolean;
 }
 
 /** Where the walk through a segment begins: at its first byte, or behind a part that is known to be whole. */

@@ -8,7 +8,7 @@
 import type { Checksum, Disk } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import type { AppendBuffers } from "./append-buffers.ts";
-import { ignoreDiskError, removeIfThere, writeFully } from "./file-io.ts";
+import { ignoreDiskError, removeIfThere, temporarySuffix, writeTemporary } from "./file-io.ts";
 import type { FilePool, PooledFile } from "./file-pool.ts";
 import { scanFromBase, type RecoveredLog } from "./recovered-log.ts";
 import { scanSegment } from "./recovery.ts";
@@ -53,6 +53,11 @@ export class SegmentSet {
     const last = recovered.segments[recovered.segments.length - 1];
     if (last?.endOffset === recovered.endOffset) await set.reopenActive();
     else await set.create(set.add(recovered.endOffset));
+    // What was read is not read again by the next start, and damage that was found is not forgotten.
+    for (const [number, { isScanned }] of recovered.segments.entries()) {
+      const segment = set.segments[number]!;
+      if (isScanned && segment !== set.active) await set.saveIndex(segment);
+    }
     // More files than are wanted may have been kept under other settings.
     for (const path of set.#recycled.splice(options.recycledMax)) await removeIfThere(options.disk, path);
     return set;
@@ -140,15 +145,10 @@ export class SegmentSet {
     const { baseOffset, endOffset, endPosition: logLength, idMilliseconds } = segment;
     const damage = this.damage.filter(({ from, to }) => from >= baseOffset && to <= endOffset);
     const bytes = segment.index.encode({ endOffset, logLength, idMilliseconds, damage }, checksum);
+    const path = indexPath(directory, baseOffset);
     try {
-      const file = await disk.open(indexPath(directory, baseOffset), "create");
-      try {
-        await file.truncate(bytes.length);
-        await writeFully(file, bytes, 0);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await writeTemporary(disk, path, bytes);
+      await disk.rename(path + temporarySuffix, path);
     } catch (error) {
       ignoreDiskError(error);
     }
@@ -200,27 +200,25 @@ export class SegmentSet {
     if (removed.length > 0) await disk.syncDirectory(directory);
   }
 
-  /**
-   * Reads a whole segment to learn which of its offsets are damaged, after a read at `offset` found something that is
-   * not a batch. Resolves to false when there is nothing wrong with the segment.
-   */
-  async findDamage(segment: Segment, offset: number): Promise<boolean> {
+  /** Reads a whole segment, as far as it is written, to learn which of its offsets are damaged. */
+  async examine(segment: Segment): Promise<void> {
     const { checksum, indexIntervalBytes } = this.options;
+    const end = segment.writtenOffset;
     const scan = await scanSegment(
       segment.file,
       scanFromBase(segment.baseOffset, indexIntervalBytes),
       checksum,
     );
-    const found = [...scan.damage];
+    const found = scan.damage.filter((range) => range.from < end);
     // What the walk did not reach is missing too.
-    const [from, to] = [scan.endOffset, segment.writtenOffset];
-    if (from < to) found.push({ from, to, position: scan.endPosition, endPosition: scan.endPosition });
-    if (!found.some((range) => offset >= range.from && offset < range.to)) return false;
-    const others = this.damage.filter(
-      (range) => range.to <= segment.baseOffset || range.from >= segment.endOffset,
-    );
+    const gap = { from: scan.endOffset, to: end, position: scan.endPosition, endPosition: scan.endPosition };
+    if (gap.from < gap.to) found.push(gap);
+    const others = this.damage.filter((range) => range.to <= segment.baseOffset || range.from >= end);
     this.damage = [...others, ...found].sort((left, right) => left.from - right.from);
-    return true;
+    if (found.length === 0) return;
+    segment.adoptIndex(scan.index, scan.endOffset);
+    // Written down, so that the next start knows of it without reading the segment again.
+    if (segment !== this.active) await this.saveIndex(segment);
   }
 
   /** Whether records of the segment are missing. */

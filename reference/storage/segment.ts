@@ -75,7 +75,7 @@ const noBytes = new Uint8Array(0);
 export class Segment {
   readonly baseOffset: number;
   readonly file: DiskFile;
-  readonly index: SparseIndex;
+  index: SparseIndex;
   /** The next offset to give out, and where in the file its batch will start. */
   endOffset: number;
   endPosition: number;
@@ -332,6 +332,19 @@ export class Segment {
     const chunk = this.#buffers.acquire(bytes, last === undefined);
     if (chunk !== undefined) this.#gathered.push(chunk);
     return chunk;
+  }
+
+  /**
+   * Takes an index that was built by reading the file up to `endOffset`. It has an entry behind each damaged range,
+   * which the one before did not know of: nobody can step over damage.
+   */
+  adoptIndex(index: SparseIndex, endOffset: number): void {
+    const before = this.index;
+    index.maxTimestamp = Math.max(index.maxTimestamp, before.maxTimestamp);
+    for (let entry = before.floor(endOffset - 1) + 1; entry < before.count; entry++) {
+      index.note(before.offsetAt(entry), before.positionAt(entry), index.maxTimestamp, true);
+    }
+    this.index = index;
   }
 
   #locate(offset: number): Promise<Located> {
