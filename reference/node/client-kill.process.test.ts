@@ -1,4 +1,3 @@
-import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,10 +11,10 @@ import { Client } from "./client.ts";
 const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "offset-zero-kill-"));
 const kills = 5;
-let broker: ChildProcess | undefined;
+let broker: ReturnType<typeof spawn>;
 
 afterEach(() => {
-  broker?.kill("SIGKILL");
+  broker.kill("SIGKILL");
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -29,8 +28,8 @@ async function start(port: string): Promise<string> {
 }
 
 async function kill(): Promise<void> {
-  const gone = once(broker!, "exit");
-  broker?.kill("SIGKILL");
+  const gone = once(broker, "exit");
+  broker.kill("SIGKILL");
   await gone;
 }
 
@@ -43,9 +42,9 @@ test("each acknowledged record is there once and in order, however often the bro
   const acknowledged: number[] = [];
   const failures: unknown[] = [];
   let sent = 0;
-  let isRunning = true;
+  const stopping = new AbortController();
   const sending = (async () => {
-    while (isRunning) {
+    while (!stopping.signal.aborted) {
       for (let count = 0; count < 20; count++) {
         const value = sent++;
         producer.send(String(value)).then(
@@ -63,7 +62,7 @@ test("each acknowledged record is there once and in order, however often the bro
     await kill();
     await start(port);
   }
-  isRunning = false;
+  stopping.abort();
   await sending;
   await producer.close();
   expect(failures).toEqual([]);
