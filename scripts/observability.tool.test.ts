@@ -90,7 +90,7 @@ async function askUntilData(expr: string): Promise<string[]> {
     const { status, error, data } = await ask(expr);
     if (status === "error") throw new Error(`${error}: ${expr}`);
     const values = (data?.result ?? []).map(({ value }) => value[1]);
-    if (values.length > 0 && values.some((value) => value !== "NaN")) return values;
+    if (values.some((value) => value !== "NaN")) return values;
     if (performance.now() > deadline) throw new Error(`no data for ${expr}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

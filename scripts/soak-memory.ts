@@ -51,7 +51,8 @@ interface Totals {
 }
 
 const totals: Totals = { produced: 0, refused: 0, pings: 0, slowestPingMs: 0 };
-let isOver = false;
+/** Set at the end: everybody stops. */
+const run = { isOver: false };
 
 /** A frame with one request. */
 function frameOf<Name extends MessageName>(
@@ -83,7 +84,7 @@ async function produceForEver(address: string, partition: number): Promise<void>
   let requestId = 0;
   socket.on("error", () => undefined);
   socket.on("data", () => undefined);
-  while (!isOver && !socket.destroyed) {
+  while (!run.isOver && !socket.destroyed) {
     const hasRoom = socket.write(frameOf("Produce", ++requestId, { topic, partition, batch }));
     totals.produced++;
     if (hasRoom && requestId % 64 !== 0) continue;
@@ -109,7 +110,7 @@ async function neverRead(address: string, partition: number): Promise<Socket> {
 
 /** Asks for health again and again; remembers the slowest answer. */
 async function pingForEver(client: Client): Promise<void> {
-  while (!isOver) {
+  while (!run.isOver) {
     const startedAt = performance.now();
     await client.healthCheck();
     totals.pings++;
@@ -155,13 +156,13 @@ try {
       );
     }
   }
-  isOver = true;
+  run.isOver = true;
   await Promise.all(producers);
   await pinging;
   for (const reader of readers) reader.destroy();
   await client.close();
 } finally {
-  isOver = true;
+  run.isOver = true;
   await server.stop();
 }
 

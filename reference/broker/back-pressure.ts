@@ -1,8 +1,9 @@
 /**
  * Back-pressure: when batches come in faster than the disk takes them, stop reading from those who send them.
  *
- * Refusing each request costs a reply, and the producer sends it again: at the limit, a broker that only refuses is busy
- * refusing. A socket that is not read fills up, and the producer's own `write` tells it to wait, at no cost to anyone.
+ * Refusing each request costs a reply, and the producer sends it again: at the limit, a broker that only refuses is
+ * busy refusing. A socket that is not read fills up, and the producer's own `write` tells it to wait, which costs
+ * nobody anything.
  * Only connections that send batches while the gate is closed are held, each when it does so; consumers go on.
  */
 import type { BrokerConnection } from "./connection.ts";

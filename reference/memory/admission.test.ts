@@ -171,8 +171,12 @@ describe("waiting", () => {
     const waiting = [one, one, one, one, two, two].map((account) => watch(admission.admit(account, 40)));
     await settled();
     expect(waiting.map(({ outcome }) => outcome?.kind)).toEqual([
-      ...[undefined, undefined, undefined, "rejected"],
-      ...[undefined, "rejected"],
+      undefined,
+      undefined,
+      undefined,
+      "rejected",
+      undefined,
+      "rejected",
     ]);
     expect(waiting[5]?.outcome).toMatchObject({ retryAfterMs: 110 });
   });

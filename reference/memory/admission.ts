@@ -152,7 +152,7 @@ export class Admission {
   /** A lease as soon as it is this request's turn, or a rejection: at once, after the wait, or at the end of all. */
   async admit(account: Account, bytes: number, options: AdmitOptions = {}): Promise<Lease | Rejection> {
     // 1. Who has gone away already gets nothing.
-    if (options.signal?.aborted === true) return this.#rejection("cancelled");
+    if (isAborted(options)) return this.#rejection("cancelled");
     // 2. Wait only for what waiting can give: not for the impossible, not at shutdown, not while holding a lease.
     const now = this.tryAdmit(account, bytes);
     if (now.kind === "lease" || now.code !== "overloaded" || options.holding !== undefined) return now;
@@ -165,7 +165,7 @@ export class Admission {
       this.#enqueue(account, bytes, options, settle),
     );
     // 4. Granted and cancelled in the same moment: nobody will use this lease, so give it back.
-    if (outcome.kind === "lease" && (options.signal as CancelSignal | undefined)?.aborted === true) {
+    if (outcome.kind === "lease" && isAborted(options)) {
       outcome.release();
       return this.#rejection("cancelled");
     }
@@ -344,4 +344,9 @@ export class Admission {
     if (waiters.length === 0) this.#queues.splice(at, 1);
     this.#waitingCount--;
   }
+}
+
+/** Whether the client has gone away; asked twice, because much can happen during a wait. */
+function isAborted({ signal }: AdmitOptions): boolean {
+  return signal?.aborted === true;
 }

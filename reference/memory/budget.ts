@@ -117,12 +117,7 @@ export class Account {
 
   /** How much of a reservation of `bytes` here would be charged to `above`: nothing while the guarantee covers it. */
   chargeOn(above: Account, bytes: number): number {
-    let more = bytes;
-    for (let account: Account | undefined = this; account !== undefined; account = account.parent) {
-      if (account === above) return more;
-      more = Math.max(account.#usedBytes + more, account.guaranteedBytes) - account.chargedBytes;
-    }
-    return 0;
+    return this === above ? bytes : (this.parent?.chargeOn(above, this.#chargeOf(bytes)) ?? 0);
   }
 
   /** Whether this account is `above`, or stands below it. */
@@ -139,7 +134,7 @@ export class Account {
       () => `no room to set aside ${child.guaranteedBytes} bytes for ${child.name}`,
     );
     this.#setAsideBytes += child.guaranteedBytes;
-    this.#use(child.guaranteedBytes);
+    this.#book(0, child.guaranteedBytes);
     return child;
   }
 
@@ -151,7 +146,7 @@ export class Account {
     );
     assert(this.parent !== undefined, "the root account cannot be closed");
     this.parent.#setAsideBytes -= this.guaranteedBytes;
-    this.parent.#use(-this.guaranteedBytes);
+    this.parent.#book(0, -this.guaranteedBytes);
     this.budget.onFreed?.();
   }
 
@@ -185,40 +180,27 @@ export class Account {
 
   /** The first account, from this one up, that has no room for `bytes` more; undefined when all of them have. */
   #roomless(bytes: number): Account | undefined {
-    // 1. Compare with the cap of each account on the way to the root.
-    let more = bytes;
-    for (let account: Account | undefined = this; account !== undefined; account = account.parent) {
-      if (account.#usedBytes + more > account.capBytes) return account;
-      // 2. What is still unused of its guarantee is charged already: the parent bears only what goes beyond.
-      more = Math.max(account.#usedBytes + more, account.guaranteedBytes) - account.chargedBytes;
-    }
-    return undefined;
+    // 1. Compare with the cap of this account, then with those on the way to the root.
+    if (this.#usedBytes + bytes > this.capBytes) return this;
+    // 2. What is still unused of a guarantee is charged already: the parent bears only what goes beyond.
+    return this.parent === undefined ? undefined : this.parent.#roomless(this.#chargeOf(bytes));
   }
 
-  /** Changes the ledger by a lease's bytes, from this account up to the root. */
-  #book(bytes: number): void {
+  /** Books `bytes` of leases, from this account up to the root, and what they mean for the charges. */
+  #book(bytes: number, charge = bytes): void {
     // 1. The ledger counts leases: the same bytes on every level.
-    for (let account: Account | undefined = this; account !== undefined; account = account.parent) {
-      account.#reservedBytes += bytes;
-      assert(account.#reservedBytes >= 0, () => `ledger of ${account?.name} below zero`);
-    }
+    this.#reservedBytes += bytes;
+    assert(this.#reservedBytes >= 0, () => `ledger of ${this.name} below zero`);
     // 2. The charge counts guarantees too: it changes less, or not at all, on the way up.
-    this.#use(bytes);
+    const more = this.#chargeOf(charge);
+    this.#usedBytes += charge;
+    if (this.parent !== undefined) this.parent.#book(bytes, more);
   }
   // #endregion reserve
 
-  /** Changes what this account uses, and what that means for those above it. */
-  #use(bytes: number): void {
-    let more = bytes;
-    for (
-      let account: Account | undefined = this;
-      account !== undefined && more !== 0;
-      account = account.parent
-    ) {
-      const before = account.chargedBytes;
-      account.#usedBytes += more;
-      more = account.chargedBytes - before;
-    }
+  /** By how much the charge of this account changes when its use changes by `bytes`. */
+  #chargeOf(bytes: number): number {
+    return Math.max(this.#usedBytes + bytes, this.guaranteedBytes) - this.chargedBytes;
   }
 }
 

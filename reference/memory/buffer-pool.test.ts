@@ -152,7 +152,7 @@ describe("exhaustion", () => {
     expect([
       second.kind === "waiting" && second.cancel(),
       second.kind === "waiting" && second.cancel(),
-    ]).toEqual([...[true, false]]);
+    ]).toEqual([true, false]);
     expect(pool.waitingCount).toBe(1);
   });
 });
@@ -173,7 +173,11 @@ describe("the lesson", () => {
     const { blockCount, blockBytes } = starvationPool;
     const account = new Budget(blockCount * blockBytes).root.open({ name: "records" });
     const store = new StreamStore({
-      ...{ account, chunkBytesMin: 128, chunkBytesMax: 1024, sparesBytesMax: 0, retryAfterMs: 1 },
+      account,
+      chunkBytesMin: 128,
+      chunkBytesMax: 1024,
+      sparesBytesMax: 0,
+      retryAfterMs: 1,
     });
     const stream = store.open("records", 0, 0)!;
     for (const step of demandOf(starvingSeed() ?? 0)) {

@@ -19,7 +19,7 @@
  * Parts of a block share a buffer, so a part that came back is not lent again before the block is joined: safe, at the
  * price of parts that lie idle. It is always one or the other.
  */
-import { assert } from "../base/assert.ts";
+import { assert, unreachable } from "../base/assert.ts";
 
 /** What to do when no buffer is free. Each has its way of going wrong. */
 export type ExhaustionPolicy =
@@ -43,7 +43,7 @@ export interface BufferPoolOptions {
 export type TakeOutcome =
   | { readonly kind: "loan"; readonly loan: Loan }
   | { readonly kind: "refused"; readonly reason: "exhausted" | "too-large" }
-  /** `then` of the request will be called with the loan; `cancel` leaves the queue. */
+  /** `serve` of the request will be called with the loan; `cancel` leaves the queue. */
   | { readonly kind: "waiting"; readonly cancel: () => boolean };
 
 /** A block of memory: whole, lent, or split. */
@@ -57,7 +57,7 @@ interface Block {
 
 interface Waiter {
   readonly size: number;
-  readonly then: (loan: Loan) => void;
+  readonly serve: (loan: Loan) => void;
 }
 
 /** A buffer on loan. Its bytes are there until the release, and not a moment longer. */
@@ -131,8 +131,8 @@ export class BufferPool {
   }
 
   // #region take
-  /** A buffer of at least `size` bytes. `then` gets it later when the policy is to wait. */
-  take(size: number, then: (loan: Loan) => void = () => undefined): TakeOutcome {
+  /** A buffer of at least `size` bytes. `serve` gets it later when the policy is to wait. */
+  take(size: number, serve: (loan: Loan) => void = () => undefined): TakeOutcome {
     // 1. What is larger than a block never fits: waiting for it would be for ever.
     const { blockBytes, policy } = this.#options;
     if (size > blockBytes) return { kind: "refused", reason: "too-large" };
@@ -146,14 +146,16 @@ export class BufferPool {
       case "grow": {
         if (this.#blocks.length >= policy.blockCountMax) return { kind: "refused", reason: "exhausted" };
         this.#addBlock();
-        return this.take(size, then);
+        return this.take(size, serve);
       }
       case "wait": {
         if (this.#waiters.length >= policy.waitersMax) return { kind: "refused", reason: "exhausted" };
-        const waiter: Waiter = { size, then };
+        const waiter: Waiter = { size, serve };
         this.#waiters.push(waiter);
         return { kind: "waiting", cancel: () => this.#cancel(waiter) };
       }
+      default:
+        return unreachable(policy, "policy");
     }
   }
 
@@ -201,7 +203,7 @@ export class BufferPool {
       const loan = this.#find(waiter.size);
       if (loan === undefined) return;
       this.#waiters.shift();
-      waiter.then(loan);
+      waiter.serve(loan);
     }
   }
   // #endregion join

@@ -47,7 +47,7 @@ test("model: any arrivals, any disk, any readers: within the budget, never wrong
           store.confirm(stream, random.nextBetween(stream.confirmedOffset, stream.endOffset));
         else if (action < 8) readFrom(stream, records);
         else if (action === 8) pins.splice(0, 1)[0]?.pin.unpin();
-        else if (random.nextChance(0.3))
+        else if (random.nextChance(0.4))
           store.trim(stream, random.nextBetween(stream.startOffset, stream.endOffset));
         else if (random.nextChance(0.3)) {
           const offset = random.nextBetween(stream.startOffset, stream.endOffset);

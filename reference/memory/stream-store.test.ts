@@ -349,7 +349,9 @@ describe("giving back", () => {
   test("a stream too many is refused", () => {
     const [store] = storeOf(storeOverheadBytes * 2);
     expect([store.open("a", 0, 0), store.open("b", 0, 0), store.open("c", 0, 0)].map(Boolean)).toEqual([
-      ...[true, true, false],
+      true,
+      true,
+      false,
     ]);
   });
 });

@@ -11,8 +11,8 @@
  * When producers are faster than the disk, nothing can be let go, and the store refuses on purpose: a retriable error
  * before memory runs out. When the disk catches up, the next append finds room. Nobody has to restart anything.
  *
- * Everything in here belongs to a chunk, every chunk to a lease, and whoever reads a chunk holds a pin: pinned memory is
- * neither dropped nor given to anyone else, so a reader never sees bytes change under its eyes.
+ * Everything in here belongs to a chunk, every chunk to a lease, and whoever reads a chunk holds a pin: pinned memory
+ * is neither dropped nor given to anyone else, so a reader never sees bytes change under its eyes.
  *
  * The store does no I/O. It says `cold` when a read needs the disk, and is given the bytes with `fill`.
  */
@@ -151,7 +151,7 @@ export class StreamStore {
   offload(bytes: number): number {
     let freed = 0;
     while (freed < bytes) {
-      // 1. Copies of what the disk gave go first; then appended chunks. What is pinned or unconfirmed is in neither list.
+      // 1. Copies of what the disk gave go first, then appended chunks. What is pinned or unconfirmed is in no list.
       const chunk = this.#idleLoaded.oldest ?? this.#idleAppended.oldest;
       if (chunk === undefined) break;
       // 2. The ledger says how much that was.
@@ -236,7 +236,7 @@ export class StreamStore {
   // #endregion read
 
   // #region fill
-  /** Keeps a copy of what the disk gave for a cold read, if there is room. Whether it does makes no difference to reads. */
+  /** Keeps a copy of what the disk gave for a cold read, if there is room; no reader depends on it. */
   fill(
     ticket: Ticket,
     batches: readonly { baseOffset: number; nextOffset: number; bytes: Uint8Array }[],

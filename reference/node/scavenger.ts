@@ -1,8 +1,8 @@
 /**
  * Frees socket buffers in time.
  *
- * Node puts each chunk that a socket reads into a buffer of its own, outside the heap, and the garbage collector decides
- * by the heap when to look for those that nobody holds any more. A broker's heap hardly grows, so at a gigabyte a second
+ * Node puts each chunk that a socket reads into a buffer of its own, outside the heap, and the garbage collector
+ * decides by the heap when to look for those that nobody holds any more. A broker's heap hardly grows, so at a gigabyte a second
  * a hundred megabytes of dead buffers are resident before it looks: more than the whole budget of a small server. So we
  * count the bytes that went through sockets, and ask for a minor collection, 0.4 ms, each time that there were enough.
  */
@@ -29,7 +29,7 @@ export class Scavenger {
   }
 }
 
-/** A minor collection. V8 offers it behind a flag, which may be set while the program runs; without it, nothing happens. */
+/** A minor collection. V8 offers it behind a flag that may be set while the program runs; else nothing happens. */
 function minorCollection(): () => void {
   v8.setFlagsFromString("--expose-gc");
   const collect: unknown = vm.runInNewContext("globalThis.gc");

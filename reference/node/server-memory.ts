@@ -48,9 +48,15 @@ export function openMemory({ memory, frameSizeMax }: Settings): ServerMemory {
   assert(input.kind === "lease", `no room in a budget of ${memory} bytes`);
   const backPressure = new BackPressure();
   const admission = new Admission({
-    ...{ clock: nodeClock, gated: append, waitMsMax: 0, queueMax: 1, queuePerAccountMax: 1 },
-    ...{ highBytes: (memory / appendPart) * highPart, lowBytes: (memory / appendPart) * lowPart },
-    ...{ retryAfterMsMin: 20, retryAfterMsMax: 1000 },
+    clock: nodeClock,
+    gated: append,
+    waitMsMax: 0,
+    queueMax: 1,
+    queuePerAccountMax: 1,
+    highBytes: (memory / appendPart) * highPart,
+    lowBytes: (memory / appendPart) * lowPart,
+    retryAfterMsMin: 20,
+    retryAfterMsMax: 1e3,
   });
   admission.onPause = () => backPressure.begin();
   admission.onResume = () => backPressure.end();
@@ -61,7 +67,11 @@ export function openMemory({ memory, frameSizeMax }: Settings): ServerMemory {
     return lease.kind === "lease" ? lease : undefined;
   };
   return {
-    ...{ accounts, appendBytes, inputBytes, backPressure, appendBudget: { reserve } },
+    accounts,
+    appendBytes,
+    inputBytes,
+    backPressure,
+    appendBudget: { reserve },
     report: () => ({
       budgetBytes: memory,
       accounts: Object.fromEntries(

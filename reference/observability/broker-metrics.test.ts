@@ -9,14 +9,18 @@ function metricsOf(): [BrokerMetrics, MetricsRegistry] {
 }
 
 const memory = {
-  ...{
-    budgetBytes: 100,
-    accounts: { produce: 10, records: 50 },
-    reclaimableBytes: 40,
-    isPaused: true,
-    pauseCount: 1,
+  budgetBytes: 100,
+  accounts: {
+    produce: 10,
+    records: 50,
   },
-  ...{ waitingCount: 2, hitCount: 7, missCount: 1, offloadedChunkCount: 3 },
+  reclaimableBytes: 40,
+  isPaused: true,
+  pauseCount: 1,
+  waitingCount: 2,
+  hitCount: 7,
+  missCount: 1,
+  offloadedChunkCount: 3,
 };
 
 test("every metric has a help text and a name of the broker's own", () => {

@@ -2,7 +2,7 @@
  * The broker's metrics: every name, help and label in one place, because dashboards and alerts are written against them.
  *
  * What is counted on the busy path has its handles resolved here, once, so that counting a request is three additions.
- * What somebody else knows already (memory, logs, lag) is not counted at all: a collector asks the owner at each scrape.
+ * What somebody else knows already (memory, logs, lag) is not counted: a collector asks the owner at each scrape.
  *
  * Labels are closed sets (request type, outcome) or things that an operator made (topic, group). Nothing that a client
  * can make up at will (its name, an offset, an address) is a label: that is what wide events are for.

@@ -1,5 +1,5 @@
 /**
- * A strict reader of the exposition format 0.0.4: it accepts what the format allows and says what is wrong with the rest.
+ * A strict reader of the exposition format 0.0.4: it accepts what the format allows and says what is wrong elsewhere.
  *
  * Prometheus itself forgives a lot, which helps nobody who writes an exporter. This one also holds what the format only
  * asks for: the lines of a family together, its help and type once and before its samples, each series once, and
@@ -65,7 +65,7 @@ export function parseExposition(text: string): ParsedExposition {
       if (families.has(sample.name)) return invalid(`lines of ${sample.name} are not together`);
       return invalid(`${sample.name} comes before its TYPE`);
     }
-    const series = `${sample.name}${JSON.stringify(Object.entries(sample.labels).sort())}`;
+    const series = `${sample.name}${seriesKey(sample.labels)}`;
     if (seriesSeen.has(series)) return invalid(`series ${series} appears twice`);
     seriesSeen.add(series);
     if (current.type === "counter" && !(sample.value >= 0))
@@ -120,6 +120,11 @@ function unescape(text: string): string {
   return text.replace(/\\(.)/g, (_, escaped: string) => (escaped === "n" ? "\n" : escaped));
 }
 
+/** Labels as one text, whatever their order. */
+function seriesKey(labels: Readonly<Record<string, string>>): string {
+  return JSON.stringify(Object.entries(labels).sort(([left], [right]) => (left < right ? -1 : 1)));
+}
+
 function belongsTo(sampleName: string, family: OpenFamily): boolean {
   if (family.type !== "histogram") return sampleName === family.name;
   return ["_bucket", "_sum", "_count"].some((suffix) => sampleName === family.name + suffix);
@@ -142,7 +147,7 @@ function wrongHistogram(name: string, samples: readonly Sample[]): string | unde
   const bySeries = new Map<string, { buckets: [number, number][]; sum?: number; count?: number }>();
   for (const sample of samples) {
     const { le, ...others } = sample.labels;
-    const key = JSON.stringify(Object.entries(others).sort());
+    const key = seriesKey(others);
     const series = bySeries.get(key) ?? { buckets: [] };
     bySeries.set(key, series);
     if (sample.name === `${name}_sum`) series.sum = sample.value;

@@ -25,7 +25,10 @@ function goldenRegistry(): MetricsRegistry {
   const requests = registry.counter({ name: "oz_requests_total", help, labels: ["type", "outcome"] });
   registry.gauge({ name: "oz_memory_bytes", help: "Memory." }).with().set(-5e-7);
   const durations = registry.histogram({
-    ...{ name: "oz_duration_seconds", help: "Durations.", labels: ["type"], bounds: [1e-7, 0.5] },
+    name: "oz_duration_seconds",
+    help: "Durations.",
+    labels: ["type"],
+    bounds: [1e-7, 0.5],
   });
   requests.with({ type: "Produce", outcome: "success" }).add(3);
   durations.with({ type: "Fetch" }).observe(0.25);

@@ -185,7 +185,7 @@ export class MetricsRegistry {
 
   #register<Series extends Instrument>(family: Family<Series>): Family<Series> {
     assert(!this.#families.has(family.name), `metric ${family.name} is registered already`);
-    this.#families.set(family.name, family as unknown as Family<Instrument>);
+    this.#families.set(family.name, family);
     return family;
   }
 }

@@ -12,7 +12,7 @@
  *   What is not on the list is dropped, whoever passes it.
  * - *No waiting.* The line goes into a bounded queue. A slow sink fills it, a failing one empties it, and neither is
  *   noticed by a request; what was lost is counted.
- * - *Sampling keeps what matters.* Of the quick successes a share is kept, and says which; errors and slow requests all.
+ * - *Sampling keeps what matters.* Of the quick successes a share is kept, and says so; errors and slow requests all.
  */
 import { assert } from "../base/assert.ts";
 import type { Clock, Random } from "../ports.ts";
@@ -140,13 +140,20 @@ export class RequestEvent {
     if (!this.#log.keeps(outcome, durationMs)) return true;
     const { requestType, requestId, connectionId, clientName, traceId, spanId } = this.#identity;
     this.#log.emit({
-      ...{ timeMs: clock.wallTimeMs(), level: levelOf(outcome), requestType, requestId, connectionId },
+      timeMs: clock.wallTimeMs(),
+      level: levelOf(outcome),
+      requestType,
+      requestId,
+      connectionId,
       ...(clientName === undefined ? {} : { clientName: clientName.slice(0, textLengthMax) }),
       ...(traceId === undefined ? {} : { traceId }),
       ...(spanId === undefined ? {} : { spanId }),
       ...this.#fields,
       ...(errorCode === undefined ? {} : { errorCode }),
-      ...{ outcome, queueMs, durationMs, sampleRate: this.#log.sampleRateOf(outcome, durationMs) },
+      outcome,
+      queueMs,
+      durationMs,
+      sampleRate: this.#log.sampleRateOf(outcome, durationMs),
     });
     return true;
   }

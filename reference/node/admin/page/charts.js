@@ -43,7 +43,8 @@ export function timeChart(place, description, lines, format, unit) {
   /** The legend shows the newest values while no pointer asks for others. */
   const showNewest = () => {
     const last = data[0].length - 1;
-    if (chart !== undefined && chart.cursor.idx == null && last >= 0) chart.setLegend({ idx: last }, false);
+    if (chart !== undefined && (chart.cursor.idx ?? undefined) === undefined && last >= 0)
+      chart.setLegend({ idx: last }, false);
   };
 
   /** @returns {uPlot.Options} */
@@ -72,7 +73,10 @@ export function timeChart(place, description, lines, format, unit) {
         },
       ],
       series: [
-        { label: "time", value: (chart, value) => (value == null ? "–" : ago(value, chart)) },
+        {
+          label: "time",
+          value: (chart, value) => ((value ?? undefined) === undefined ? "–" : ago(value, chart)),
+        },
         ...lines.map((line, index) => ({
           label: line.label,
           stroke: color(line.color),
@@ -87,7 +91,7 @@ export function timeChart(place, description, lines, format, unit) {
             /** @type {?number} */ at,
           ) => {
             const value = legendValues === undefined ? drawn : legendValues[index]?.[at ?? -1];
-            return value == null ? "–" : format(value);
+            return value === null || value === undefined ? "–" : format(value);
           },
         })),
       ],
