@@ -13,7 +13,7 @@ import { viewOf } from "#reference/base/bytes.ts";
 import type { Account } from "../memory/budget.ts";
 import type { Clock, Disk, Random } from "../ports.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
-import { protocolVersionMax, protocolVersionMin } from "../protocol/limits.ts";
+import { judgeRequest, requestVersions, versionsSpoken } from "../protocol/handshake.ts";
 import { decodeRequestPayload, encodeReplyPayload } from "../protocol/messages-codec.ts";
 import type { MessageName } from "../protocol/messages.ts";
 import { messageNameOf, messages } from "../protocol/messages.ts";
@@ -258,12 +258,11 @@ export class Broker implements ProduceContext {
     version: number,
     bytes: number,
   ): ErrorOutcome | undefined {
-    if (messageNameOf(type) === undefined) {
-      return refuse("unknown-request", `request type ${type} is not known here`);
-    }
-    if (version < protocolVersionMin || version > protocolVersionMax) {
-      const range = `${protocolVersionMin} to ${protocolVersionMax}`;
-      return refuse("unsupported-version", `request type ${type} has versions ${range} here, not ${version}`);
+    const unread = judgeRequest(type, version, requestVersions);
+    if (unread === "unknown-request") return refuse(unread, `request type ${type} is not known here`);
+    if (unread === "unsupported-version") {
+      const { min, max } = versionsSpoken;
+      return refuse(unread, `request type ${type} has versions ${min} to ${max} here, not ${version}`);
     }
     if (this.authentication.isRequired && connection.state.principal === undefined && !isOpenToAll(type)) {
       const methods = this.authentication.methods.join(" or ");

@@ -1,5 +1,5 @@
 /** Requests about the connection itself: greeting, signs of life, health, producer ids. */
-import { protocolVersionMax, protocolVersionMin } from "../protocol/limits.ts";
+import { negotiate, versionsSpoken } from "../protocol/handshake.ts";
 import type { Handler } from "./call.ts";
 import { refuse, reply } from "./outcome.ts";
 
@@ -7,9 +7,9 @@ import { refuse, reply } from "./outcome.ts";
 const clientNameLengthMax = 128;
 
 export const hello: Handler<"Hello"> = (broker, request, { connection }) => {
-  const version = Math.min(request.versionMax, protocolVersionMax);
-  if (version < Math.max(request.versionMin, protocolVersionMin)) {
-    const ours = `${protocolVersionMin} to ${protocolVersionMax}`;
+  const version = negotiate({ min: request.versionMin, max: request.versionMax }, versionsSpoken);
+  if (version === undefined) {
+    const ours = `${versionsSpoken.min} to ${versionsSpoken.max}`;
     const theirs = `${request.versionMin} to ${request.versionMax}`;
     return refuse("unsupported-version", `the server speaks versions ${ours}, the client ${theirs}`);
   }
