@@ -6,7 +6,7 @@
  */
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Listener } from "../ports.ts";
+import type { Checksum, Listener } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
 import { retentionOf } from "../broker/housekeeping.ts";
@@ -27,6 +27,7 @@ import { fastChecksum, nodeClock, nodeRandom, turnClock } from "./clock.ts";
 import { lockDataFolder } from "./data-lock.ts";
 import { describeListenError } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
+import { onePassChecksum } from "./one-pass-checksum.ts";
 import { NodeNetwork, formatAddress } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
 import { Scavenger } from "./scavenger.ts";
@@ -78,12 +79,13 @@ export async function startServer(
     const recovered: string[] = [];
     const telemetry = startTelemetry(settings, events);
     const memory = openMemory(settings);
-    const broker = await openBroker(settings, disk, events, recovered, telemetry, memory);
+    const checksums = onePassChecksum(fastChecksum);
+    const broker = await openBroker(settings, disk, events, recovered, telemetry, memory, checksums.batch);
     telemetry.watch(broker, memory);
     broker.startHousekeeping();
     const hub = new ConnectionHub<ConnectionState>({
       clock: nodeClock,
-      checksum: fastChecksum,
+      checksum: checksums.frame,
       handler: handlerOf(broker, events, telemetry.metrics),
       limits: {
         connectionsMax: settings.connectionsMax,
@@ -133,6 +135,7 @@ async function openBroker(
   recovered: string[],
   { observer }: Telemetry,
   memory: ServerMemory,
+  batchChecksum: Checksum,
 ): Promise<Broker> {
   const batchBytesMax = settings.frameSizeMax - frameBytesAroundBatch;
   const retention = { retentionMs: settings.retentionTime, retentionBytes: settings.retentionSize };
@@ -144,7 +147,7 @@ async function openBroker(
       disk,
       directory,
       clock: turnClock,
-      checksum: fastChecksum,
+      checksum: batchChecksum,
       fsync: settings.fsync,
       segmentBytesMax: settings.segmentSize,
       recycledMax: recycledSegmentsMax,
