@@ -308,7 +308,7 @@ export class Log {
     const result = await this.#commit.close();
     await this.#maintenance;
     if (result.kind === "committed") {
-      await this.#set.saveIndex(this.#set.active);
+      await this.#set.seal(this.#set.active).catch(ignoreDiskError);
       await this.#state.update(this.#progress(this.durableEnd)).catch(ignoreDiskError);
     }
     await this.#set.close();

@@ -151,6 +151,11 @@ export function maxTimestampAt(bytes: Uint8Array, at: number): number {
   return getUint53(bytes, at + batchLayout.maxTimestamp);
 }
 
+/** The checksum of the body of the batch at `at`, as it says. */
+export function bodyCrcAt(bytes: Uint8Array, at: number): number {
+  return getUint32(bytes, at + batchLayout.bodyCrc);
+}
+
 /** The fields of the batch at `at`, which the caller has checked or will check. */
 export function readBatchHeader(bytes: Uint8Array, at: number): BatchHeader {
   return {

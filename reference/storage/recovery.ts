@@ -26,7 +26,6 @@
 import type { Checksum, Disk, DiskFile } from "../ports.ts";
 import { readWhole, removeIfThere } from "./file-io.ts";
 import type { Finding } from "./findings.ts";
-import { getUint53 } from "./integers.ts";
 import { emptyState, loadState, saveState, type LogState } from "./log-state.ts";
 import {
   batchBytesAt,
@@ -93,7 +92,7 @@ export async function scanSegment(
         checksum,
       );
       if (next.header === undefined) {
-        tail = isStale ? "stale" : next.isZeros ? "zeros" : "torn";
+        ({ tail } = next);
         break;
       }
       damage.push({ from: offset, to: next.header.baseOffset, position, endPosition: next.position });
@@ -136,36 +135,37 @@ export async function scanSegment(
   };
 }
 
-/** The first position after `position` where a batch that belongs to this log's future starts. */
+/** The next batch of this log's future from `position` on; without one, what the bytes are. */
 async function findLaterBatch(
   window: ScanWindow,
   position: number,
   fileLength: number,
   after: { offset: number; epoch: number },
   checksum: Checksum,
-): Promise<{ position: number; header: BatchHeader | undefined; isZeros: boolean }> {
-  let isZeros = true;
+): Promise<{ position: number; header?: BatchHeader; tail: SegmentScan["tail"] }> {
+  let tail: SegmentScan["tail"] = "zeros";
   for (let from = position; from < fileLength;) {
     const at = await window.load(from, batchHeaderBytes);
     const { bytes } = window;
     for (let here = at; here < bytes.length; here++) {
-      if (bytes[here] !== 0) isZeros = false;
-      if (bytes.length - here < batchHeaderBytes) continue;
-      // Cheap tests first: offsets of this log begin with zero bytes, and few other positions look like one.
-      if (bytes[here + batchLayout.baseOffset] !== 0 || from + here - at === position) continue;
-      const baseOffset = getUint53(bytes, here + batchLayout.baseOffset);
-      if (baseOffset <= after.offset || baseOffset > after.offset + segmentOffsetsMax) continue;
+      if (bytes[here] !== 0 && tail === "zeros") tail = "torn";
+      // Cheap tests first: an offset begins with a zero byte, and few positions hold the length of a batch.
+      if (bytes[here + batchLayout.baseOffset] !== 0 || bytes.length - here < batchHeaderBytes) continue;
+      const batchBytes = batchBytesAt(bytes, here);
+      const found = from + here - at;
+      if (batchBytes < batchHeaderBytes || batchBytes > fileLength - found) continue;
       if (!isHeaderIntact(bytes, here, checksum)) continue;
       const header = readBatchHeader(bytes, here);
-      const found = from + here - at;
-      const isWhole = found + batchBytesAt(bytes, here) <= fileLength;
-      if (isWhole && header.epoch >= after.epoch) return { position: found, header, isZeros };
+      const isLater =
+        header.baseOffset > after.offset && header.baseOffset <= after.offset + segmentOffsetsMax;
+      if (isLater && header.epoch >= after.epoch) return { position: found, header, tail };
+      tail = "stale";
     }
     // Go on with an overlap: a header may lie across the edge of the window.
     const loadedEnd = from + bytes.length - at;
     from = loadedEnd >= fileLength ? fileLength : loadedEnd - batchHeaderBytes + 1;
   }
-  return { position: fileLength, header: undefined, isZeros };
+  return { position: fileLength, tail };
 }
 // #endregion scan-segment
 
