@@ -31,12 +31,12 @@ export const command = defineCommand({
     group: option.text("NAME", "Read as a member of this consumer group, and commit what was written out."),
     follow: option.flag("Wait for more at the end.", { short: "f" }),
   },
-  run: ({ positionals: { topic }, options, json, signal, io }) =>
-    withClient(options, io.env, async (client) => {
-      const { parseStart, readTopic } = await import("../topic-reader.ts");
-      const start = parseStart(options.from);
-      if (start === undefined)
-        return misused(`--from ${options.from} must be an offset, a record id, earliest or latest`);
+  async run({ positionals: { topic }, options, json, signal, io }) {
+    const { parseStart, readTopic } = await import("../topic-reader.ts");
+    const start = parseStart(options.from);
+    if (start === undefined)
+      return misused(`--from ${options.from} must be an offset, a record id, earliest or latest`);
+    return withClient(options, io.env, async (client) => {
       const { recordWriter } = await import("../record-writer.ts");
       const write = recordWriter(io.stdout, json);
       const countMax = options.count ?? Number.POSITIVE_INFINITY;
@@ -56,5 +56,6 @@ export const command = defineCommand({
         write,
       });
       return done;
-    }),
+    });
+  },
 });
