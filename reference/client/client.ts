@@ -216,7 +216,8 @@ export class BrokerClient {
     const pooled = this.#ready(options.connection);
     // The encoder's bytes are good until its next batch; a session copies them before it returns.
     if (pooled === undefined) return this.produceBatch(topic, batch.slice(), options);
-    return this.#target(topic, options.partition ?? 0).send(pooled.session, batch, options);
+    const target = this.#target(topic, options.partition ?? 0);
+    return target.send(pooled.session, batch, options, this.#encoder.crcOf(batch));
   }
 
   /** As `produce`, with a record batch that is encoded already. The batch must stay as it is until it is sent. */

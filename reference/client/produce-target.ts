@@ -39,10 +39,16 @@ export class ProduceTarget {
     this.#view = viewOf(this.#head);
   }
 
-  /** Sends one record batch. `batch` is copied before this returns. */
-  send(session: Session, batch: Uint8Array, options: RequestOptions): Promise<ProducedBatch> {
+  /** Sends one record batch, whose CRC-32 may be known. `batch` is copied before this returns. */
+  send(
+    session: Session,
+    batch: Uint8Array,
+    options: RequestOptions,
+    batchCrc?: number,
+  ): Promise<ProducedBatch> {
     this.#view.setUint32(this.#head.length - batchLengthBytes, batch.length);
-    return session.request(messages.Produce.type, this.#head, readProduced, { ...options, tail: batch });
+    const whole = { ...options, tail: batch, tailCrc: batchCrc };
+    return session.request(messages.Produce.type, this.#head, readProduced, whole);
   }
 }
 

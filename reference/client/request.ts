@@ -25,6 +25,8 @@ export interface RequestOptions {
   readonly flags?: number;
   /** The rest of the payload, behind the first part: saves a caller from gluing a header to a large batch. */
   readonly tail?: Uint8Array;
+  /** The tail's CRC-32, when the caller knows it: then nobody runs over a large batch again. */
+  readonly tailCrc?: number | undefined;
 }
 
 /**

@@ -296,9 +296,9 @@ export class Session {
   /** Writes one frame behind the others and sees to it that they leave by the end of this turn. */
   #append(id: number, type: number, payload: Uint8Array, options: RequestOptions): void {
     const output = this.#output;
-    const { tail = noTail, flags = 0 } = options;
-    putRequest(output, { id, type, version: this.version, flags }, payload, tail, this.#checksum);
-    // 1. One write for all requests of a turn; a large heap of them does not wait for its end.
+    const { tail = noTail, flags = 0, tailCrc } = options;
+    putRequest(output, { id, type, version: this.version, flags }, payload, tail, this.#checksum, tailCrc);
+    // 1. One write for the requests of a turn, or a few: the server works at the first while we encode the rest.
     if (output.pendingBytes >= flushBytes) return this.#flush();
     if (this.#isFlushPlanned || this.#isBlocked) return;
     this.#isFlushPlanned = true;

@@ -107,9 +107,17 @@ export class NodeNetwork implements Network {
       handshaking.delete(peerOf(socket));
       onConnection(new SocketConnection(socket, onBytes));
     };
+    const slab = new Uint8Array(readBufferBytes);
+    const acceptPlain = (accepted: net.Socket): void => {
+      let connection: SocketConnection | undefined;
+      const receive = (chunk: Uint8Array): void => connection?.onData(chunk);
+      const socket = readingInto(slab, accepted, receive) ?? accepted.resume();
+      connection = new SocketConnection(socket, onBytes);
+      onConnection(connection);
+    };
     const server =
       tlsOptions === undefined
-        ? net.createServer({ noDelay: true, allowHalfOpen: true }, accept)
+        ? net.createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, acceptPlain)
         : tls.createServer({ noDelay: true, allowHalfOpen: true, handshakeTimeout, ...tlsOptions }, accept);
     if (tlsOptions !== undefined) {
       server.prependListener("connection", (socket: net.Socket) => {
@@ -142,6 +150,32 @@ export class NodeNetwork implements Network {
 
 /** What one read of a client takes at most. Pages that are never filled cost nothing. */
 const readBufferBytes = 256 * 1024;
+
+/**
+ * An accepted socket in another dress: one that reads into `slab`, which all connections share, since a chunk is good
+ * only while it is handed over. Otherwise Node makes a buffer of 64 KiB for each read, and at some hundred megabytes a
+ * second the collector stops everything twenty times a second to get rid of them.
+ *
+ * Node offers that (`onread`) for sockets that one makes, and not for those that a server accepts, so the handle moves
+ * to a socket that we make. The handle is not a public property: undefined, and nothing is changed, where it is missing.
+ */
+function readingInto(
+  slab: Uint8Array,
+  accepted: net.Socket,
+  receive: (chunk: Uint8Array) => void,
+): net.Socket | undefined {
+  const handle: unknown = Reflect.get(accepted, "_handle");
+  if (typeof handle !== "object" || handle === null) return undefined;
+  Reflect.set(accepted, "_handle", null);
+  // Without its handle, this only takes the old socket off the server's list.
+  accepted.destroy();
+  const callback = (length: number): boolean => {
+    receive(slab.subarray(0, length));
+    return true;
+  };
+  const options: object = { handle, allowHalfOpen: true, onread: { buffer: slab, callback } };
+  return new net.Socket(options);
+}
 
 /** A TLS handshake that takes longer is broken off, in milliseconds. */
 const handshakeTimeout = 10_000;

@@ -1,8 +1,9 @@
 /**
  * Writing a request straight into a connection's output: one copy of the payload, and nothing else allocated.
  */
+import { crc32OfConcatenation } from "../base/crc32-combine.ts";
 import type { Checksum } from "../ports.ts";
-import { checksumBytes, putRequestHeader, requestHeaderBytes, sealFrame } from "./frame.ts";
+import { checksumBytes, lengthFieldBytes, putRequestHeader, requestHeaderBytes, sealFrame } from "./frame.ts";
 import type { FrameOutput } from "./output.ts";
 
 /** The fields of a request that are not its payload. */
@@ -19,13 +20,17 @@ export function requestSize(payloadBytes: number, tailBytes: number): number {
   return requestHeaderBytes + payloadBytes + tailBytes + checksumBytes;
 }
 
-/** Writes a request whose payload is `payload` and behind it `tail`. */
+/**
+ * Writes a request whose payload is `payload` and behind it `tail`. With the tail's CRC-32 at hand, the frame's follows
+ * from that and from what stands before the tail.
+ */
 export function putRequest(
   output: FrameOutput,
   header: RequestHeader,
   payload: Uint8Array,
   tail: Uint8Array,
   checksum: Checksum,
+  tailCrc?: number,
 ): void {
   const start = output.reserve(requestSize(payload.length, tail.length));
   const { bytes, view } = output;
@@ -34,5 +39,9 @@ export function putRequest(
   const tailStart = start + requestHeaderBytes + payload.length;
   bytes.set(payload, start + requestHeaderBytes);
   bytes.set(tail, tailStart);
-  output.commit(sealFrame(bytes, view, start, tailStart + tail.length, checksum));
+  const end = tailStart + tail.length;
+  if (tailCrc === undefined) return output.commit(sealFrame(bytes, view, start, end, checksum));
+  view.setUint32(start, end + checksumBytes - start - lengthFieldBytes);
+  view.setUint32(end, crc32OfConcatenation(checksum(bytes, start, tailStart), tailCrc, tail.length));
+  output.commit(end + checksumBytes);
 }
