@@ -134,6 +134,31 @@ test("a reset and another stub keep the learner's text, and undo brings it back"
   await context.close();
 });
 
+test("beside the solution, an arrow takes over one difference and nothing else", async () => {
+  const { page, context, complaints } = await visit(site, `${lesson}?exercise=${id}`);
+  await page.waitForFunction(() => Boolean(document.activeElement?.closest(".monaco-editor")));
+  const { stubs, exercise, solution } = readBundle(id);
+  const stub = stubs[exercise.depth];
+  const stored = async (): Promise<string> =>
+    page.evaluate(
+      (key) => (JSON.parse(localStorage.getItem(key) ?? "{}") as { text: string }).text,
+      `oz:exercise:${id}`,
+    );
+  await page.locator(".menu summary").click();
+  await page.getByRole("button", { name: "Compare with the solution" }).click();
+  const arrow = page.locator(".comparison .revertButton").first();
+  await arrow.waitFor();
+  expect(await stored()).toBe(stub);
+  await arrow.click();
+  await expect.poll(stored).not.toBe(stub);
+  const text = await stored();
+  expect(text).not.toBe(solution);
+  await page.getByRole("button", { name: "Close the workspace" }).click();
+  expect(await page.locator(".workspace").count()).toBe(0);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
 test("on a phone there is one pane at a time and a light editor, and Monaco is never asked for", async () => {
   const requests: string[] = [];
   const { page, context, complaints } = await visit(site, lesson, phone);

@@ -93,12 +93,17 @@ async function answer(folder: string, request: IncomingMessage, response: Server
   response.writeHead(isFound ? 200 : 404, {
     ...headers,
     "Content-Type": contentTypes[extname(path)] ?? "application/octet-stream",
-    ...(/[\\/]_astro[\\/]/.test(path) && { "Cache-Control": "public, max-age=31536000, immutable" }),
+    ...(isVersioned(request.url ?? "") && { "Cache-Control": "public, max-age=31536000, immutable" }),
   });
   if (request.method === "HEAD") return void response.end();
   createReadStream(path)
     .on("error", () => response.destroy())
     .pipe(response);
+}
+
+/** Addresses that change with their contents: a browser may keep these for ever. */
+function isVersioned(url: string): boolean {
+  return url.includes("/_astro/") || /\?v=\w+$/.test(url);
 }
 
 type Located =

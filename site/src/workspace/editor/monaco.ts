@@ -23,6 +23,7 @@ export async function createMonacoEditor(options: EditorOptions): Promise<CodeEd
   requestIdleCallbackOr(() => void addPackageTypes(monaco).catch(() => undefined));
 
   const places = new Map<string, ReturnType<StandaloneEditor["saveViewState"]>>();
+  let closeComparison = (): void => undefined;
   let shown = options.editable;
   const show = (path: string): void => {
     const model = models.get(path);
@@ -56,8 +57,14 @@ export async function createMonacoEditor(options: EditorOptions): Promise<CodeEd
       return true;
     },
     focus: () => editor.focus(),
-    compare: (parent, solution) => compare(monaco, parent, own, solution),
+    compare(parent, solution) {
+      closeComparison();
+      closeComparison = compare(monaco, parent, own, solution);
+      return closeComparison;
+    },
     dispose() {
+      // First, because it shows the learner's model too.
+      closeComparison();
       problems.dispose();
       editor.dispose();
       for (const model of models.values()) model.dispose();
@@ -162,6 +169,7 @@ function compare(monaco: Monaco, parent: HTMLElement, own: Model, solution: stri
     renderSideBySide: true,
     useInlineViewWhenSpaceIsLimited: true,
     renderSideBySideInlineBreakpoint: 560,
+    glyphMargin: true,
     renderMarginRevertIcon: true,
     renderGutterMenu: false,
     hideUnchangedRegions: { enabled: true, contextLineCount: 4 },
@@ -175,7 +183,10 @@ function compare(monaco: Monaco, parent: HTMLElement, own: Model, solution: stri
     if (event.keyCode === monaco.KeyCode.Escape) keys.updateOptions({ tabFocusMode: true });
     else if (!isTab) keys.updateOptions({ tabFocusMode: false });
   });
+  let isOpen = true;
   return () => {
+    if (!isOpen) return;
+    isOpen = false;
     editor.dispose();
     original.dispose();
   };

@@ -1,4 +1,5 @@
 /** One failure, in the order in which it helps: the rule, what went wrong, where in the bytes, how to have it again. */
+import { Inline } from "./inline.tsx";
 import { useSignal } from "@preact/signals";
 import type { Failure } from "#exercises/grader/grade.ts";
 
@@ -12,7 +13,7 @@ export function FailureView({ failure, onReveal }: FailureProps) {
   return (
     <div class="failure">
       <p class="broken-rule">
-        <span class="rule-id">{rule}</span> {must}
+        <span class="rule-id">{rule}</span> <Inline text={must} />
       </p>
       <p class="failure-message">{message}</p>
       {(expected !== undefined || actual !== undefined) && (

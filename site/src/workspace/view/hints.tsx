@@ -1,5 +1,6 @@
 /** Hints, one at a time: a question, a pointer to the rule, a worked neighbour case. Never the code. */
 import type { Hole } from "#exercises/lib/exercise.ts";
+import { Inline } from "./inline.tsx";
 import type { Session } from "../session.ts";
 
 const steps = ["A question", "Where the rule is", "A neighbouring case"] as const;
@@ -24,7 +25,7 @@ function HintsOf({ hole, session }: { readonly hole: Hole; readonly session: Ses
       <ol>
         {hole.hints.slice(0, shown).map((hint, index) => (
           <li key={steps[index]}>
-            <strong>{steps[index]}.</strong> {hint}
+            <strong>{steps[index]}.</strong> <Inline text={hint} />
           </li>
         ))}
       </ol>

@@ -1,5 +1,6 @@
 /** The panel below the editor: task, results, hints, console, earlier versions. */
 import type { Session, Panel } from "../session.ts";
+import { Inline } from "./inline.tsx";
 import { Hints } from "./hints.tsx";
 import { Results } from "./results.tsx";
 import { Tabs } from "./tabs.tsx";
@@ -65,13 +66,17 @@ function Task({ session }: { readonly session: Session }) {
   );
   return (
     <div class="task">
-      <p>{exercise.summary}</p>
+      <p>
+        <Inline text={exercise.summary} />
+      </p>
       <h2>The rules</h2>
       <dl class="rules">
         {exercise.rules.map(({ id, must }) => (
           <div key={id}>
             <dt>{id}</dt>
-            <dd>{must}</dd>
+            <dd>
+              <Inline text={must} />
+            </dd>
           </div>
         ))}
       </dl>
@@ -81,7 +86,7 @@ function Task({ session }: { readonly session: Session }) {
           const isReached = passed.has(tag) && !failed.has(tag);
           return (
             <li key={tag} class={isReached ? "is-reached" : ""}>
-              {text}
+              <Inline text={text} />
               {isReached && <span class="visually-hidden"> (reached)</span>}
             </li>
           );

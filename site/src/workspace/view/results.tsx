@@ -1,6 +1,7 @@
 /** The results of a run: how far it got, then each test, with the first failure open. */
 import type { Grade, TestGrade } from "#exercises/grader/grade.ts";
 import type { Running, Session } from "../session.ts";
+import { Inline } from "./inline.tsx";
 import { FailureView } from "./failure.tsx";
 import { runKey } from "./toolbar.tsx";
 
@@ -21,8 +22,12 @@ export function Results({ session, onReveal }: ResultsProps) {
       {grade.misconception !== undefined && (
         <aside class="misconception" aria-label="A likely misunderstanding">
           <p class="box-title">Your failures look like this misunderstanding</p>
-          <p>{grade.misconception.why}</p>
-          <p class="ask">{grade.misconception.question}</p>
+          <p>
+            <Inline text={grade.misconception.why} />
+          </p>
+          <p class="ask">
+            <Inline text={grade.misconception.question} />
+          </p>
         </aside>
       )}
       {grade.outcome === "graded" ? (
