@@ -38,7 +38,7 @@ export class FilePool {
   async open(file: PooledFile, mode: OpenMode): Promise<DiskFile> {
     const opened = await this.#disk.open(file.path, mode);
     this.#open.add(file);
-    this.#closeSurplus();
+    this.closeSurplus();
     return opened;
   }
 
@@ -52,7 +52,8 @@ export class FilePool {
     this.#open.delete(file);
   }
 
-  #closeSurplus(): void {
+  /** For `PooledFile`: closes what is open beyond the bound and not in use. */
+  closeSurplus(): void {
     let surplus = this.#open.size - this.#openFilesMax;
     for (const file of this.#open) {
       if (surplus <= 0) return;
@@ -113,6 +114,7 @@ export class PooledFile implements DiskFile {
   unpin(): void {
     assert(this.#pins > 0, "unpinned more often than pinned");
     this.#pins--;
+    this.#pool.closeSurplus();
   }
 
   /** Closes for good, once the calls in flight are done: a reader of a removed segment finishes its read. */

@@ -1,11 +1,12 @@
 /**
  * One log through thousands of deaths. Each life does random work under random timing and ends at a random call to the
  * disk, by a kill of the process or by a power loss that keeps any part of what was not synced. The next life must
- * find everything that was acknowledged, unchanged, and goes on from there.
+ * find everything that was acknowledged, unchanged, and goes on from there. Now and then a call fails instead.
  */
 import { describe, expect, test } from "vitest";
 import { SeededRandom } from "#reference/base/prng.ts";
-import { SimulatedDisk } from "../simulator/disk.ts";
+import { DiskError } from "../ports.ts";
+import { SimulatedDisk, type DiskFault } from "../simulator/disk.ts";
 import type { Log } from "./log.ts";
 import { batchOf, openTestLog, readAll } from "./test-log.ts";
 
@@ -33,12 +34,19 @@ class Life {
     this.#model = model;
     this.#random = random;
     this.#label = label;
+    // After a full disk: what failed must never be seen again.
+    log.onTakenBack = (end) => {
+      if (disk.isCrashed) return;
+      for (let offset = end; offset < model.endOffset; offset++) model.texts.delete(offset);
+      model.endOffset = end;
+    };
   }
 
   /** Work until the machine stops, or long enough. */
   async work(): Promise<void> {
     for (let step = 0; step < 30; step++) {
       const draw = this.#random.nextBetween(0, 99);
+      if (this.#log.failure !== undefined) break;
       if (draw < 60) this.#append();
       else if (draw < 85) await this.#commit();
       else if (draw < 93) await this.#read();
@@ -61,6 +69,7 @@ class Life {
       return `${this.#label} ${model.endOffset + index} ${"y".repeat(this.#random.nextBetween(0, 120))}`;
     });
     const result = this.#log.append(batchOf(...texts));
+    if (result.kind === "refused" && result.reason === "failed") return;
     if (result.kind !== "appended") throw new Error(`refused: ${result.detail}`);
     if (result.baseOffset !== model.endOffset)
       throw new Error(`offset ${result.baseOffset}, not ${model.endOffset}`);
@@ -69,11 +78,13 @@ class Life {
   }
 
   async #commit(): Promise<void> {
-    const end = this.#model.endOffset;
+    const model = this.#model;
+    const end = model.endOffset;
     const result = await this.#alive(this.#log.committed());
-    if (result.kind !== "committed" || result.endOffset < end)
-      throw new Error(`commit: ${JSON.stringify(result)}`);
-    this.#model.acknowledgedEnd = Math.max(this.#model.acknowledgedEnd, end);
+    // What failed was taken back, or may or may not be there after an error that is final.
+    if (result.kind === "failed") return;
+    if (result.endOffset < end) throw new Error(`committed to ${result.endOffset}, not to ${end}`);
+    model.acknowledgedEnd = Math.max(model.acknowledgedEnd, end);
   }
 
   async #read(): Promise<void> {
@@ -82,6 +93,7 @@ class Life {
     const offset = this.#random.nextBetween(startOffset, committedEnd - 1);
     const result = await this.#alive(this.#log.read(offset, this.#random.nextBetween(1, 2000)));
     if (result.kind === "out-of-range" && offset < result.startOffset) return;
+    if (result.kind === "failed") return;
     if (result.kind !== "records" || result.nextOffset <= offset)
       throw new Error(`read: ${JSON.stringify(result)}`);
   }
@@ -89,7 +101,7 @@ class Life {
   async #trim(): Promise<void> {
     const before = this.#random.nextBetween(this.#log.startOffset, this.#log.committedEnd);
     this.#model.startsPossible.add(before);
-    this.#model.startOffset = await this.#alive(this.#log.trim(before));
+    this.#model.startOffset = await this.#alive(this.#log.trim(before).catch(() => this.#model.startOffset));
   }
 
   async #retain(): Promise<void> {
@@ -139,10 +151,12 @@ async function liveAndDie(seed: number, lives: number): Promise<void> {
   let disk = new SimulatedDisk();
   for (let life = 0; life < lives; life++) {
     const when = random.pick(["before", "after"] as const);
-    disk.replan({
-      faults: [{ call: random.nextBetween(0, 600), kind: "crash", when }],
-      timingSeed: random.nextUint32(),
-    });
+    const faults: DiskFault[] = [{ call: random.nextBetween(0, 600), kind: "crash", when }];
+    if (random.nextChance(0.3)) {
+      const code = random.pick(["no-space", "no-space", "input-output"] as const);
+      faults.unshift({ call: random.nextBetween(0, 300), kind: "fail", code });
+    }
+    disk.replan({ faults, timingSeed: random.nextUint32() });
     const options = { segmentBytesMax: random.pick([600, 1500]), indexIntervalBytes: 300, recycledMax: 2 };
     const dying = disk;
     const living = openTestLog(disk, options).then(async (log) => {
@@ -153,7 +167,12 @@ async function liveAndDie(seed: number, lives: number): Promise<void> {
     try {
       await Promise.race([disk.crashed, living]);
     } catch (error) {
-      throw new Error(`life ${life} of seed ${seed}: ${String(error)}\n${disk.trace.slice(-20).join("\n")}`);
+      // The disk may fail while the log is being opened or read: then that was all of this life.
+      if (!(error instanceof DiskError)) {
+        throw new Error(
+          `life ${life} of seed ${seed}: ${String(error)}\n${disk.trace.slice(-20).join("\n")}`,
+        );
+      }
     }
     const isPowerLoss = random.nextChance(0.7);
     disk = disk.restart(isPowerLoss ? { kind: "random", seed: random.nextUint32() } : { kind: "everything" });

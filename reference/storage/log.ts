@@ -321,11 +321,11 @@ export class Log {
     const full: Segment[] = [];
     let endOffset = this.#commit.writtenEnd;
     this.#roundStart = { segment: pending[0]!, mark: pending[0]!.mark() };
-    for (const [number, segment] of pending.entries()) {
+    for (const segment of pending) {
       if (segment.gatheredBytes === 0) continue;
       if (!this.#set.isCreated(segment)) {
         await this.#set.create(segment);
-        const before = pending[number - 1];
+        const before = this.#set.before(segment);
         if (before !== undefined) full.push(before);
       }
       await segment.write();

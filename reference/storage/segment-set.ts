@@ -154,15 +154,16 @@ export class SegmentSet {
     }
   }
 
-  /** The segments that something waits to be written for, in order; the first one only, if they are all written. */
+  /** The segments that something waits to be written for, in order: the active one, and those that just became full. */
   unwritten(): Segment[] {
     let first = this.segments.length - 1;
-    while (
-      first > 0 &&
-      !(this.#created.has(this.segments[first]!) && this.segments[first]!.gatheredBytes === 0)
-    )
-      first--;
+    while (first > 0 && this.#isUnwritten(this.segments[first - 1]!)) first--;
     return this.segments.slice(first);
+  }
+
+  /** The segment before another one. */
+  before(segment: Segment): Segment | undefined {
+    return this.segments[this.segments.indexOf(segment) - 1];
   }
 
   /**
@@ -248,6 +249,10 @@ export class SegmentSet {
   /** Closes all files. */
   async close(): Promise<void> {
     for (const segment of this.segments) await segment.file.close().catch(ignoreDiskError);
+  }
+
+  #isUnwritten(segment: Segment): boolean {
+    return segment.gatheredBytes > 0 || !this.#created.has(segment);
   }
 
   #pin(segment: Segment): void {

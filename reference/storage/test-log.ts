@@ -43,6 +43,7 @@ export async function readAll(log: Log, maxBytes = 1000): Promise<Map<number, st
       offset = result.to;
       continue;
     }
+    if (result.kind === "failed") throw result.error;
     if (result.kind !== "records") throw new Error(`read at ${offset}: ${JSON.stringify(result)}`);
     if (result.bytes.length === 0) throw new Error(`nothing to read at ${offset} of ${log.committedEnd}`);
     const cursor = new RecordCursor(result.bytes, { fromOffset: offset, checkRecords: true });
