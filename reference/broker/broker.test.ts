@@ -43,6 +43,13 @@ describe("topics", () => {
     expect(await client.fetch("new", 0)).toEqual(["one", "two", "three"]);
   });
 
+  test("that a disk takes for another one, because it ignores case, are refused", async () => {
+    const rig = await TestBroker.open();
+    await rig.disk.makeDirectory("topics/Orders");
+    await (await rig.disk.open("topics/Orders/topic.json", "create")).close();
+    expect(await rig.connect().produce("Orders", ["x"])).toMatchObject({ name: "topic-already-exists" });
+  });
+
   test("do not come into being where that is switched off", async () => {
     const client = (await TestBroker.open({ autoCreatePartitions: 0 })).connect();
     expect(await client.produce("new", ["x"])).toMatchObject({ name: "topic-not-found" });

@@ -337,7 +337,8 @@ export class Broker implements ProduceContext {
       void creation.finally(() => this.#creating.delete(name)).catch(() => undefined);
     }
     const made = await creation;
-    return "kind" in made && made.name !== "topic-already-exists" ? made : undefined;
+    // Somebody else may have made it meanwhile; whether it is there is what counts.
+    return "kind" in made && this.topics.get(name) === undefined ? made : undefined;
   }
 }
 
