@@ -47,18 +47,6 @@ const runFolder = "run";
 /** stdout: a process in a container has no other pipe to the page. */
 const messagesFd = 1;
 
-/** Why the page cannot offer this backend, in one line; undefined when it can. */
-export function containerObstacle(): string | undefined {
-  const page = globalThis as {
-    readonly crossOriginIsolated?: boolean;
-    readonly navigator?: { readonly onLine?: boolean };
-  };
-  if (page.crossOriginIsolated !== true)
-    return "this page is not cross-origin isolated, which WebContainers need";
-  if (page.navigator?.onLine === false) return "you are offline, and WebContainers load from the network";
-  return undefined;
-}
-
 export function createWebContainerBackend(options: WebContainerOptions): Backend {
   let ready: Promise<Container> | undefined;
   // One run at a time: there is one run folder.

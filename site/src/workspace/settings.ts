@@ -1,7 +1,7 @@
 /** What the learner has chosen for the workspace as a whole: editor, backend, sizes of the panes. */
 import { signal } from "@preact/signals";
 import type { Backend } from "#exercises/grader/backend.ts";
-import { containerObstacle } from "#exercises/grader/webcontainer/index.ts";
+import { containerObstacle } from "#exercises/grader/webcontainer/obstacle.ts";
 import { readStored, writeStored } from "../scripts/storage.ts";
 import type { EditorChoice } from "./editor/editor.ts";
 import { embeddedBackend } from "./run.ts";

@@ -2,7 +2,7 @@
 import { useRef } from "preact/hooks";
 import type { Depth } from "#exercises/lib/exercise.ts";
 import type { CodeEditor, EditorChoice } from "../editor/editor.ts";
-import { containerObstacle } from "#exercises/grader/webcontainer/index.ts";
+import { containerObstacle } from "#exercises/grader/webcontainer/obstacle.ts";
 import { pane } from "../pane.ts";
 import type { Session } from "../session.ts";
 import { backendChoice, editorChoice, setEditorChoice, type BackendChoice } from "../settings.ts";
