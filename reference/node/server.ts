@@ -6,7 +6,7 @@
  */
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Checksum, Listener } from "../ports.ts";
+import type { Checksum, Disk, Listener } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
 import { retentionOf } from "../broker/housekeeping.ts";
@@ -27,6 +27,7 @@ import { fastChecksum, nodeClock, nodeRandom, turnClock } from "./clock.ts";
 import { lockDataFolder } from "./data-lock.ts";
 import { describeListenError } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
+import { meteredDisk } from "./metered-disk.ts";
 import { onePassChecksum } from "./one-pass-checksum.ts";
 import { NodeNetwork, formatAddress } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
@@ -80,7 +81,8 @@ export async function startServer(
     const telemetry = startTelemetry(settings, events);
     const memory = openMemory(settings);
     const checksums = onePassChecksum(fastChecksum);
-    const broker = await openBroker(settings, disk, events, recovered, telemetry, memory, checksums.batch);
+    const metered = meteredDisk(disk, telemetry.metrics, () => nodeClock.monotonicTimeMs());
+    const broker = await openBroker(settings, metered, events, recovered, telemetry, memory, checksums.batch);
     telemetry.watch(broker, memory);
     broker.startHousekeeping();
     const hub = new ConnectionHub<ConnectionState>({
@@ -130,7 +132,7 @@ const recycledSegmentsMax = 2;
 
 async function openBroker(
   settings: Settings,
-  disk: NodeDisk,
+  disk: Disk,
   { onBug }: ServerEvents,
   recovered: string[],
   { observer }: Telemetry,
