@@ -2,12 +2,13 @@
  * NATS JetStream as a peer, driven over a bare socket: messages are published with one reply inbox and their
  * acknowledgements are counted. That is faster than the NATS clients, which do more for each message.
  */
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Peer, PeerServer, PeerWork } from "./peer.ts";
+import { promisify } from "node:util";
+import type { Peer, PeerOptions, PeerServer, PeerWork } from "./peer.ts";
 import { end, firstLine } from "./server-process.ts";
 
 /** Messages published and not yet acknowledged. */
@@ -15,18 +16,16 @@ const windows = [256, 4096] as const;
 
 export const natsPeer: Peer = { name: "nats", start };
 
-async function start({
-  fsync,
-  folder,
-}: {
-  readonly fsync: string;
-  readonly folder?: string;
-}): Promise<PeerServer> {
+async function start({ fsync, folder }: PeerOptions): Promise<PeerServer> {
+  const interval = { always: "always", everysec: '"1s"', never: undefined }[fsync];
+  const [major, minor] = await version();
+  const hasInterval = major > 2 || (major === 2 && minor >= 10);
+  // Before 2.10 it syncs every two minutes and cannot be told otherwise: a weaker promise than "everysec".
+  if (fsync === "always" && !hasInterval)
+    throw new Error(`nats-server ${major}.${minor} cannot sync each message`);
   const data = await mkdtemp(join(folder ?? tmpdir(), "oz-nats-"));
   const config = join(data, "server.conf");
-  // Its own default is a sync each two minutes: a weaker promise than "everysec".
-  const sync =
-    fsync === "always" ? "\n  sync_interval: always" : fsync === "everysec" ? '\n  sync_interval: "1s"' : "";
+  const sync = hasInterval && interval !== undefined ? `\n  sync_interval: ${interval}` : "";
   await writeFile(config, `listen: "127.0.0.1:-1"\njetstream {\n  store_dir: "${data}"${sync}\n}\n`);
   const child = spawn("nats-server", ["-c", config], { stdio: ["ignore", "pipe", "pipe"] });
   const remove = (): Promise<void> => rm(data, { recursive: true, force: true });
@@ -37,6 +36,13 @@ async function start({
     },
   );
   return { measure: (work) => measure(Number(port), work), stop: () => end(child, remove) };
+}
+
+/** The server's version: its major and minor number. */
+async function version(): Promise<[number, number]> {
+  const { stdout } = await promisify(execFile)("nats-server", ["--version"]);
+  const match = /v(\d+)\.(\d+)/.exec(stdout);
+  return [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
 }
 
 async function measure(port: number, work: PeerWork): Promise<Readonly<Record<string, number>>> {

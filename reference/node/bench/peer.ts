@@ -14,8 +14,15 @@ export interface PeerServer {
   stop(): Promise<void>;
 }
 
+/** How a peer is started. */
+export interface PeerOptions {
+  readonly fsync: "always" | "everysec" | "never";
+  /** Where its data goes; the system's folder for temporary files when absent. */
+  readonly folder?: string;
+}
+
 /** A kind of peer. */
 export interface Peer {
   readonly name: string;
-  start(options: { readonly fsync: string; readonly folder?: string }): Promise<PeerServer>;
+  start(options: PeerOptions): Promise<PeerServer>;
 }

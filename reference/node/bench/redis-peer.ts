@@ -5,7 +5,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Peer, PeerServer, PeerWork } from "./peer.ts";
+import type { Peer, PeerOptions, PeerServer, PeerWork } from "./peer.ts";
 import { end, firstLine } from "./server-process.ts";
 
 const run = promisify(execFile);
@@ -27,13 +27,7 @@ const probeCommands = 50_000;
 
 export const redisPeer: Peer = { name: "redis", start };
 
-async function start({
-  fsync,
-  folder,
-}: {
-  readonly fsync: string;
-  readonly folder?: string;
-}): Promise<PeerServer> {
+async function start({ fsync, folder }: PeerOptions): Promise<PeerServer> {
   const data = await mkdtemp(join(folder ?? tmpdir(), "oz-redis-"));
   const port = await freePort();
   const argv = [
