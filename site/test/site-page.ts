@@ -60,7 +60,9 @@ export async function visit(site: Site, path: string, options: BrowserContextOpt
   const complaints: string[] = [];
   const scripts: string[] = [];
   page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+    if (message.type() === "error" || message.type() === "warning") {
+      complaints.push(`${message.text()} ${message.location().url}`);
+    }
   });
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("request", (request) => {

@@ -41,10 +41,24 @@ test("a learner solves an exercise with the network cut off: first wrong, then r
     bundle.solution,
   );
 
+  // All that the workspace loads; only then is the network of no more use to it.
+  const loaded = [
+    "run.js",
+    "compile.js",
+    "editor.worker.js",
+    "ts.worker.js",
+    "types.json",
+    "codicon.ttf",
+  ].map(async (name) => {
+    const response = await page.waitForResponse((candidate) =>
+      new URL(candidate.url()).pathname.endsWith(`/${name}`),
+    );
+    await response.finished();
+  });
   await page.getByRole("button", { name: "Open the exercise" }).click();
   await page.locator(".monaco-editor .view-line").first().waitFor();
   await page.waitForFunction(() => Boolean(document.activeElement?.closest(".monaco-editor")));
-  await page.waitForLoadState("networkidle");
+  await Promise.all(loaded);
   await context.setOffline(true);
 
   await replaceText(page, wrong);

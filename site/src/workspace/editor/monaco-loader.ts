@@ -41,7 +41,7 @@ async function load(): Promise<Monaco> {
   });
   const [monaco] = await Promise.all([
     import(/* @vite-ignore */ address("monaco.js")) as Promise<Monaco>,
-    addStyles(address("monaco.css")),
+    addStyles(address("monaco.css")).then(loadIcons),
   ]);
   monaco.languages.register({ id: shownLanguage });
   monaco.languages.setMonarchTokensProvider(shownLanguage, monaco.typescriptTokens);
@@ -57,6 +57,11 @@ function addStyles(link: string): Promise<void> {
     element.addEventListener("error", () => reject(new Error(`${link} could not be loaded`)));
     document.head.prepend(element);
   });
+}
+
+/** The icons' font, which would else be asked for when the first icon shows: perhaps without a network by then. */
+function loadIcons(): void {
+  void document.fonts.load("16px codicon").catch(() => undefined);
 }
 
 function configureTypeScript(monaco: Monaco): void {
