@@ -22,12 +22,6 @@ export interface BrokerAccounts {
   readonly control: Account;
 }
 
-/** The marks for admission's gate, as parts of what the ingest account may hold. */
-export interface WaterMarks {
-  readonly highBytes: number;
-  readonly lowBytes: number;
-}
-
 /** Divides a budget of `totalBytes`. The shares are fixed here, in one place, so that the diagram above stays true. */
 export function openBrokerAccounts(totalBytes: number): BrokerAccounts {
   const budget = new Budget(totalBytes);
@@ -39,12 +33,4 @@ export function openBrokerAccounts(totalBytes: number): BrokerAccounts {
   const produce = ingest.open({ name: "produce", guaranteedBytes: part(16) });
   const records = ingest.open({ name: "records" });
   return { budget, ingest, produce, records, fetch, replication, control };
-}
-
-/** Producers are held back at seven eighths of what they may hold, and let in again at five eighths. */
-export function waterMarksOf(ingest: Account): WaterMarks {
-  return {
-    highBytes: Math.floor((ingest.capBytes * 7) / 8),
-    lowBytes: Math.floor((ingest.capBytes * 5) / 8),
-  };
 }
