@@ -6,8 +6,16 @@ import type { WideEvent } from "../observability/wide-events.ts";
 import { createLogSink, logSinkTo } from "./wide-event-sink.ts";
 
 const event: WideEvent = {
-  ...{ timeMs: Date.UTC(2026, 0, 2), level: "warn", requestType: "Fetch", requestId: 1, connectionId: 2 },
-  ...{ outcome: "connection-lost", queueMs: 1, durationMs: 2, sampleRate: 1, topic: "or\nders" },
+  timeMs: Date.UTC(2026, 0, 2),
+  level: "warn",
+  requestType: "Fetch",
+  requestId: 1,
+  connectionId: 2,
+  outcome: "connection-lost",
+  queueMs: 1,
+  durationMs: 2,
+  sampleRate: 1,
+  topic: "or\nders",
 };
 
 test("an event is one line of JSON, whatever is in its fields", () => {
