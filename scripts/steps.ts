@@ -91,6 +91,7 @@ function readReport(path: string): Count {
 export const typeSteps: readonly Step[] = [
   "reference/tsconfig.json",
   "reference/node/tsconfig.json",
+  "reference/node/admin/page/tsconfig.json",
   "reference/browser/tsconfig.json",
   "reference/tsconfig.test.json",
   "exercises/tsconfig.json",
