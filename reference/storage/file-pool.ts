@@ -29,7 +29,7 @@ export class FilePool {
     return this.#open.size;
   }
 
-  /** A file that is opened on first use, with `mode`; a file that is made by it must be there when it is opened again. */
+  /** A file that is opened, with `mode`, when it is first used. */
   file(path: string, mode: OpenMode): PooledFile {
     return new PooledFile(this, path, mode);
   }
@@ -106,6 +106,20 @@ export class PooledFile implements DiskFile {
     return this.#use(() => Promise.resolve());
   }
 
+  /** Closes the file so that the next use opens whatever has its name then. Nobody may be using it. */
+  async reopen(): Promise<void> {
+    assert(this.#users === 0, "a file in use cannot be opened again");
+    const file = this.#file;
+    this.#file = undefined;
+    this.#pool.closed(this);
+    await file?.close();
+  }
+
+  /** The file is there for good: when it is opened again and is missing, that is an error and no reason to make it. */
+  markMade(): void {
+    this.#mode = "read-write";
+  }
+
   /** Keeps the file open until `unpin`. */
   pin(): void {
     this.#pins++;
@@ -153,8 +167,6 @@ export class PooledFile implements DiskFile {
   async #openOnce(): Promise<DiskFile> {
     this.#opening ??= this.#pool.open(this, this.#mode).finally(() => (this.#opening = undefined));
     const file = await this.#opening;
-    // Made once: when it is opened again, it must be there.
-    if (this.#mode === "create" || this.#mode === "create-new") this.#mode = "read-write";
     this.#file = file;
     return file;
   }

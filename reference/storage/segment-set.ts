@@ -118,9 +118,16 @@ export class SegmentSet {
     // A recycled file still holds batches of its former life. Their offsets lie before this segment's, so recovery
     // does not take them for ours.
     const recycled = this.#recycled.pop();
-    if (recycled !== undefined) await disk.rename(recycled, file.path);
-    await file.prepare();
-    await disk.syncDirectory(directory);
+    try {
+      if (recycled !== undefined) await disk.rename(recycled, file.path);
+      await file.prepare();
+      await disk.syncDirectory(directory);
+    } catch (error) {
+      // Another attempt may give the name to another file: this one must not be written to then.
+      await file.reopen().catch(ignoreDiskError);
+      throw error;
+    }
+    file.markMade();
     this.#pin(segment);
     this.#created.add(segment);
   }
