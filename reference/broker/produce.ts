@@ -10,7 +10,6 @@
  * ```
  */
 import { unreachable } from "#reference/base/assert.ts";
-import { crc32OfSuffix } from "../base/crc32-combine.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
 import { batchHeaderBytes, batchLayout } from "../storage/record-batch.ts";
 import type { BrokerConnection } from "./connection.ts";
@@ -90,10 +89,7 @@ export function produce(
     if (!passesSequence(context, partition, connection, view, batchAt, high, low, producerId)) return;
   }
   // 4. Append, and answer when it is committed.
-  const bodyAt = batchAt + batchLayout.version;
-  const isLarge = stop - bodyAt >= combinedBytesMin;
-  const bodyCrc = isLarge ? bodyCrcOf(connection, bytes, view, start, bodyAt, stop) : undefined;
-  const result = partition.log.append(bytes, batchAt, stop, bodyCrc);
+  const result = partition.log.append(bytes, batchAt, stop);
   if (result.kind === "refused") return context.refuse(connection, high, low, refusalOfAppend(result));
   const { baseOffset, nextOffset, idMilliseconds, idSequence } = result;
   if (producerId > 0) {
@@ -107,21 +103,6 @@ export function produce(
   }
   context.appended(partition, batchLength, nextOffset - baseOffset);
   partition.answerWhenCommitted(connection, high, low, baseOffset, idMilliseconds, idSequence);
-}
-
-/** From so many bytes on, a checksum is quicker taken out of the frame's than made again. */
-const combinedBytesMin = 1024;
-
-/** The CRC-32 of the batch's body, out of that of the frame around it, which has been checked. */
-function bodyCrcOf(
-  { checksum }: BrokerConnection,
-  bytes: Uint8Array,
-  view: DataView,
-  start: number,
-  bodyAt: number,
-  stop: number,
-): number {
-  return crc32OfSuffix(view.getUint32(stop), checksum(bytes, start, bodyAt), stop - bodyAt);
 }
 
 /** The partition, a refusal, or undefined when there is no such topic. */

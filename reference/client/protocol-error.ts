@@ -40,6 +40,11 @@ export function protocolError(name: ErrorName, message = "", cause?: unknown): P
   return new ProtocolError(errorCodeOf(name), message, { cause });
 }
 
+/** An intact reply that does not fit its request. */
+export function invalidReply(requestId: number, problem: string): ProtocolError {
+  return protocolError("invalid-reply", `reply to request ${requestId} ${problem}`);
+}
+
 /** The error that a reply with status 1 stands for. A payload that cannot be read does not hide the code. */
 export function errorFromReply(errorCode: number, payload: Uint8Array): ProtocolError {
   const decoded = decodePayload(payload, (reader) => errorReply.read(reader));

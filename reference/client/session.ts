@@ -22,12 +22,14 @@ import { frameSizeMaxDefault, protocolVersionMin } from "../protocol/limits.ts";
 import { FrameOutput } from "../protocol/output.ts";
 import { putRequest, requestSize } from "../protocol/put-request.ts";
 import type { CancelSignal } from "./cancel.ts";
-import { ProtocolError, errorFromReply, protocolError } from "./protocol-error.ts";
+import { ProtocolError, errorFromReply, invalidReply, protocolError } from "./protocol-error.ts";
 import type { ReadReply, RequestOptions, SessionOptions, StreamListener } from "./request.ts";
 import { SlotTable } from "./slot-table.ts";
 
 const bufferBytesMaxDefault = 2 * frameSizeMaxDefault;
-const flushBytes = 16 * 1024;
+/** What is handed over before the turn ends: the server works at it while we encode the rest. */
+const flushBytes = 64 * 1024;
+const flushRequests = 64;
 const noTail = new Uint8Array(0);
 /** What a stream's reader returns for every reply but the last. */
 const goesOn = Symbol("goes on");
@@ -76,6 +78,9 @@ export class Session {
   #abandoned = 0;
   #isBlocked = false;
   #isFlushPlanned = false;
+  /** Requests since the last flush, and when the first of them came. */
+  #unflushed = 0;
+  #unflushedMs = 0;
   /** One timer serves all deadlines: it stands at the earliest, or before it. */
   #timerAtMs = Number.POSITIVE_INFINITY;
   #cancelTimer: (() => void) | undefined = undefined;
@@ -134,7 +139,7 @@ export class Session {
       if (refusal !== undefined) return reject(refusal);
       // 2. The deadline starts here, however long the bytes will have to wait.
       const id = this.#nextId++;
-      const deadlineMs = this.#clock.monotonicTimeMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
+      const deadlineMs = this.#nowMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
       // 3. Enter the request into the table before its bytes can leave.
       const { signal } = options;
       const onAbort = signal && this.#watch(id, signal);
@@ -158,21 +163,13 @@ export class Session {
       listener.failed(refusal);
       return id;
     }
-    const deadlineMs = this.#clock.monotonicTimeMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
+    const deadlineMs = this.#nowMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
     const read: ReadReply<unknown> = (bytes, view, start, end) =>
       listener.reply(bytes, view, start, end) ? id : goesOn;
     const { signal } = options;
     const onAbort = signal && this.#watch(id, signal);
-    this.#open.add({
-      id,
-      type,
-      deadlineMs,
-      read,
-      resolve: () => {},
-      reject: listener.failed,
-      signal,
-      onAbort,
-    });
+    const reject = listener.failed;
+    this.#open.add({ id, type, deadlineMs, read, resolve: () => {}, reject, signal, onAbort });
     this.#watchDeadline(deadlineMs);
     this.#append(id, type, payload, options);
     return id;
@@ -244,6 +241,12 @@ export class Session {
   // #endregion settle
 
   // #region deadlines
+  /** Now, asked once for the requests that leave together. */
+  #nowMs(): number {
+    if (!this.#isFlushPlanned) this.#unflushedMs = this.#clock.monotonicTimeMs();
+    return this.#unflushedMs;
+  }
+
   /** Makes sure that the timer fires no later than `deadlineMs`. */
   #watchDeadline(deadlineMs: number): void {
     if (deadlineMs >= this.#timerAtMs) return;
@@ -298,8 +301,8 @@ export class Session {
     const output = this.#output;
     const { tail = noTail, flags = 0, tailCrc } = options;
     putRequest(output, { id, type, version: this.version, flags }, payload, tail, this.#checksum, tailCrc);
-    // 1. One write for the requests of a turn, or a few: the server works at the first while we encode the rest.
-    if (output.pendingBytes >= flushBytes) return this.#flush();
+    // 1. One write for the requests of a turn, but a large heap of them does not wait for its end.
+    if (++this.#unflushed >= flushRequests || output.pendingBytes >= flushBytes) return this.#flush();
     if (this.#isFlushPlanned || this.#isBlocked) return;
     this.#isFlushPlanned = true;
     void Promise.resolve().then(() => this.#flush());
@@ -308,6 +311,7 @@ export class Session {
   /** Hands over what waits, unless the connection has said stop. */
   #flush(): void {
     this.#isFlushPlanned = false;
+    this.#unflushed = 0;
     if (this.#isBlocked || this.#ended !== undefined) return;
     this.#isBlocked = !this.#output.writeTo(this.#write);
     if (this.#connection.hasSent === true) this.#output.recycle();
@@ -386,15 +390,9 @@ export class Session {
     if (size > sizeMax)
       return protocolError("frame-too-large", `request of ${size} bytes exceeds ${sizeMax}`);
     if (this.bufferedBytes + size > this.#bufferBytesMax) {
-      return protocolError(
-        "buffer-full",
-        `${this.bufferedBytes} of ${this.#bufferBytesMax} bytes are not sent yet`,
-      );
+      const problem = `${this.bufferedBytes} of ${this.#bufferBytesMax} bytes are not sent yet`;
+      return protocolError("buffer-full", problem);
     }
     return undefined;
   }
-}
-
-function invalidReply(id: number, problem: string): ProtocolError {
-  return protocolError("invalid-reply", `reply to request ${id} ${problem}`);
 }

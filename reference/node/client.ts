@@ -12,7 +12,7 @@
 import { createHmac } from "node:crypto";
 import { BrokerClient } from "../client/client.ts";
 import type { ClientOptions } from "../client/client.ts";
-import { fastChecksum, nodeClock, nodeRandom } from "./clock.ts";
+import { fastChecksum, nodeRandom, turnClock } from "./clock.ts";
 import { NodeNetwork } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
 
@@ -40,7 +40,7 @@ export class Client extends BrokerClient {
       ...(tls !== undefined && tls !== false && { tls: tls === true ? {} : tls }),
       ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
     });
-    const ports = { network, clock: nodeClock, random: nodeRandom, checksum: fastChecksum, sign };
+    const ports = { network, clock: turnClock, random: nodeRandom, checksum: fastChecksum, sign };
     super(typeof servers === "string" ? servers.split(",") : servers, ports, options);
   }
 

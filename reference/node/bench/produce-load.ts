@@ -64,10 +64,13 @@ export class Measurement {
     this.isOver = true;
   }
 
-  answered(count: number, sinceMs: number): void {
-    if (!this.isMeasuring) return;
+  /** Counts answers to requests that were sent at `sinceMs`; returns what time it is. */
+  answered(count: number, sinceMs: number): number {
+    const nowMs = performance.now();
+    if (!this.isMeasuring) return nowMs;
     this.requests += count;
-    this.latencyUs.record(Math.min(latencyMaxUs, Math.round((performance.now() - sinceMs) * 1000)), count);
+    this.latencyUs.record(Math.min(latencyMaxUs, Math.round((nowMs - sinceMs) * 1000)), count);
+    return nowMs;
   }
 
   result(batch: number): LoadResult {
@@ -93,10 +96,11 @@ async function fullClient(load: ProduceLoad, measurement: Measurement): Promise<
   const value = new Uint8Array(load.recordBytes).fill(0x61);
   const records = Array.from({ length: load.batch }, () => value);
   const loop = async (client: Client): Promise<void> => {
+    let sinceMs = performance.now();
     while (!measurement.isOver) {
-      const sinceMs = performance.now();
       await client.produce(load.topic, records);
-      measurement.answered(1, sinceMs);
+      // The next request leaves at once, so this answer's time is its own.
+      sinceMs = measurement.answered(1, sinceMs);
     }
   };
   const loops = clients.flatMap((client) => Array.from({ length: load.outstanding }, () => loop(client)));
