@@ -32,8 +32,8 @@ import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
 import type { OffsetStore } from "./offset-store.ts";
-import type { RetentionDefaults } from "./housekeeping.ts";
-import { housekeepingMs, keepHouse } from "./housekeeping.ts";
+import type { CompactionLimits, RetentionDefaults } from "./housekeeping.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { loadProducers } from "./producer-loading.ts";
 import type { ProduceContext } from "./produce.ts";
 import { produce } from "./produce.ts";
@@ -69,6 +69,8 @@ export interface BrokerOptions {
   readonly backPressure?: BackPressure;
   /** For topics that do not say themselves; zeros keep everything. */
   readonly retention?: RetentionDefaults;
+  /** When topics with `isCompacted` are compacted. */
+  readonly compaction?: CompactionLimits;
   /** What one client may send; no limit when absent. */
   readonly rates?: RateLimits;
   /** Partitions of a topic that Produce makes; 0 refuses to make one. */
@@ -102,8 +104,7 @@ export class Broker implements ProduceContext {
   /** Told of what only a bug explains. */
   readonly onBug: (error: unknown) => void;
   readonly #rateLimiter: RateLimiter | undefined;
-  readonly #retention: RetentionDefaults;
-  #cancelHousekeeping: (() => void) | undefined = undefined;
+  readonly #housekeeping: Housekeeping;
   /** Topics that Produce is making, so that the requests that wait for one keep their order. */
   readonly #creating = new Map<string, Promise<Topic | ErrorOutcome>>();
 
@@ -137,7 +138,8 @@ export class Broker implements ProduceContext {
     this.#autoCreatePartitions = options.autoCreatePartitions ?? 0;
     this.#rateLimiter =
       options.rates === undefined ? undefined : new RateLimiter(options.rates, options.clock);
-    this.#retention = options.retention ?? { retentionMs: 0, retentionBytes: 0 };
+    const { retention, compaction } = options;
+    this.#housekeeping = new Housekeeping(this.topics, options.clock, retention, compaction);
     this.onBug = options.onBug ?? (() => {});
   }
 
@@ -195,22 +197,14 @@ export class Broker implements ProduceContext {
     this.draining.begin();
   }
 
-  /** Applies retention now and then again and again, until the broker closes. */
+  /** Applies retention and compacts now and then, until the broker closes. */
   startHousekeeping(): void {
-    this.#cancelHousekeeping = this.clock.after(housekeepingMs, () => {
-      keepHouse(this.topics, this.#retention).then(
-        () => {
-          if (this.#cancelHousekeeping !== undefined) this.startHousekeeping();
-        },
-        (error: unknown) => this.onBug(error),
-      );
-    });
+    this.#housekeeping.start(this.onBug);
   }
 
   /** Flushes and closes all logs; false when one of them could not be made durable. */
   async close(): Promise<boolean> {
-    this.#cancelHousekeeping?.();
-    this.#cancelHousekeeping = undefined;
+    this.#housekeeping.stop();
     await this.offsets?.close();
     const errors = await this.topics.close();
     return errors.length === 0;

@@ -130,6 +130,9 @@ export async function startServer(
 /** Files of removed segments that each log keeps to write over. */
 const recycledSegmentsMax = 2;
 
+/** Of the memory budget there is one key for so many bytes: with keys of usual length, a tenth of the budget at most. */
+const compactionKeyBytes = 2048;
+
 async function openBroker(
   settings: Settings,
   disk: Disk,
@@ -194,6 +197,12 @@ async function openBroker(
     fetchAccount: memory.accounts.fetch,
     backPressure: memory.backPressure,
     retention,
+    compaction: {
+      intervalMs: settings.compactionInterval,
+      growthPercent: settings.compactionGrowth,
+      tombstoneKeepMs: settings.tombstoneTime,
+      keysMax: Math.floor(settings.memory / compactionKeyBytes),
+    },
     ...(settings.requestRate + settings.byteRate > 0 && {
       rates: { requestsPerSecond: settings.requestRate, bytesPerSecond: settings.byteRate },
     }),

@@ -183,6 +183,21 @@ export const settings = {
     0,
     "Size a partition may reach, for topics that do not say; 0 is no limit.",
   ),
+  compactionInterval: setting(
+    duration("10m", 0),
+    600_000,
+    "Least time between two compactions of a partition; 0 compacts nothing.",
+  ),
+  compactionGrowth: setting(
+    integer(0, 10_000),
+    50,
+    "Percent by which a partition must have grown since it was compacted, to be compacted again.",
+  ),
+  tombstoneTime: setting(
+    duration("24h", 0),
+    86_400_000,
+    "How long a compacted topic shows that a key was removed.",
+  ),
   partitions: setting(integer(1, 10_000), 1, "Partitions of a topic that is made by producing to it."),
   autoCreateTopics: setting(flag, true, "Whether producing to an unknown topic makes it."),
   frameSizeMax: setting(size("16MiB", 1024, 2 ** 30), 16 * 2 ** 20, "Largest request."),
