@@ -7,15 +7,17 @@ import { describe, expect, test } from "vitest";
 import { SeededRandom } from "#reference/base/prng.ts";
 import { DiskError } from "../ports.ts";
 import { SimulatedDisk, type DiskFault } from "../simulator/disk.ts";
-import type { Log } from "./log.ts";
+import type { FsyncPolicy, Log } from "./log.ts";
 import { batchOf, openTestLog, readAll } from "./test-log.ts";
 
 /** What is known about the log from outside. */
 interface Model {
-  /** Texts by offset. Of those from `acknowledgedEnd` on, any prefix may survive a crash. */
+  /** Texts by offset. Of those that were not promised, any prefix may survive a crash. */
   texts: Map<number, string>;
   endOffset: number;
-  acknowledgedEnd: number;
+  /** Promised against the end of the process, and against a power loss. With `always` these are the same. */
+  committedEnd: number;
+  durableEnd: number;
   /** The start is one of these: a trim that was asked for may have happened before the crash. */
   startsPossible: Set<number>;
   startOffset: number;
@@ -28,7 +30,17 @@ class Life {
   readonly #label: string;
   readonly #disk: SimulatedDisk;
 
-  constructor(disk: SimulatedDisk, log: Log, model: Model, random: SeededRandom, label: string) {
+  readonly #policy: FsyncPolicy;
+
+  constructor(
+    disk: SimulatedDisk,
+    log: Log,
+    model: Model,
+    random: SeededRandom,
+    label: string,
+    policy: FsyncPolicy,
+  ) {
+    this.#policy = policy;
     this.#disk = disk;
     this.#log = log;
     this.#model = model;
@@ -47,6 +59,7 @@ class Life {
     for (let step = 0; step < 30; step++) {
       const draw = this.#random.nextBetween(0, 99);
       if (this.#log.failure !== undefined) break;
+      this.#model.durableEnd = Math.max(this.#model.durableEnd, this.#log.durableEnd);
       if (draw < 60) this.#append();
       else if (draw < 85) await this.#commit();
       else if (draw < 93) await this.#read();
@@ -84,7 +97,8 @@ class Life {
     // What failed was taken back, or may or may not be there after an error that is final.
     if (result.kind === "failed") return;
     if (result.endOffset < end) throw new Error(`committed to ${result.endOffset}, not to ${end}`);
-    model.acknowledgedEnd = Math.max(model.acknowledgedEnd, end);
+    model.committedEnd = Math.max(model.committedEnd, end);
+    if (this.#policy === "always") model.durableEnd = model.committedEnd;
   }
 
   async #read(): Promise<void> {
@@ -126,7 +140,7 @@ async function adopt(disk: SimulatedDisk, log: Log, model: Model): Promise<void>
     startOffset >= model.startOffset && model.startsPossible.has(startOffset),
     `start was ${model.startOffset}`,
   );
-  must(endOffset >= model.acknowledgedEnd, `all before ${model.acknowledgedEnd} was acknowledged`);
+  must(endOffset >= model.committedEnd, `all before ${model.committedEnd} was promised`);
   must(endOffset <= model.endOffset, `nothing was appended after ${model.endOffset}`);
   const records = await readAll(log, 700);
   if (disk.isCrashed) return;
@@ -134,7 +148,7 @@ async function adopt(disk: SimulatedDisk, log: Log, model: Model): Promise<void>
   for (const [offset, text] of records)
     must(text === model.texts.get(offset), `record ${offset} is another one`);
   model.texts = records;
-  model.endOffset = model.acknowledgedEnd = endOffset;
+  model.endOffset = model.committedEnd = model.durableEnd = endOffset;
   model.startOffset = startOffset;
   model.startsPossible = new Set([startOffset]);
 }
@@ -144,7 +158,8 @@ async function liveAndDie(seed: number, lives: number): Promise<void> {
   const model: Model = {
     texts: new Map(),
     endOffset: 0,
-    acknowledgedEnd: 0,
+    committedEnd: 0,
+    durableEnd: 0,
     startsPossible: new Set([0]),
     startOffset: 0,
   };
@@ -157,12 +172,18 @@ async function liveAndDie(seed: number, lives: number): Promise<void> {
       faults.unshift({ call: random.nextBetween(0, 300), kind: "fail", code });
     }
     disk.replan({ faults, timingSeed: random.nextUint32() });
-    const options = { segmentBytesMax: random.pick([600, 1500]), indexIntervalBytes: 300, recycledMax: 2 };
+    const policy = random.pick(["always", "always", "everysec", "never"] as const);
+    const options = {
+      fsync: policy,
+      segmentBytesMax: random.pick([600, 1500]),
+      indexIntervalBytes: 300,
+      recycledMax: 2,
+    };
     const dying = disk;
     const living = openTestLog(disk, options).then(async (log) => {
       await adopt(dying, log, model);
       if (dying.isCrashed) return;
-      await new Life(dying, log, model, random.fork(), `life ${life}`).work();
+      await new Life(dying, log, model, random.fork(), `life ${life}`, policy).work();
     });
     try {
       await Promise.race([disk.crashed, living]);
@@ -175,9 +196,10 @@ async function liveAndDie(seed: number, lives: number): Promise<void> {
       }
     }
     const isPowerLoss = random.nextChance(0.7);
+    if (isPowerLoss) model.committedEnd = model.durableEnd;
     disk = disk.restart(isPowerLoss ? { kind: "random", seed: random.nextUint32() } : { kind: "everything" });
   }
-  expect(model.acknowledgedEnd).toBeGreaterThan(lives);
+  expect(model.committedEnd).toBeGreaterThan(lives);
 }
 
 describe("a log that dies at random moments", { timeout: 60_000 }, () => {

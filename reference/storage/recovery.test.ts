@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { crc32 } from "#reference/base/crc32.ts";
 import { SeededRandom } from "#reference/base/prng.ts";
+import { exploreCrashPoints } from "../simulator/disk-explore.ts";
 import { SimulatedDisk } from "../simulator/disk.ts";
 import type { Log, LogOptions } from "./log.ts";
 import { describeFinding } from "./findings.ts";
@@ -147,6 +148,23 @@ describe("a torn tail", () => {
     expect(again.endOffset).toBe(4);
   });
 
+  test("with whole batches behind the hole leaves nothing of them in the index", async () => {
+    const disk = await killedLog(0);
+    const path = logFiles(disk)[0]!;
+    const log = await openTestLog(disk, { ...options, segmentBytesMax: 10_000 });
+    for (let number = 0; number < 12; number++) log.append(batchOf(textOf(number)));
+    await log.committed();
+    const next = disk.restart({ kind: "nothing" });
+    next.flipBit(path, batchPositions(next, path)[2]! + batchHeaderBytes);
+    const again = await openTestLog(next, { ...options, segmentBytesMax: 10_000 });
+    expect(again.findings).toMatchObject([{ kind: "tail-cut", offset: 2 }]);
+    for (let number = 2; number < 14; number++) again.append(batchOf(`another ${textOf(number * 5)}`));
+    await again.committed();
+    for (let offset = 0; offset < 14; offset++) {
+      expect(await again.read(offset, 1)).toMatchObject({ kind: "records", nextOffset: offset + 1 });
+    }
+  });
+
   test("and a lookup after recovery does not go by what was cut", async () => {
     const disk = await killedLog(2);
     await appendBytes(disk, logFiles(disk).at(-1)!, new Uint8Array(300).fill(1));
@@ -176,6 +194,25 @@ describe("stale batches", () => {
     expect(next.peek(path)!.length).toBeLessThanOrEqual(before);
     expect(again.endOffset).toBe(14);
     expectTexts(await readAll(again), [0, 1, 2, 3, 4, 5, 6, 7, 8], 14);
+  });
+
+  test("are told from new ones also where one begins exactly where the new ones end", async () => {
+    const disk = new SimulatedDisk();
+    const log = await openTestLog(disk, { ...options, recycledMax: 3 });
+    const append = async (text: string): Promise<void> => {
+      log.append(batchOf(text));
+      await log.committed();
+    };
+    // Four batches of the same size a segment.
+    for (let number = 10; number < 22; number++) await append(`same ${number}`);
+    await log.trim(8);
+    await append("same 22");
+    const again = await openTestLog(disk.restart({ kind: "everything" }), options);
+    expect(again.damage).toEqual([]);
+    expect(again.endOffset).toBe(13);
+    expect([...(await readAll(again)).values()]).toEqual(
+      [18, 19, 20, 21, 22].map((number) => `same ${number}`),
+    );
   });
 
   test("that were truncated are told from new ones by their epoch, although their offsets fit", async () => {
@@ -245,6 +282,36 @@ describe("damage to what was durable", () => {
     expect(disk.peek(path)).toEqual(bytes);
     expect(logFiles(disk).at(-1)).not.toBe(path);
     expectTexts(await readAll(log), [base], 7);
+  });
+
+  test("in the last durable record is reported, also when the start that found it was interrupted", async () => {
+    // Only the batches behind it prove that it was durable, and they are torn: they go.
+    const disk = await killedLog(0);
+    const large = { ...options, segmentBytesMax: 10_000 };
+    const log = await openTestLog(disk, large);
+    await appendTexts(log, 0, 5);
+    for (let number = 5; number < 8; number++) log.append(batchOf(textOf(number)));
+    await log.committed();
+    const path = logFiles(disk)[0]!;
+    const start = disk.restart({ kind: "nothing" });
+    const positions = batchPositions(start, path);
+    start.flipBit(path, positions[4]! + batchHeaderBytes);
+    start.flipBit(path, positions[5]! + batchHeaderBytes);
+    await exploreCrashPoints(
+      {
+        start,
+        makeNotes: () => undefined,
+        run: async (crashing) => {
+          await openTestLog(crashing, large);
+        },
+        check: async (left) => {
+          const again = await openTestLog(left, large);
+          expect(again.damage).toMatchObject([{ from: 4, to: 5 }]);
+          expect(again.endOffset).toBe(5);
+        },
+      },
+      { outcomes: 3 },
+    );
   });
 
   test("that is met while reading is found then, and told", async () => {

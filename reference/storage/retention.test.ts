@@ -290,6 +290,19 @@ describe("cutting the end", () => {
     expect((await readAll(again)).size).toBe(16);
   });
 
+  test("takes the copy of the index with it: no later start may believe it", async () => {
+    const disk = new SimulatedDisk();
+    const log = await openTestLog(disk, options);
+    await appendTexts(log, 0, 11);
+    await log.truncate(1, 0, 1);
+    expect(
+      disk
+        .restart({ kind: "nothing" })
+        .paths()
+        .filter((path) => path.endsWith(".index")),
+    ).toEqual([]);
+  });
+
   test("a crash at any call leaves the log before the cut or after it", { timeout: 60_000 }, async () => {
     const start = new SimulatedDisk();
     const before = await openTestLog(start, options);

@@ -236,6 +236,19 @@ describe("truncating", () => {
     }
   });
 
+  test("forgets where earlier reads ended", async () => {
+    const { segment } = await makeSegment();
+    for (let number = 0; number < 10; number++) append(segment, textOf(number));
+    await segment.write();
+    for (let offset = 0; offset < 10; offset++) await read(segment, offset, 1);
+    await segment.truncate(3);
+    for (let number = 3; number < 12; number++) append(segment, "another length");
+    await segment.write();
+    for (let offset = 3; offset < 12; offset++) {
+      expect((await read(segment, offset, 1))[0]).toBe(`${offset} another length`);
+    }
+  });
+
   test("keeps the largest timestamp of what is left", async () => {
     const { segment } = await makeSegment();
     append(segment, "a");
