@@ -244,7 +244,7 @@ describe("truncating", () => {
     await segment.truncate(3);
     for (let number = 3; number < 12; number++) append(segment, "another length");
     await segment.write();
-    for (let offset = 3; offset < 12; offset++) {
+    for (let offset = 11; offset >= 3; offset--) {
       expect((await read(segment, offset, 1))[0]).toBe(`${offset} another length`);
     }
   });
