@@ -36,7 +36,7 @@ export type BenchOutcome =
   | { readonly kind: "failed"; readonly message: string };
 
 const warmUpSeconds = 1;
-const fetchBytes = 1024 * 1024;
+const fetchBytes = 256 * 1024;
 /** Written before a consume benchmark: more than any cache of the processor, little enough to write quickly. */
 const consumeBytes = 256 * 1024 * 1024;
 /** What a topic keeps that is written to. */

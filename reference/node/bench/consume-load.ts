@@ -21,7 +21,7 @@ export interface ConsumeResult {
 }
 
 /** Fetches under way at once: while one answer is walked over, the next is on its way. */
-const fetchesAhead = 2;
+const fetchesAhead = 4;
 
 /** Reads the topic's partition 0 again and again, and walks over every record. */
 export async function consumeLoad(load: ConsumeLoad): Promise<ConsumeResult> {
