@@ -3,8 +3,8 @@
  * among them: `oz verify` runs those, on the reference and on everything that they must refuse.
  *
  * - `unit`: most tests; pure, fast, in threads.
- * - `process`: `*.process.test.ts`; real processes, sockets and disks, one file at a time so that none starves another.
- * - `browser`: `*.browser.test.ts`; a real browser, one at a time.
+ * - `process`: `*.process.test.ts`; real processes, sockets and disks, two files at a time: they wait more than they compute.
+ * - `browser`: `*.browser.test.ts`; a real browser, two files at a time.
  * - `tool`: `*.tool.test.ts`; what is made for other programs, tried with those programs (Prometheus).
  */
 import { defineConfig } from "vitest/config";
@@ -36,7 +36,6 @@ export default defineConfig({
           include: [processTests],
           exclude,
           pool: "forks",
-          fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -58,7 +57,6 @@ export default defineConfig({
           include: [browserTests],
           exclude,
           pool: "forks",
-          fileParallelism: false,
           testTimeout: 90_000,
           hookTimeout: 90_000,
         },

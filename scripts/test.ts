@@ -14,6 +14,7 @@ const toolTests = {
   command: ["vitest", "run", "--project", "tool"],
   isVitest: true,
 };
+if ("problem" in prometheus) process.stdout.write(`not tried with Prometheus: ${prometheus.problem}\n`);
 
 process.exitCode = await runSteps([
   ...typeSteps,
@@ -23,8 +24,10 @@ process.exitCode = await runSteps([
   { name: "the page's runner builds", command: ["node", "scripts/build-runner.ts"] },
   { name: "the site builds", command: ["astro", "build", "--root", "site"] },
   { name: "unit tests", command: ["vitest", "run", "--project", "unit"], isVitest: true },
-  { name: "process tests", command: ["vitest", "run", "--project", "process"], isVitest: true },
-  { name: "browser tests", command: ["vitest", "run", "--project", "browser"], isVitest: true },
+  {
+    name: "tests with processes and a browser",
+    command: ["vitest", "run", "--project", "process", "--project", "browser"],
+    isVitest: true,
+  },
   ...("problem" in prometheus ? [] : [toolTests]),
 ]);
-if ("problem" in prometheus) process.stderr.write(`not tried with Prometheus: ${prometheus.problem}\n`);
