@@ -17,13 +17,15 @@ import { judgeRequest, requestVersions, versionsSpoken } from "../protocol/hands
 import { decodeRequestPayload, encodeReplyPayload } from "../protocol/messages-codec.ts";
 import type { MessageName } from "../protocol/messages.ts";
 import { messageNameOf, messages } from "../protocol/messages.ts";
+import { isTraced, takeTraceContext, traceContextBytes } from "../protocol/trace-context.ts";
+import type { TraceContext } from "../protocol/trace-context.ts";
 import { Authentication } from "./authentication.ts";
 import type { AuthenticationOptions } from "./authentication.ts";
 import type { Call, Handler } from "./call.ts";
 import type { BackPressure } from "./back-pressure.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyError, replyPayload } from "./connection.ts";
-import { runClosed } from "./connection-state.ts";
+import { rememberTrace, runClosed } from "./connection-state.ts";
 import { handlers } from "./handlers.ts";
 import { DrainSignal } from "./drain-signal.ts";
 import type { BrokerObserver, ObservedRequest } from "./observer.ts";
@@ -154,9 +156,26 @@ export class Broker implements ProduceContext {
     const refusal = this.#judge(connection, type, bytes[start + 13] ?? 0, end - start);
     if (refusal !== undefined) {
       const idLow = view.getUint32(start + 8);
-      this.observer?.refused(type, messageNameOf(type), connection, idLow, refusal.name);
+      const taken = isTraced(bytes, start)
+        ? takeTraceContext(bytes, start, end, connection.checksum)
+        : undefined;
+      this.observer?.refused(type, messageNameOf(type), connection, idLow, refusal.name, taken?.trace);
       return replyError(connection, view.getUint32(start + 4), idLow, refusal);
     }
+    if (isTraced(bytes, start)) return this.#handleTraced(connection, type, bytes, view, start, end);
+    this.#handle(connection, type, bytes, view, start, end);
+  }
+
+  /** Handles a request that passed the gates. */
+  #handle(
+    connection: BrokerConnection,
+    type: number,
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+    trace?: TraceContext,
+  ): void {
     if (type === messages.Produce.type) {
       produce(this, connection, bytes, view, start, end);
       if (this.#backPressure?.isOn === true) this.#backPressure.hold(connection);
@@ -164,13 +183,35 @@ export class Broker implements ProduceContext {
     }
     const name = messageNameOf(type);
     assert(name !== undefined, `request type ${type} passed the gate`);
-    const call: Call = {
-      connection,
-      requestIdHigh: view.getUint32(start + 4),
-      requestIdLow: view.getUint32(start + 8),
-    };
+    const requestIdHigh = view.getUint32(start + 4);
+    const requestIdLow = view.getUint32(start + 8);
+    const call: Call = { connection, requestIdHigh, requestIdLow };
     // A handler may wait, and the chunk will not: what it gets is a copy.
-    this.#dispatch(name, bytes.slice(start + requestHeaderBytes, end - checksumBytes), call);
+    this.#dispatch(name, bytes.slice(start + requestHeaderBytes, end - checksumBytes), call, trace);
+  }
+
+  /** Takes the trace off a request, so that its handler sees what an untraced client would have sent. */
+  #handleTraced(
+    connection: BrokerConnection,
+    type: number,
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+  ): void {
+    const idLow = view.getUint32(start + 8);
+    const taken = takeTraceContext(bytes, start, end, connection.checksum);
+    if (taken === undefined) {
+      const message = `the payload has no room for the trace context of ${traceContextBytes} bytes`;
+      const refusal = refuse("invalid-request", message);
+      this.observer?.refused(type, messageNameOf(type), connection, idLow, refusal.name);
+      return replyError(connection, view.getUint32(start + 4), idLow, refusal);
+    }
+    const { frame, trace } = taken;
+    // Produce is answered by a commit that knows only the request's id; all others bring their trace along.
+    const isKept = type === messages.Produce.type && this.observer !== undefined;
+    if (isKept && trace !== undefined) rememberTrace(connection.state, idLow, trace);
+    this.#handle(connection, type, frame, viewOf(frame), 0, frame.length, trace);
   }
 
   /** The connection is gone: nothing of it may live on. */
@@ -267,8 +308,8 @@ export class Broker implements ProduceContext {
     return waitMs === 0 ? undefined : refuse("rate-limited", "this client sends more than its share", waitMs);
   }
 
-  #dispatch(name: MessageName, payload: Uint8Array, call: Call): void {
-    const observed = this.observer?.begin(name, call.connection, call.requestIdLow);
+  #dispatch(name: MessageName, payload: Uint8Array, call: Call, trace?: TraceContext): void {
+    const observed = this.observer?.begin(name, call.connection, call.requestIdLow, trace);
     const decoded = decodeRequestPayload(name, payload);
     if (decoded.kind === "fault") {
       const refusal = refuse("invalid-request", `${name}: ${decoded.fault.message}`);

@@ -1,4 +1,5 @@
 /** What the broker remembers of a connection; it goes when the connection goes. */
+import type { TraceContext } from "../protocol/trace-context.ts";
 import type { Partition } from "./partition.ts";
 
 /** The state of one connection. Small: there may be ten thousand idle ones. */
@@ -10,6 +11,8 @@ export interface ConnectionState {
   /** The topic of the last Produce as it stood in the frame, and its partition: the next is nearly always the same. */
   lastTopic: Uint8Array | undefined;
   lastPartition: Partition | undefined;
+  /** The traces of Produce requests that wait for their commit, by the low half of the request's id; rarely there. */
+  traces: Map<number, TraceContext> | undefined;
   /** Called once when the connection ends: subscriptions, waiting fetches and group memberships let go. */
   onClosed: Set<() => void> | undefined;
 }
@@ -20,8 +23,24 @@ export function newConnectionState(): ConnectionState {
     principal: undefined,
     lastTopic: undefined,
     lastPartition: undefined,
+    traces: undefined,
     onClosed: undefined,
   };
+}
+
+/** Remembers the trace of a request until it is answered. */
+export function rememberTrace(state: ConnectionState, idLow: number, trace: TraceContext): void {
+  (state.traces ??= new Map()).set(idLow, trace);
+}
+
+/** The trace of a request, if it has one, for the last time: the request is answered. */
+export function forgetTrace(state: ConnectionState, idLow: number): TraceContext | undefined {
+  const { traces } = state;
+  if (traces === undefined) return undefined;
+  const trace = traces.get(idLow);
+  traces.delete(idLow);
+  if (traces.size === 0) state.traces = undefined;
+  return trace;
 }
 
 /** Has `action` run when the connection ends; the function that it returns takes that back. */

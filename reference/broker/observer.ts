@@ -16,7 +16,9 @@ import type { Clock } from "../ports.ts";
 import type { ErrorName } from "../protocol/errors.ts";
 import type { MessageName } from "../protocol/messages.ts";
 import { messages } from "../protocol/messages.ts";
+import type { TraceContext } from "../protocol/trace-context.ts";
 import type { BrokerConnection } from "./connection.ts";
+import { forgetTrace } from "./connection-state.ts";
 import type { Partition } from "./partition.ts";
 
 /** A request that is being handled. */
@@ -24,6 +26,13 @@ export interface ObservedRequest {
   readonly name: MessageName;
   readonly receivedAtMs: number;
   readonly event: RequestEvent;
+}
+
+/** Where a request belongs, for its event. */
+type TraceIds = Partial<Pick<TraceContext, "traceId" | "spanId">>;
+
+function idsOf(trace: TraceContext | undefined): TraceIds {
+  return trace === undefined ? {} : { traceId: trace.traceId, spanId: trace.spanId };
 }
 
 /** Counts and logs what happens. */
@@ -56,7 +65,12 @@ export class BrokerObserver {
   }
 
   /** A request that is not Produce begins. */
-  begin(name: MessageName, connection: BrokerConnection, requestIdLow: number): ObservedRequest {
+  begin(
+    name: MessageName,
+    connection: BrokerConnection,
+    requestIdLow: number,
+    trace?: TraceContext,
+  ): ObservedRequest {
     const receivedAtMs = this.now();
     const { clientName } = connection.state;
     const identity = {
@@ -64,6 +78,7 @@ export class BrokerObserver {
       requestId: requestIdLow,
       connectionId: connection.id,
       receivedAtMs,
+      ...idsOf(trace),
     };
     const event = this.#events.begin({ ...identity, ...(clientName !== "" && { clientName }) });
     event.started();
@@ -92,10 +107,12 @@ export class BrokerObserver {
     connection: BrokerConnection,
     idLow: number,
     error: ErrorName,
+    trace?: TraceContext,
   ): void {
     this.#count(name === undefined ? this.#unknown : this.#requests[name], 0, 1, error);
     const requestType = name ?? `type ${type}`;
-    this.#emit(requestType, connection, idLow, "error", 0, {}, error);
+    const ids = idsOf(trace ?? forgetTrace(connection.state, idLow));
+    this.#emit(requestType, connection, idLow, "error", 0, ids, error);
   }
 
   /** A batch was appended; its answer is still to come. */
@@ -116,8 +133,9 @@ export class BrokerObserver {
   ): void {
     this.#count(this.#requests.Produce, durationMs / 1000, 1, error);
     const outcome = connection.isOpen ? (error === undefined ? "success" : "error") : "connection-lost";
+    const trace = forgetTrace(connection.state, idLow);
     if (!this.#events.keeps(outcome, durationMs)) return;
-    const fields = { topic: partition.topic, partition: partition.number, offset };
+    const fields = { ...idsOf(trace), topic: partition.topic, partition: partition.number, offset };
     this.#emit("Produce", connection, idLow, outcome, durationMs, fields, error);
   }
 
@@ -159,7 +177,7 @@ export class BrokerObserver {
     requestId: number,
     outcome: EventOutcome,
     durationMs: number,
-    fields: RequestFields,
+    fields: RequestFields & TraceIds,
     errorCode?: ErrorName,
   ): void {
     const { clientName } = connection.state;

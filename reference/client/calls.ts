@@ -6,6 +6,7 @@ import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
 import { decodeReplyPayload } from "../protocol/messages-codec.ts";
 import type { Kind } from "../protocol/messages-layout.ts";
 import { ByteWriter } from "../protocol/primitives.ts";
+import { parseTraceparent, tracedFlag, tracedPayload } from "../protocol/trace-context.ts";
 import { protocolError } from "./protocol-error.ts";
 import type { ReadReply, RequestOptions } from "./request.ts";
 import type { Session } from "./session.ts";
@@ -17,7 +18,24 @@ export async function call<Name extends MessageName>(
   request: RequestOf<Name>,
   options: RequestOptions = {},
 ): Promise<ReplyOf<Name>> {
-  return session.request(messages[name].type, payloadOf(name, request), replyReader(name), options);
+  const payload = payloadOf(name, request);
+  const { traceparent } = options;
+  if (traceparent === undefined)
+    return session.request(messages[name].type, payload, replyReader(name), options);
+  const traced = withTrace(traceparent, payload, options);
+  return session.request(messages[name].type, traced.payload, replyReader(name), traced.options);
+}
+
+/** The payload and options of a request with its trace; unchanged when the text is no `traceparent`. */
+export function withTrace(
+  traceparent: string,
+  payload: Uint8Array,
+  options: RequestOptions,
+): { readonly payload: Uint8Array; readonly options: RequestOptions } {
+  const trace = parseTraceparent(traceparent);
+  if (trace === undefined) return { payload, options };
+  const flags = (options.flags ?? 0) | tracedFlag;
+  return { payload: tracedPayload(trace, payload), options: { ...options, flags } };
 }
 
 /** A request's payload; a value that its field cannot hold is the caller's mistake and says so. */
@@ -31,10 +49,10 @@ export function payloadOf<Name extends MessageName>(name: Name, request: Request
   throw protocolError("invalid-request", `${name}: ${reason}`);
 }
 
-/** Reads the reply of one kind of message out of a copy of its bytes, so that the value may be kept. */
+/** Reads the reply of one kind of message. What is read is a copy, so that the value may be kept. */
 export function replyReader<Name extends MessageName>(name: Name): ReadReply<ReplyOf<Name>> {
   return (bytes, _view, start, end) => {
-    const decoded = decodeReplyPayload(name, bytes.slice(start, end));
+    const decoded = decodeReplyPayload(name, bytes.subarray(start, end));
     return decoded.kind === "value" ? decoded.value : undefined;
   };
 }

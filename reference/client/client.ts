@@ -47,6 +47,8 @@ export interface ClientOptions {
   readonly bufferBytesMax?: number;
   readonly credentials?: Credentials;
   readonly retry?: Partial<RetryPolicy>;
+  /** Asked at each call that names no `traceparent` itself: the one of the work that is going on, if there is any. */
+  readonly traceparent?: () => string | undefined;
   /** Gives up the first connection, in `connect`. */
   readonly signal?: CancelSignal;
 }
@@ -55,6 +57,8 @@ export interface ClientOptions {
 export interface CallOptions {
   readonly timeoutMs?: number;
   readonly signal?: CancelSignal;
+  /** The trace that the call is part of, as in HTTP's header of this name; it shows in the server's log. */
+  readonly traceparent?: string;
 }
 
 /** What a topic is created with. */
@@ -101,6 +105,7 @@ export class BrokerClient {
   readonly #retryPolicy: RetryPolicy;
   readonly #requestTimeoutMs: number;
   readonly #encoder: BatchEncoder;
+  readonly #traceparent: (() => string | undefined) | undefined;
   /** By topic, then by partition. */
   readonly #targets = new Map<string, ProduceTarget[]>();
   /** The server that answered last; when it cannot be reached, the next one is tried. */
@@ -116,6 +121,7 @@ export class BrokerClient {
     this.#requestTimeoutMs = requestTimeoutMs;
     this.#retryPolicy = { ...retryPolicyDefault, ...options.retry };
     this.#encoder = new BatchEncoder(ports);
+    this.#traceparent = options.traceparent;
     const session = {
       clock: ports.clock,
       requestTimeoutMs,
@@ -138,10 +144,12 @@ export class BrokerClient {
     fields: RequestOf<Name>,
     options: CallOptions = {},
   ): Promise<ReplyOf<Name>> {
+    // Asked before anything is awaited: afterwards it could be somebody else's work that is going on.
+    const traced = this.#traced(options);
     const once = async (): Promise<ReplyOf<Name>> => {
       const { session } = await this.#acquire();
       await session.writable();
-      return call(session, name, fields, options);
+      return call(session, name, fields, traced);
     };
     const { clock, random } = this;
     const isIdempotent = !notIdempotent.has(name);
@@ -176,7 +184,7 @@ export class BrokerClient {
   /** Whether the server accepts writes, asked once. */
   async healthCheck(options: CallOptions = {}): Promise<ReplyOf<"HealthCheck">> {
     const { session } = await this.#acquire();
-    return call(session, "HealthCheck", {}, options);
+    return call(session, "HealthCheck", {}, this.#traced(options));
   }
 
   /** Where a partition starts and ends, and the first offset at or after `timeMs`. */
@@ -217,17 +225,18 @@ export class BrokerClient {
     // The encoder's bytes are good until its next batch; a session copies them before it returns.
     if (pooled === undefined) return this.produceBatch(topic, batch.slice(), options);
     const target = this.#target(topic, options.partition ?? 0);
-    return target.send(pooled.session, batch, options, this.#encoder.crcOf(batch));
+    return target.send(pooled.session, batch, this.#traced(options), this.#encoder.crcOf(batch));
   }
 
   /** As `produce`, with a record batch that is encoded already. The batch must stay as it is until it is sent. */
   produceBatch(topic: string, batch: Uint8Array, options: ProduceOptions = {}): Promise<ProducedBatch> {
     const target = this.#target(topic, options.partition ?? 0);
+    const traced = this.#traced(options);
     const pooled = this.#ready(options.connection);
-    if (pooled !== undefined) return target.send(pooled.session, batch, options);
+    if (pooled !== undefined) return target.send(pooled.session, batch, traced);
     return this.#acquire(options.connection).then(async ({ session }) => {
       await session.writable();
-      return target.send(session, batch, options);
+      return target.send(session, batch, traced);
     });
   }
 
@@ -298,6 +307,13 @@ export class BrokerClient {
   /** Drops everything at once. */
   destroy(): void {
     for (const pool of this.#pools) pool.destroy();
+  }
+
+  /** The options with the trace of the work that is going on, unless they name one. */
+  #traced<Options extends CallOptions>(options: Options): Options {
+    if (this.#traceparent === undefined || options.traceparent !== undefined) return options;
+    const traceparent = this.#traceparent();
+    return traceparent === undefined ? options : { ...options, traceparent };
   }
 
   /** A connection that is ready and takes data: the way without waiting. */

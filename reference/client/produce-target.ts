@@ -6,7 +6,7 @@
  */
 import { viewOf } from "#reference/base/bytes.ts";
 import { messages } from "../protocol/messages.ts";
-import { payloadOf } from "./calls.ts";
+import { payloadOf, withTrace } from "./calls.ts";
 import type { ReadReply, RequestOptions } from "./request.ts";
 import type { Session } from "./session.ts";
 
@@ -48,6 +48,10 @@ export class ProduceTarget {
   ): Promise<ProducedBatch> {
     this.#view.setUint32(this.#head.length - batchLengthBytes, batch.length);
     const whole = { ...options, tail: batch, tailCrc: batchCrc };
+    if (options.traceparent !== undefined) {
+      const traced = withTrace(options.traceparent, this.#head, whole);
+      return session.request(messages.Produce.type, traced.payload, readProduced, traced.options);
+    }
     return session.request(messages.Produce.type, this.#head, readProduced, whole);
   }
 }

@@ -23,6 +23,8 @@ export interface RequestOptions {
   /** Gives up when it fires; an `AbortSignal` fits. */
   readonly signal?: CancelSignal;
   readonly flags?: number;
+  /** Which trace the request belongs to, as `traceparent` of the W3C recommendation; what is not one is left out. */
+  readonly traceparent?: string;
   /** The rest of the payload, behind the first part: saves a caller from gluing a header to a large batch. */
   readonly tail?: Uint8Array;
   /** The tail's CRC-32, when the caller knows it: then nobody runs over a large batch again. */

@@ -4,6 +4,7 @@
  * Bytes alone teach little and prose alone leaves doubts; side by side they settle both. `fromHex` of base/bytes.ts reads
  * the text back, so what SPEC.md shows is also what tests send.
  */
+import { assert } from "#reference/base/assert.ts";
 import { toHex } from "#reference/base/bytes.ts";
 import { protocolErrors } from "./errors.ts";
 import { checksumBytes, encodeRequest, encodeResponse, responseHeaderBytes } from "./frame.ts";
@@ -15,6 +16,7 @@ import { messages } from "./messages.ts";
 import type { MessageName } from "./messages.ts";
 import { messageSamples } from "./messages-samples.ts";
 import { ByteReader } from "./primitives.ts";
+import { isTraced, parseTraceparent, traceContextBytes, tracedFlag, tracedPayload } from "./trace-context.ts";
 
 /** Bytes on one line: more would push the names out of sight. */
 const bytesPerLine = 8;
@@ -25,7 +27,7 @@ export const sampleRequestId = 42n;
 /** The field tree of a request frame, header and checksum included. The frame must be intact. */
 export function describeRequestFrame(frame: Uint8Array, payload: Kind<unknown>): FieldSpan[] {
   const header = ["length", "requestId", "type", "version", "flags"];
-  return describeFrame(frame, header, [4, 8, 1, 1, 2], payload);
+  return describeFrame(frame, header, [4, 8, 1, 1, 2], payload, isTraced(frame, 0));
 }
 
 /** The field tree of a response frame. With a status other than 0 an error code stands before the payload. */
@@ -41,6 +43,7 @@ function describeFrame(
   names: readonly string[],
   sizes: readonly number[],
   payload: Kind<unknown>,
+  hasTrace = false,
 ): FieldSpan[] {
   const spans: FieldSpan[] = [];
   let at = 0;
@@ -50,6 +53,10 @@ function describeFrame(
     at = end;
   }
   const payloadEnd = frame.length - checksumBytes;
+  if (hasTrace && payloadEnd - at >= traceContextBytes) {
+    spans.push(...describeTrace(frame, at));
+    at += traceContextBytes;
+  }
   spans.push(...describeLayout(payload, new ByteReader(frame, at, payloadEnd)));
   spans.push({
     name: "crc32",
@@ -59,6 +66,18 @@ function describeFrame(
     text: `0x${toHex(frame.subarray(payloadEnd))}`,
   });
   return spans;
+}
+
+function describeTrace(frame: Uint8Array, start: number): FieldSpan[] {
+  const span = (name: string, kind: string, from: number, to: number): FieldSpan => {
+    const bytes = frame.subarray(start + from, start + to);
+    return { name, kind, start: start + from, end: start + to, text: toHex(bytes) };
+  };
+  return [
+    span("traceId", "16 bytes", 0, 16),
+    span("spanId", "8 bytes", 16, 24),
+    span("traceFlags", "uint8", 24, traceContextBytes),
+  ];
 }
 
 function unsigned(bytes: Uint8Array, start: number, end: number): string {
@@ -100,6 +119,25 @@ export function sampleRequestFrame(name: MessageName): Uint8Array {
       payload,
     } satisfies RequestFrame),
   );
+}
+
+/** The trace in the example: the one of the W3C recommendation. */
+export const sampleTraceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/** A traced request: Ping, with the trace context in front of its payload. */
+export function sampleTracedFrame(): Uint8Array {
+  const trace = parseTraceparent(sampleTraceparent);
+  assert(trace !== undefined, "the sample is a traceparent");
+  const payload = tracedPayload(trace, encodeRequestPayload("Ping", messageSamples.Ping.request));
+  const { type } = messages.Ping;
+  return bytesOf(encodeRequest({ requestId: sampleRequestId, type, version: 1, flags: tracedFlag, payload }));
+}
+
+/** The traced request of SPEC.md. */
+export function renderTraced(): string {
+  const frame = sampleTracedFrame();
+  const lines = annotate(frame, describeRequestFrame(frame, messages.Ping.request));
+  return ["```", ...lines, "```", ""].join("\n");
 }
 
 /** The sample reply of a type, as a frame. CommitOffset's is the example of a partial success. */
@@ -168,5 +206,11 @@ export function renderGolden(): string {
       "",
     ];
   });
+  const traced = sampleTracedFrame();
+  parts.push(
+    "# Ping request with a trace context",
+    ...annotate(traced, describeRequestFrame(traced, messages.Ping.request)),
+    "",
+  );
   return parts.join("\n");
 }

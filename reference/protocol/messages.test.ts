@@ -12,7 +12,9 @@ import {
   renderGolden,
   renderMessage,
   sampleReplyFrame,
+  renderTraced,
   sampleRequestFrame,
+  sampleTracedFrame,
 } from "./messages-hex.ts";
 import { messageSamples } from "./messages-samples.ts";
 import { messageNameOf, messages } from "./messages.ts";
@@ -75,6 +77,7 @@ test("the golden bytes have not changed", async () => {
 test("the golden bytes are the sample frames, comments aside", () => {
   const golden = fromHex(readFileSync(new URL("messages.hex", import.meta.url), "utf8"));
   const frames = names.flatMap((name) => [sampleRequestFrame(name), sampleReplyFrame(name)]);
+  frames.push(sampleTracedFrame());
   expect(golden).toEqual(Uint8Array.from(frames.flatMap((frame) => [...frame])));
 });
 
@@ -83,10 +86,11 @@ test("SPEC.md shows the messages and the errors as the code has them", async () 
   const rendered = {
     messages: names.map(renderMessage).join("\n"),
     errors: renderErrors(),
+    traced: renderTraced(),
     batch: renderBatch(),
   };
   const current = spec.replace(
-    /(<!-- rendered: (messages|errors|batch) -->\n)[\s\S]*?(<!-- end -->)/g,
+    /(<!-- rendered: (messages|errors|batch|traced) -->\n)[\s\S]*?(<!-- end -->)/g,
     (_all, open: string, part: keyof typeof rendered, close: string) =>
       `${open}\n${rendered[part]}\n${close}`,
   );

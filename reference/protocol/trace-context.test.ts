@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { SeededRandom } from "../base/prng.ts";
+import { SeededRandom } from "#reference/base/prng.ts";
 import {
   childOf,
   decodeTraceContext,

@@ -9,9 +9,13 @@
  *
  *     in a frame    0              16        24      25
  *                   ├── trace id ──┼ span id ┼ flags ┤
+ *
+ * The flag is bit 0 of a request's flags, and the 25 bytes are the first of its payload. A request without a trace pays
+ * nothing for it, in bytes or in time.
  */
-import { fromHex, toHex } from "../base/bytes.ts";
-import type { Random } from "../ports.ts";
+import { concatBytes, fromHex, toHex, viewOf } from "#reference/base/bytes.ts";
+import type { Checksum, Random } from "../ports.ts";
+import { checksumBytes, requestHeaderBytes, sealFrame } from "./frame.ts";
 
 /** One point in a trace. */
 export interface TraceContext {
@@ -59,6 +63,52 @@ export function decodeTraceContext(bytes: Uint8Array, start = 0): TraceContext |
   const spanId = toHex(bytes.subarray(start + 16, start + 24));
   if (isZero(traceId) || isZero(spanId)) return undefined;
   return { traceId, spanId, isSampled: (bytes[start + 24]! & 1) === 1 };
+}
+
+/** The bit of a request's flags that says: the payload begins with a trace context. */
+export const tracedFlag = 1;
+
+/** Whether the request frame at `bytes[start..]` says that it has a trace context. */
+export function isTraced(bytes: Uint8Array, start: number): boolean {
+  return (bytes[start + requestHeaderBytes - 1]! & tracedFlag) !== 0;
+}
+
+/** What a traced request is, taken apart. */
+export interface TracedRequest {
+  /** Undefined when its ids are zero: that is no trace, and no reason to refuse a request either. */
+  readonly trace: TraceContext | undefined;
+  /** The same request as it would have been sent without a trace: a new frame. */
+  readonly frame: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Takes the trace context out of the intact request frame at `bytes[start..end)`, whose flag is set. Undefined when the
+ * payload has no room for one.
+ */
+export function takeTraceContext(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  checksum: Checksum,
+): TracedRequest | undefined {
+  const payloadAt = start + requestHeaderBytes;
+  const payloadEnd = end - checksumBytes;
+  // 1. The flag is the sender's word; the length is what counts. Behind the payload other bytes follow.
+  if (payloadEnd - payloadAt < traceContextBytes) return undefined;
+  const trace = decodeTraceContext(bytes, payloadAt);
+  // 2. Whoever reads the frame from here on knows nothing of traces, so it must be whole without one.
+  const rest = bytes.subarray(payloadAt + traceContextBytes, payloadEnd);
+  const frame = new Uint8Array(requestHeaderBytes + rest.length + checksumBytes);
+  frame.set(bytes.subarray(start, payloadAt));
+  frame[requestHeaderBytes - 1]! &= ~tracedFlag;
+  frame.set(rest, requestHeaderBytes);
+  sealFrame(frame, viewOf(frame), 0, requestHeaderBytes + rest.length, checksum);
+  return { trace, frame };
+}
+
+/** A payload with a trace context in front; for a request whose flags have `tracedFlag`. */
+export function tracedPayload(trace: TraceContext, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  return concatBytes([encodeTraceContext(trace), payload]);
 }
 
 /** A new trace. Its ids come from `random`, which must not be a seeded one in production. */
