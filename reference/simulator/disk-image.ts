@@ -86,7 +86,7 @@ export class FileImage {
     result.set(this.durable.subarray(0, length));
     // Where the length survived and the contents did not, the new sectors hold zeros, or what they held before.
     const isStale = random.nextChance(0.3);
-    for (let start = this.durable.length; isStale && start < length; start += sectorBytes) {
+    for (let start = isStale ? this.durable.length : length; start < length; start += sectorBytes) {
       const from = random.nextBetween(0, Math.max(0, this.length - 1));
       result.set(
         this.bytes.subarray(from, Math.min(from + sectorBytes, this.length, from + length - start)),

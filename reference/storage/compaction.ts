@@ -3,8 +3,8 @@
  *
  * A log of changes grows for ever while what it describes does not. Compaction rewrites closed segments without the
  * records whose key has a newer one, so that a reader from the start still learns the last value of every key, at the
- * same offsets and in the same order. Records without a key say nothing about one another and are all kept. A *tombstone*
- * (a key without a value) stays for a while, so that readers learn of the removal, and then goes too.
+ * same offsets and in the same order. Records without a key say nothing about one another and are all kept. A
+ * *tombstone* (a key without a value) stays for a while, so that readers learn of the removal, and then goes too.
  *
  * Two passes: the first learns the newest offset of each key, from where the last compaction ended up to where a bound
  * on memory is reached; the second rewrites every closed segment up to there.

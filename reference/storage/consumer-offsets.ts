@@ -116,8 +116,7 @@ export class ConsumerOffsets {
   /** What is on its way: the newest entry of each key. Later changes are held against it. */
   #pending = new Map<string, OffsetEntry>();
   #gathered: OffsetEntry[] = [];
-  /** Entries appended since the file was opened, and how many of them are written. */
-  #appendedCount = 0;
+  /** Entries written since the file was opened. */
   #writtenCount = 0;
   #fileBytes: number;
   #liveBytes: number;
@@ -237,7 +236,6 @@ export class ConsumerOffsets {
   #append(entry: OffsetEntry): void {
     this.#pending.set(keyText(entry), entry);
     this.#gathered.push(entry);
-    this.#appendedCount++;
     this.#commit.appended();
   }
 

@@ -117,7 +117,8 @@ describe("a crash at any call", { timeout: 60_000 }, () => {
         await log.close();
       },
     };
-    await exploreCrashPoints(script, { outcomes: 4, exhaustiveCallsMax: 150 });
+    const explored = await exploreCrashPoints(script, { outcomes: 4, exhaustiveCallsMax: 150 });
+    expect(explored.checks).toBeGreaterThan(0);
   });
 
   test("of recovery itself", async () => {
@@ -142,7 +143,8 @@ describe("a crash at any call", { timeout: 60_000 }, () => {
           await openTestLog(disk, options);
         },
       };
-      await exploreCrashPoints(recovering, { outcomes: 2, seed });
+      const explored = await exploreCrashPoints(recovering, { outcomes: 2, seed });
+      expect(explored.checks).toBeGreaterThan(0);
     }
   });
 
@@ -165,6 +167,7 @@ describe("a crash at any call", { timeout: 60_000 }, () => {
         await log.close();
       },
     };
-    await exploreCrashPoints(script, { outcomes: 4, sample: 150 });
+    const explored = await exploreCrashPoints(script, { outcomes: 4, sample: 150 });
+    expect(explored.checks).toBeGreaterThan(0);
   });
 });

@@ -265,7 +265,7 @@ export class Log {
   /** Reads and checks every batch. Resolves to the offsets that are missing or unreadable, which `read` then tells. */
   verify(): Promise<readonly DamagedRange[]> {
     return this.#maintain(async () => {
-      for (const segment of [...this.#set.segments]) await this.#set.examine(segment);
+      for (const segment of this.#set.segments) await this.#set.examine(segment);
       return this.damage;
     });
   }

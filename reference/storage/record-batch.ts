@@ -7,11 +7,14 @@
  * still covers them at the far end.
  *
  * ```
- *  0        4            12      16               24           28                32               36        40
- *  | length | baseOffset | epoch | idMilliseconds | idSequence | lastOffsetDelta | unsyncedBefore | bodyCrc | headerCrc |
+ *  0        4            12      16               24           28
+ *  | length | baseOffset | epoch | idMilliseconds | idSequence | lastOffsetDelta |
  *
- *  44        45           46              48            52              60             68           76             80
- *  | version | attributes | producerEpoch | recordCount | baseTimestamp | maxTimestamp | producerId | baseSequence | records
+ *  32               36        40          44        45           46              48            52
+ *  | unsyncedBefore | bodyCrc | headerCrc | version | attributes | producerEpoch | recordCount | baseTimestamp |
+ *
+ *  60             68           76             80
+ *  | maxTimestamp | producerId | baseSequence | records … |
  * ```
  *
  * Integers are big-endian and unsigned. `length` counts the bytes after itself. `headerCrc` covers bytes 0 to 40,

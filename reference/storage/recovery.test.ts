@@ -298,7 +298,7 @@ describe("damage to what was durable", () => {
     const positions = batchPositions(start, path);
     start.flipBit(path, positions[4]! + batchHeaderBytes);
     start.flipBit(path, positions[5]! + batchHeaderBytes);
-    await exploreCrashPoints(
+    const explored = await exploreCrashPoints(
       {
         start,
         makeNotes: () => undefined,
@@ -313,6 +313,7 @@ describe("damage to what was durable", () => {
       },
       { outcomes: 3 },
     );
+    expect(explored.checks).toBeGreaterThan(0);
   });
 
   test("that is met while reading is found then, and told", async () => {

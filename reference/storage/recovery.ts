@@ -35,6 +35,7 @@ import {
   isHeaderIntact,
   readBatchHeader,
   type BatchHeader,
+  type BatchInspection,
 } from "./record-batch.ts";
 import {
   scanFromBase,
@@ -67,72 +68,60 @@ export async function scanSegment(
 ): Promise<SegmentScan> {
   const fileLength = await file.length();
   const window = new ScanWindow(file, fileLength);
+  const { baseOffset, index } = start;
   const damage: DamagedRange[] = [...start.damage];
   const last = { durableOffset: 0, epoch: 0, idMilliseconds: start.idMilliseconds ?? 0, idSequence: 0 };
-  let position = start.position;
-  let offset = start.offset;
+  let { position, offset } = start;
   let isResumption = false;
   let tail: SegmentScan["tail"] = "none";
   while (position < fileLength) {
-    let at = await window.load(position, batchHeaderBytes);
-    if (batchBytesAt(window.bytes, at) <= fileLength - position) {
-      at = await window.load(position, batchBytesAt(window.bytes, at));
-    }
-    const found = inspectBatch(window.bytes, at, window.bytes.length, checksum);
-    const header = found.kind === "intact" || found.kind === "damaged-body" ? found.header : undefined;
+    const found = await inspectAt(window, position, fileLength, checksum);
+    const header = "header" in found ? found.header : undefined;
     // 1. A header counts only at its place: a batch of the file's earlier life has an older offset or epoch.
     const isStale = header !== undefined && (header.baseOffset < offset || header.epoch < last.epoch);
-    if (header === undefined || isStale) {
-      // 2. No batch here. Look for a later one behind it, and for what the bytes are if there is none.
-      const next = await findLaterBatch(
-        window,
-        position,
-        fileLength,
-        { offset, epoch: last.epoch },
-        checksum,
-      );
-      if (next.header === undefined) {
-        ({ tail } = next);
+    if (header === undefined || isStale || header.baseOffset > offset) {
+      // 2. No batch where the next one belongs. Look for a later one, or else for what the bytes are.
+      const after = { offset, epoch: last.epoch };
+      const later = await findLaterBatch(window, position, fileLength, after, checksum);
+      if (later.header === undefined) {
+        ({ tail } = later);
         break;
       }
-      damage.push({ from: offset, to: next.header.baseOffset, position, endPosition: next.position });
-      ({ position } = next);
-      offset = next.header.baseOffset;
+      damage.push({ from: offset, to: later.header.baseOffset, position, endPosition: later.position });
+      ({ position } = later);
+      offset = later.header.baseOffset;
       isResumption = true;
       continue;
     }
+    const { nextOffset, idMilliseconds, epoch } = header;
     const endPosition = position + (header.endPosition - header.position);
-    if (header.baseOffset > offset) {
-      damage.push({ from: offset, to: header.baseOffset, position, endPosition: position });
-      isResumption = true;
-    }
-    // 3. A whole batch is taken; of one with a damaged body the header still says what is missing and where to go on.
-    if (found.kind === "intact") {
-      start.index.note(header.baseOffset, position, header.maxTimestamp, isResumption);
-      isResumption = false;
-    } else {
-      damage.push({ from: header.baseOffset, to: header.nextOffset, position, endPosition });
-      isResumption = true;
-    }
-    last.durableOffset = Math.max(last.durableOffset, header.baseOffset - header.unsyncedBefore);
-    last.epoch = header.epoch;
-    last.idMilliseconds = header.idMilliseconds;
-    last.idSequence = header.idSequence + (header.nextOffset - header.baseOffset) - 1;
-    offset = header.nextOffset;
+    // 3. A whole batch is taken. With a damaged body, the header still says what is missing and where to go on.
+    if (found.kind === "intact") index.note(offset, position, header.maxTimestamp, isResumption);
+    else damage.push({ from: offset, to: nextOffset, position, endPosition });
+    isResumption = found.kind !== "intact";
+    last.durableOffset = Math.max(last.durableOffset, offset - header.unsyncedBefore);
+    last.epoch = epoch;
+    last.idMilliseconds = idMilliseconds;
+    last.idSequence = header.idSequence + (nextOffset - offset) - 1;
+    offset = nextOffset;
     position = endPosition;
   }
-  const { baseOffset, index } = start;
-  return {
-    baseOffset,
-    endOffset: offset,
-    endPosition: position,
-    index,
-    damage,
-    fileLength,
-    tail,
-    ...last,
-    isScanned: true,
-  };
+  const end = { endOffset: offset, endPosition: position, tail, fileLength };
+  return { baseOffset, index, damage, ...end, ...last, isScanned: true };
+}
+
+/** What stands at a position of the file, with all of it in memory. */
+async function inspectAt(
+  window: ScanWindow,
+  position: number,
+  fileLength: number,
+  checksum: Checksum,
+): Promise<BatchInspection> {
+  let at = await window.load(position, batchHeaderBytes);
+  const batchBytes = fileLength - position < batchHeaderBytes ? 0 : batchBytesAt(window.bytes, at);
+  if (batchBytes <= fileLength - position)
+    at = await window.load(position, Math.max(batchBytes, batchHeaderBytes));
+  return inspectBatch(window.bytes, at, window.bytes.length, checksum);
 }
 
 /** The next batch of this log's future from `position` on; without one, what the bytes are. */

@@ -275,7 +275,7 @@ export async function locateBatch(
   // 2. Every batch before the next entry starts less than an interval after this one: one read brings all headers.
   const window = new Uint8Array(Math.min(index.intervalBytes + batchHeaderBytes, logLength - start));
   const filled = await readFully(file, window, start);
-  // 3. Step from batch to batch, each beginning where the one before it ended, up to the one that ends after the offset.
+  // 3. Step from batch to batch, each beginning where the one before it ended, to the one that ends after the offset.
   let at = 0;
   let expectedOffset = index.offsetAt(entry);
   while (filled - at >= batchHeaderBytes) {
