@@ -16,7 +16,7 @@ import { DiskError, type Disk, type DiskErrorCode, type DiskFile, type OpenMode 
 export const inlineWriteBytesMax = 1024 * 1024;
 /** A write in place that took longer than this was no mere copy into the page cache. */
 const inlineWriteMsMax = 2;
-/** After such a write all writes go to the thread pool for so many times as long: the loop loses a twentieth at most. */
+/** After such a write all go to the thread pool for so many times as long: the loop loses a twentieth at most. */
 const inlinePauseFactor = 20;
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
