@@ -21,20 +21,23 @@ export class MemoryDisk implements Disk {
   readonly #directories = new Set<string>([""]);
 
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    this.#checkPath(path, "open");
     if (this.#directories.has(path)) throw new DiskError("is-directory", "open", path);
     const known = this.#files.get(path);
     if (known !== undefined) {
       if (mode === "create-new") throw new DiskError("already-exists", "open", path);
-      return new MemoryFile(path, known);
+      return new MemoryFile(path, known, mode === "read");
     }
     const mayCreate = mode === "create" || mode === "create-new";
     if (!mayCreate || !this.#directories.has(parentOf(path))) throw new DiskError("not-found", "open", path);
     const made = { bytes: new Uint8Array(0), length: 0 };
     this.#files.set(path, made);
-    return new MemoryFile(path, made);
+    return new MemoryFile(path, made, false);
   }
 
   async list(path: string): Promise<string[]> {
+    this.#checkPath(path, "list");
+    if (this.#files.has(path)) throw new DiskError("not-directory", "list", path);
     if (!this.#directories.has(path)) throw new DiskError("not-found", "list", path);
     const prefix = path === "" ? "" : `${path}/`;
     return [...this.#files.keys(), ...this.#directories]
@@ -44,6 +47,7 @@ export class MemoryDisk implements Disk {
   }
 
   async makeDirectory(path: string): Promise<void> {
+    this.#checkPath(path, "makeDirectory");
     for (let at = path; at !== ""; at = parentOf(at)) {
       if (this.#files.has(at)) throw new DiskError("not-directory", "makeDirectory", at);
       this.#directories.add(at);
@@ -51,8 +55,12 @@ export class MemoryDisk implements Disk {
   }
 
   async rename(source: string, target: string): Promise<void> {
+    this.#checkPath(source, "rename");
+    this.#checkPath(target, "rename");
+    if (!this.#directories.has(parentOf(target))) throw new DiskError("not-found", "rename", target);
     const file = this.#files.get(source);
     if (file !== undefined) {
+      if (this.#directories.has(target)) throw new DiskError("is-directory", "rename", target);
       this.#files.delete(source);
       this.#files.set(target, file);
       return;
@@ -69,6 +77,7 @@ export class MemoryDisk implements Disk {
   }
 
   async remove(path: string): Promise<void> {
+    this.#checkPath(path, "remove");
     if (this.#files.delete(path)) return;
     if (!this.#directories.has(path)) throw new DiskError("not-found", "remove", path);
     if ((await this.list(path)).length > 0) throw new DiskError("not-empty", "remove", path);
@@ -76,18 +85,32 @@ export class MemoryDisk implements Disk {
   }
 
   async syncDirectory(path: string): Promise<void> {
+    this.#checkPath(path, "syncDirectory");
     if (!this.#directories.has(path)) throw new DiskError("not-found", "syncDirectory", path);
+  }
+
+  /** A path stays within the disk, and what stands above its last name is no file: as on the other disks. */
+  #checkPath(path: string, operation: string): void {
+    if (path === "") return;
+    const isName = (name: string): boolean =>
+      name !== "" && name !== "." && name !== ".." && !/[\\\0]/.test(name);
+    if (!path.split("/").every(isName)) throw new DiskError("permission-denied", operation, path);
+    for (let above = parentOf(path); above !== ""; above = parentOf(above)) {
+      if (this.#files.has(above)) throw new DiskError("not-directory", operation, path);
+    }
   }
 }
 
 class MemoryFile implements DiskFile {
   readonly path: string;
   readonly #file: FileBytes;
+  readonly #isReadOnly: boolean;
   #isClosed = false;
 
-  constructor(path: string, file: FileBytes) {
+  constructor(path: string, file: FileBytes, isReadOnly: boolean) {
     this.path = path;
     this.#file = file;
+    this.#isReadOnly = isReadOnly;
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
@@ -100,6 +123,7 @@ class MemoryFile implements DiskFile {
 
   async write(source: Uint8Array, position: number): Promise<number> {
     this.#check("write");
+    this.#checkWritable("write");
     const end = position + source.length;
     this.#reserve(end);
     this.#file.bytes.set(source, position);
@@ -113,6 +137,7 @@ class MemoryFile implements DiskFile {
 
   async truncate(length: number): Promise<void> {
     this.#check("truncate");
+    this.#checkWritable("truncate");
     this.#reserve(length);
     this.#file.bytes.fill(0, length);
     this.#file.length = length;
@@ -133,6 +158,10 @@ class MemoryFile implements DiskFile {
     const grown = new Uint8Array(Math.max(end, file.bytes.length * 2, roomMin));
     grown.set(file.bytes.subarray(0, file.length));
     file.bytes = grown;
+  }
+
+  #checkWritable(operation: string): void {
+    if (this.#isReadOnly) throw new DiskError("permission-denied", operation, this.path);
   }
 
   #check(operation: string): void {
