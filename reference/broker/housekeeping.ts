@@ -1,10 +1,10 @@
 /**
- * Work that no request asks for: giving up records that are too old or too many, and, in compacted topics, records whose
- * key has a newer one.
+ * Work that no request asks for: giving up records that are too old or too many, and, in compacted topics, records
+ * whose key has a newer one.
  *
- * Retention only drops whole segments, so a round asks every partition. Compaction reads a whole partition, so it is done
- * only when it is likely to pay: when the partition has grown by a share of its size since the last time. The cost is then
- * in proportion to what was written, however large the partition is.
+ * Retention only drops whole segments, so a round asks every partition. Compaction reads a whole partition, so it is
+ * done only when it is likely to pay: when the partition has grown by a share of its size since the last time. The cost
+ * is then in proportion to what was written, however large the partition is.
  */
 import type { Clock } from "../ports.ts";
 import { DiskError } from "../ports.ts";

@@ -10,6 +10,7 @@ import type { Checksum, Disk, Listener } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
 import { retentionOf } from "../broker/housekeeping.ts";
+import type { CompactionLimits } from "../broker/housekeeping.ts";
 import { OffsetStore } from "../broker/offset-store.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
@@ -130,9 +131,6 @@ export async function startServer(
 /** Files of removed segments that each log keeps to write over. */
 const recycledSegmentsMax = 2;
 
-/** Of the memory budget there is one key for so many bytes: with keys of usual length, a tenth of the budget at most. */
-const compactionKeyBytes = 2048;
-
 async function openBroker(
   settings: Settings,
   disk: Disk,
@@ -166,16 +164,7 @@ async function openBroker(
     for (const finding of log.findings) recovered.push(describeFinding(finding));
     return log;
   };
-  const stored = await ConsumerOffsets.open({
-    disk,
-    path: "offsets/positions",
-    clock: nodeClock,
-    checksum: fastChecksum,
-    fsync: settings.fsync,
-  });
-  if (stored.skippedBytes > 0)
-    recovered.push(`offsets/positions: ${stored.skippedBytes} bytes are no positions and were skipped`);
-  const offsets = new OffsetStore(stored);
+  const offsets = await openOffsets(settings, disk, recovered);
   return Broker.open({
     disk,
     offsets,
@@ -197,18 +186,38 @@ async function openBroker(
     fetchAccount: memory.accounts.fetch,
     backPressure: memory.backPressure,
     retention,
-    compaction: {
-      intervalMs: settings.compactionInterval,
-      growthPercent: settings.compactionGrowth,
-      tombstoneKeepMs: settings.tombstoneTime,
-      keysMax: Math.floor(settings.memory / compactionKeyBytes),
-    },
+    compaction: compactionOf(settings),
     ...(settings.requestRate + settings.byteRate > 0 && {
       rates: { requestsPerSecond: settings.requestRate, bytesPerSecond: settings.byteRate },
     }),
     autoCreatePartitions: settings.autoCreateTopics ? settings.partitions : 0,
     onBug,
   });
+}
+
+async function openOffsets(settings: Settings, disk: Disk, recovered: string[]): Promise<OffsetStore> {
+  const stored = await ConsumerOffsets.open({
+    disk,
+    path: "offsets/positions",
+    clock: nodeClock,
+    checksum: fastChecksum,
+    fsync: settings.fsync,
+  });
+  if (stored.skippedBytes > 0)
+    recovered.push(`offsets/positions: ${stored.skippedBytes} bytes are no positions and were skipped`);
+  return new OffsetStore(stored);
+}
+
+/** The memory budget allows one key for so many bytes: with keys of usual length, a tenth of it at most. */
+const compactionKeyBytes = 2048;
+
+function compactionOf(settings: Settings): CompactionLimits {
+  return {
+    intervalMs: settings.compactionInterval,
+    growthPercent: settings.compactionGrowth,
+    tombstoneKeepMs: settings.tombstoneTime,
+    keysMax: Math.floor(settings.memory / compactionKeyBytes),
+  };
 }
 
 function handlerOf(
