@@ -178,29 +178,38 @@ async function fill(
   await Promise.all(Array.from({ length: 16 }, write));
 }
 
+/** What idle connections cost, and whether all of them are answered in time while another one produces. */
 async function connectionsRound(
   options: BenchOptions,
   address: string,
   server: ServerProcess | undefined,
 ): Promise<Round> {
+  const topic = `bench-${process.pid}`;
   const client = await Client.connect(address);
   try {
+    await client.createTopic(topic, { retentionBytes: keptBytes });
     const before = (await server?.residentBytes()) ?? 0;
-    const release = await holdConnections(address, options.connections);
-    const pingStartMs = performance.now();
-    await client.healthCheck();
-    const pingUs = Math.round((performance.now() - pingStartMs) * 1000);
+    const held = await holdConnections(address, options.connections);
     const after = (await server?.residentBytes()) ?? 0;
-    release();
+    const load = { ...loadOf(options, address, topic), connections: 1, warmUpSeconds: 0 };
+    const produced = produceLoad(load);
+    const latencyUs = await held.pingAll();
+    const { records, requests, seconds } = await produced;
+    held.release();
     return {
-      recordsPerSecond: 0,
-      requestsPerSecond: 0,
-      bytesPerSecond: 0,
-      latencyUs: { p50: pingUs, p99: pingUs, p999: pingUs },
+      recordsPerSecond: records / seconds,
+      requestsPerSecond: requests / seconds,
+      bytesPerSecond: (records * options.recordBytes) / seconds,
+      latencyUs: {
+        p50: latencyUs.quantile(0.5),
+        p99: latencyUs.quantile(0.99),
+        p999: latencyUs.quantile(0.999),
+      },
       residentBytesPerConnection: Math.round((after - before) / options.connections),
       peers: {},
     };
   } finally {
+    await client.deleteTopic(topic).catch(() => undefined);
     client.destroy();
   }
 }

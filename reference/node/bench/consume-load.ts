@@ -1,6 +1,13 @@
 /** Loads that read: a topic from end to end, and connections that do nothing. */
+import { once } from "node:events";
 import net from "node:net";
+import { assert } from "#reference/base/assert.ts";
 import type { FetchedRecords } from "../../client/records.ts";
+import { LogHistogram } from "../../observability/log-histogram.ts";
+import { encodeRequest } from "../../protocol/frame.ts";
+import { protocolVersionMin } from "../../protocol/limits.ts";
+import { encodeRequestPayload } from "../../protocol/messages-codec.ts";
+import { messages } from "../../protocol/messages.ts";
 import { Client } from "../client.ts";
 import { parseAddress } from "../network.ts";
 
@@ -73,8 +80,17 @@ function walk(fetched: FetchedRecords): number {
   return seen > 255 ? 0 : count;
 }
 
-/** Opens so many connections and keeps them; the function that it resolves to closes them. */
-export async function holdConnections(address: string, count: number): Promise<() => void> {
+/** Connections that do nothing until they are asked to. */
+export interface HeldConnections {
+  /** Sends a ping on every one at once; resolves to the times until the answers, when all have come. */
+  pingAll(): Promise<LogHistogram>;
+  release(): void;
+}
+
+const pingMaxUs = 60_000_000;
+
+/** Opens so many connections and keeps them. */
+export async function holdConnections(address: string, count: number): Promise<HeldConnections> {
   const target = parseAddress(address);
   if (target === undefined) throw new Error(`${address} is not host:port`);
   const sockets: net.Socket[] = [];
@@ -85,14 +101,31 @@ export async function holdConnections(address: string, count: number): Promise<(
       Array.from({ length: wanted }, async () => {
         const socket = net.connect({ ...target, noDelay: true });
         sockets.push(socket);
-        await new Promise<void>((resolve, reject) => {
-          socket.once("connect", resolve);
-          socket.once("error", reject);
-        });
+        await once(socket, "connect");
       }),
     );
   }
-  return () => {
-    for (const socket of sockets) socket.destroy();
+  return {
+    pingAll: () => pingAll(sockets),
+    release() {
+      for (const socket of sockets) socket.destroy();
+    },
   };
+}
+
+async function pingAll(sockets: readonly net.Socket[]): Promise<LogHistogram> {
+  const payload = encodeRequestPayload("Ping", { token: 1n });
+  const type = messages.Ping.type;
+  const ping = encodeRequest({ requestId: 1n, type, version: protocolVersionMin, flags: 0, payload });
+  assert(ping instanceof Uint8Array, "a ping fits into a frame");
+  const latencyUs = new LogHistogram({ valueMax: pingMaxUs });
+  const startMs = performance.now();
+  await Promise.all(
+    sockets.map(async (socket) => {
+      socket.write(ping);
+      await once(socket, "data");
+      latencyUs.record(Math.min(pingMaxUs, Math.round((performance.now() - startMs) * 1000)));
+    }),
+  );
+  return latencyUs;
 }

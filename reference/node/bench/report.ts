@@ -87,7 +87,10 @@ export function formatReport({ work, options, median: middle, peers, rounds }: B
   const lines = [`${work}: median of ${rounds.length} rounds of ${options.seconds} s, fsync ${fsync}`];
   if (work === "connections") {
     lines.push(`  ${connections} connections, ${middle.residentBytesPerConnection ?? 0} bytes resident each`);
-    lines.push(`  a health check meanwhile took ${middle.latencyUs?.p50 ?? 0} µs`);
+    const { p50, p99, p999 } = middle.latencyUs ?? { p50: 0, p99: 0, p999: 0 };
+    lines.push(
+      `  a ping on all at once while one more produced: p50 ${p50} µs, p99 ${p99} µs, p99.9 ${p999} µs`,
+    );
     return lines;
   }
   if (work !== "rtt")
