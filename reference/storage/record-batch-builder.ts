@@ -6,6 +6,7 @@
  * producer allocates nothing a record.
  */
 import type { Checksum } from "../ports.ts";
+import { crc32OfConcatenation } from "../base/crc32-combine.ts";
 import { crc32 } from "../base/crc32.ts";
 import { assert } from "../base/assert.ts";
 import {
@@ -45,6 +46,8 @@ export interface BatchOptions {
 }
 
 const firstCapacity = 4096;
+/** From this length on, carrying a record's checksum on costs less than computing it again. */
+const carriedBytesMin = 512;
 
 /** Gathers records into one batch at a time. */
 export class RecordBatchBuilder {
@@ -56,6 +59,8 @@ export class RecordBatchBuilder {
   #bytes = new Uint8Array(firstCapacity);
   #baseTimestamp = 0;
   #maxTimestamp = 0;
+  /** The CRC-32 of all records so far; -1 when one of them was too short for that to pay. */
+  #recordsCrc = -1;
   readonly #options: BatchOptions;
   readonly #checksum: Checksum;
   readonly #bytesMax: number;
@@ -104,7 +109,11 @@ export class RecordBatchBuilder {
       bytes.set(value, at);
       at += valueBytes;
     }
-    if (this.#trailerBytes !== 0) setUint32(bytes, at, this.#checksum(bytes, start, at));
+    if (this.#trailerBytes !== 0) {
+      const recordCrc = this.#checksum(bytes, start, at);
+      setUint32(bytes, at, recordCrc);
+      this.#noteChecksum(recordCrc, at, recordBytes);
+    }
     this.#maxTimestamp = Math.max(
       this.count === 0 ? 0 : this.#maxTimestamp,
       this.#baseTimestamp + timestampDelta,
@@ -132,7 +141,7 @@ export class RecordBatchBuilder {
     setUint53(bytes, batchLayout.maxTimestamp, this.#maxTimestamp);
     setUint53(bytes, batchLayout.producerId, options.producerId ?? 0);
     setUint32(bytes, batchLayout.baseSequence, baseSequence);
-    setUint32(bytes, batchLayout.bodyCrc, this.#checksum(bytes, batchLayout.version, this.sizeBytes));
+    setUint32(bytes, batchLayout.bodyCrc, this.#bodyCrc());
     return bytes.subarray(0, this.sizeBytes);
   }
 
@@ -140,6 +149,27 @@ export class RecordBatchBuilder {
   reset(): void {
     this.count = 0;
     this.sizeBytes = batchHeaderBytes;
+  }
+
+  /** A long record's checksum is carried into that of all records, so that nobody runs over its bytes again. */
+  #noteChecksum(recordCrc: number, trailerAt: number, recordBytes: number): void {
+    if (recordBytes < carriedBytesMin || (this.count > 0 && this.#recordsCrc < 0)) {
+      this.#recordsCrc = -1;
+      return;
+    }
+    const trailerCrc = this.#checksum(this.#bytes, trailerAt, trailerAt + 4);
+    const wholeCrc = crc32OfConcatenation(recordCrc, trailerCrc, 4);
+    const before = this.count === 0 ? 0 : this.#recordsCrc;
+    this.#recordsCrc = crc32OfConcatenation(before, wholeCrc, recordBytes);
+  }
+
+  #bodyCrc(): number {
+    const bytes = this.#bytes;
+    const { version } = batchLayout;
+    if (this.#trailerBytes === 0 || this.#recordsCrc < 0)
+      return this.#checksum(bytes, version, this.sizeBytes);
+    const headerCrc = this.#checksum(bytes, version, batchHeaderBytes);
+    return crc32OfConcatenation(headerCrc, this.#recordsCrc, this.sizeBytes - batchHeaderBytes);
   }
 
   #grow(neededBytes: number): void {
