@@ -136,7 +136,7 @@ describe("planned faults", () => {
       let isAnswered = false;
       void file.write(bytesOf(3, 1), 0).then(() => (isAnswered = true));
       await disk.crashed;
-      for (let step = 0; step < 50; step++) await undefined;
+      for (let step = 0; step < 50; step++) await Promise.resolve();
       expect(isAnswered).toBe(false);
       expect(disk.restart({ kind: "everything" }).peek("a")!.length).toBe(when === "before" ? 0 : 3);
     }

@@ -83,7 +83,7 @@ export class SimulatedDisk implements Disk {
 
   /** The disk that the next process finds. This one stops answering. */
   restart(survival: Survival, plan: DiskPlan = nothingGoesWrong): SimulatedDisk {
-    this.#crash();
+    void this.#crash();
     if (survival.kind === "everything") return new SimulatedDisk(plan, this.#root);
     const random = new SeededRandom(survival.kind === "random" ? survival.seed : 0);
     return new SimulatedDisk(plan, this.#root.afterPowerLoss(survival, random));
@@ -225,7 +225,7 @@ export class SimulatedDisk implements Disk {
     this.trace.push(`${call.number} ${operation} ${path} ${detail}`.trimEnd());
     const fault = this.#plan.faults?.find((candidate) => candidate.call === call.number);
     // A call takes effect some steps after it was made: others may come in between.
-    for (let steps = this.#timing?.nextBetween(1, 6) ?? 1; steps > 0; steps--) await undefined;
+    for (let steps = this.#timing?.nextBetween(1, 6) ?? 1; steps > 0; steps--) await Promise.resolve();
     await this.#plan.gate?.(call);
     if (this.isCrashed) return never<Value>();
     if (fault?.kind === "crash" && fault.when === "before") return this.#crash();
@@ -236,7 +236,7 @@ export class SimulatedDisk implements Disk {
     const isPartial = fault?.kind === "short" || fault?.kind === "torn-write";
     try {
       const value = apply(isPartial ? fault.bytes : Infinity);
-      await undefined;
+      await Promise.resolve();
       // The machine may have stopped in between, by another call.
       return this.isCrashed ? never<Value>() : value;
     } finally {

@@ -60,7 +60,7 @@ class FakeLog implements CommitTarget {
 }
 
 async function settle(): Promise<void> {
-  for (let step = 0; step < 30; step++) await undefined;
+  for (let step = 0; step < 30; step++) await Promise.resolve();
 }
 
 class Rig {

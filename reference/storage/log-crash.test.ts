@@ -132,7 +132,7 @@ describe("a crash at any call", { timeout: 60_000 }, () => {
     }
     append(log, notes, 3);
     append(log, notes, 3);
-    for (let step = 0; step < 12; step++) await undefined;
+    for (let step = 0; step < 12; step++) await Promise.resolve();
     for (let seed = 0; seed < 8; seed++) {
       const start = before.clone().restart({ kind: "random", seed });
       const recovering: CrashScript<Notes> = {

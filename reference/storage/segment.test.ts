@@ -167,7 +167,7 @@ describe("writing", () => {
     for (let number = 0; number < 50; number++) {
       expect(append(segment, textOf(number))).toBe(number);
       writes.push(segment.write());
-      if (number % 3 === 0) await undefined;
+      if (number % 3 === 0) await Promise.resolve();
     }
     await Promise.all(writes);
     expect(await read(segment, 0)).toEqual(
