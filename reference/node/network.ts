@@ -157,7 +157,8 @@ const readBufferBytes = 256 * 1024;
  * second the collector stops everything twenty times a second to get rid of them.
  *
  * Node offers that (`onread`) for sockets that one makes, and not for those that a server accepts, so the handle moves
- * to a socket that we make. The handle is not a public property: undefined, and nothing is changed, where it is missing.
+ * to a socket that we make. The handle is not a public property: where it is missing, the result is undefined and
+ * nothing has changed.
  */
 function readingInto(
   slab: Uint8Array,
