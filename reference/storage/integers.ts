@@ -47,6 +47,7 @@ export function getUint53(bytes: Uint8Array, at: number): number {
 /** Writes a whole number from 0 to 2^53 - 1 as an unsigned 64-bit integer. */
 export function setUint53(bytes: Uint8Array, at: number, value: number): void {
   if (value < 0 || value > uint53Max) assert(false, `${value} is outside 0 to ${uint53Max}`);
-  setUint32(bytes, at, Math.floor(value / 2 ** 32));
-  setUint32(bytes, at + 4, value % 2 ** 32);
+  const high = Math.floor(value / 2 ** 32);
+  setUint32(bytes, at, high);
+  setUint32(bytes, at + 4, value - high * 2 ** 32);
 }

@@ -38,6 +38,7 @@ import {
 import { LogReader } from "./log-reader.ts";
 import { batchBytesMaxDefault, checkRecordBatch, recordCountAt } from "./record-batch.ts";
 import { RecordIdSource, type RecordId } from "./record-id.ts";
+import { RoundClock } from "./round-clock.ts";
 import type { RecoveredLog } from "./recovered-log.ts";
 import { recoverLog } from "./recovery.ts";
 import { advanceStart, planRetention, shouldRoll, truncateSuffix } from "./retention.ts";
@@ -70,6 +71,7 @@ export class Log {
   readonly #set: SegmentSet;
   readonly #state: LogStateFile;
   readonly #reader: LogReader;
+  readonly #clock: RoundClock;
   /** When the active segment got its first batch. */
   #activeSinceMs: number;
   #isClosed = false;
@@ -112,6 +114,7 @@ export class Log {
     this.#ids = new RecordIdSource({ milliseconds, sequence });
     this.#activeSinceMs = options.clock.wallTimeMs();
     this.#reader = new LogReader(set, this);
+    this.#clock = new RoundClock(options.clock);
     const target = { write: () => this.#write(), discard: () => this.#discard() };
     this.#commit = new GroupCommit(target, {
       policy: options.fsync ?? "everysec",
@@ -165,8 +168,8 @@ export class Log {
 
   /**
    * Appends the batch in `bytes[start..end)`, which stays the caller's. It is numbered now and stored soon:
-   * `committed` says when. Nothing that is refused leaves a trace. `bodyCrc` is the checksum of the batch's body, if the
-   * caller knows it already.
+   * `committed` says when. Nothing that is refused leaves a trace. `bodyCrc` is the checksum of the batch's
+   * body, if the caller knows it already.
    */
   append(bytes: Uint8Array, start = 0, end: number = bytes.length, bodyCrc?: number): AppendResult {
     if (this.#isClosed) return refused("closed", "the log is closed");
@@ -177,7 +180,7 @@ export class Log {
     const fault = checkRecordBatch(bytes, start, end, this.#checksum, bodyCrc);
     if (fault !== undefined) return refused(`${fault.kind}-batch`, fault.reason);
     const count = recordCountAt(bytes, start);
-    const nowMs = this.#options.clock.wallTimeMs();
+    const nowMs = this.#clock.wallTimeMs();
     let active = this.#set.active;
     if (shouldRoll(active, end - start, count, nowMs - this.#activeSinceMs, this.#limits)) {
       active = this.#set.add(this.endOffset);
@@ -316,6 +319,7 @@ export class Log {
   }
 
   async #write(): Promise<WriteRound> {
+    this.#clock.beginRound();
     const pending = this.#set.unwritten();
     const files: SyncableFile[] = [];
     const full: Segment[] = [];

@@ -79,7 +79,8 @@ export class RecordBatchBuilder {
     if (key !== undefined && key.length > keyBytesMax) return false;
     if (this.count === 0) this.#baseTimestamp = this.#options.timestampMs ?? timestampMs ?? 0;
     const timestampDelta = (timestampMs ?? this.#baseTimestamp) - this.#baseTimestamp;
-    // A record from before the batch's base cannot say so: deltas are unsigned. `encodeRecordBatch` finds the base first.
+    // A record from before the batch's base cannot say so: deltas are unsigned. `encodeRecordBatch` finds the
+    // base first.
     if (timestampDelta < 0 || timestampDelta > uint32Max) return false;
     const deltaBytes = timestampDelta === 0 ? 0 : 4;
     const valueBytes = value === null ? 0 : value.length;

@@ -370,7 +370,10 @@ export class Segment {
   }
 }
 
-/** A run of whole batches at the start of `bytes`: the first holds `offset`, the last ends at or before `visibleEnd`. */
+/**
+ * A run of whole batches at the start of `bytes`: the first holds `offset`, the last ends at or before
+ * `visibleEnd`.
+ */
 function wholeBatches(
   bytes: Uint8Array,
   offset: number,
