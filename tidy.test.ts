@@ -25,7 +25,10 @@ const pureFolders = [
   "maelstrom",
 ];
 
-/** What each folder of the reference may import, beside itself, `ports.ts` and `base`: folders, single files, or `*` for any pure folder. */
+/**
+ * What each folder of the reference may import, beside itself, `ports.ts` and `base`: folders, single
+ * files, or `*` for any pure folder.
+ */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   base: [],
   protocol: [],

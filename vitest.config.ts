@@ -3,7 +3,8 @@
  * among them: `oz verify` runs those, on the reference and on everything that they must refuse.
  *
  * - `unit`: most tests; pure, fast, in threads.
- * - `process`: `*.process.test.ts`; real processes, sockets and disks, two files at a time: they wait more than they compute.
+ * - `process`: `*.process.test.ts`; real processes, sockets and disks, two files at a time: they wait more than
+ *   they compute.
  * - `browser`: `*.browser.test.ts`; a real browser, two files at a time.
  * - `tool`: `*.tool.test.ts`; what is made for other programs, tried with those programs (Prometheus).
  */

@@ -1,6 +1,6 @@
 /**
- * Finds Prometheus and promtool for the tests that ask the real ones, or fetches them: `node scripts/find-prometheus.ts`
- * prints both paths.
+ * Finds Prometheus and promtool for the tests that ask the real ones, or fetches them: `node
+ * scripts/find-prometheus.ts` prints both paths.
  *
  * In this order: the folder that `OZ_PROMETHEUS` names; the PATH; the system's package manager, when we may use it.
  * `npm test` runs those tests where that works and says so where it does not; `npm run check` insists.

@@ -1,9 +1,9 @@
 /**
  * Writes the Grafana dashboard, `observability/grafana/dashboards/broker.json`: `node scripts/make-dashboard.ts`.
  *
- * Grafana's JSON is long and repeats itself, and nobody reviews it. What matters is a list of panels with their queries,
- * and that is here; the committed JSON is made from it, and a test fails when it is stale. Another test asks each
- * query of a real Prometheus.
+ * Grafana's JSON is long and repeats itself, and nobody reviews it. What matters is a list of panels with their
+ * queries, and that is here; the committed JSON is made from it, and a test fails when it is stale. Another
+ * test asks each query of a real Prometheus.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -73,7 +73,10 @@ export interface Grade {
   readonly schema: typeof gradeSchema;
   readonly exercise: string;
   readonly title: string;
-  /** `ungradable`: the submission cannot be run. `internal-error`: the grader itself failed; the learner is not to blame. */
+  /**
+   * `ungradable`: the submission cannot be run. `internal-error`: the grader itself failed; the learner is
+   * not to blame.
+   */
   readonly outcome: "graded" | "ungradable" | "internal-error";
   /** One line: why there is nothing to grade, or why a graded run was stopped before its end. */
   readonly reason?: string;

@@ -20,7 +20,10 @@ import { generateStubs, isUntouchedStub } from "./stubs.ts";
 /** The three depths, from most to least help. */
 export const depths: readonly Depth[] = ["guided", "skeleton", "blank"];
 
-/** The files that belong on disk for `exercise`, by path from the project's root, or what keeps them from being made. */
+/**
+ * The files that belong on disk for `exercise`, by path from the project's root, or what keeps them from
+ * being made.
+ */
 export function stubFiles(
   exercise: Exercise,
   read: (path: string) => string | undefined,

@@ -2,7 +2,8 @@
  * Assertions: for what only a bug in this program can cause.
  *
  * What a peer, a disk or a user can cause is an expected outcome and is returned as a value with a code. An assertion
- * is the opposite: when it fails, the program's own picture of the world is wrong, and going on would spread the damage.
+ * is the opposite: when it fails, the program's own picture of the world is wrong, and going on would spread
+ * the damage.
  */
 
 /** Thrown by a failed assertion; nothing but a test or a process boundary catches it. */

@@ -56,7 +56,10 @@ export function starvedBy(policy: ExhaustionPolicy, steps: readonly DemandStep[]
 }
 
 // #region starving-seed
-/** A seed whose workload starves the pool under every policy; undefined when there is none among the first `seedsMax`. */
+/**
+ * A seed whose workload starves the pool under every policy; undefined when there is none among the first
+ * `seedsMax`.
+ */
 export function starvingSeed(seedsMax = 1000): number | undefined {
   // 1. Try one seed after the other.
   for (let seed = 0; seed < seedsMax; seed++) {

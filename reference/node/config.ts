@@ -1,8 +1,9 @@
 /**
  * The effective configuration: defaults, then the file, then the environment, then flags; the later one wins.
  *
- * Every value keeps its source, so that `oz config` can answer the question that costs operators most time: "why does it
- * use that?" A mistake is named by its place (file and line, variable or flag), the key, and what is allowed.
+ * Every value keeps its source, so that `oz config` can answer the question that costs operators most time:
+ * "why does it use that?" A mistake is named by its place (file and line, variable or flag), the key, and what
+ * is allowed.
  */
 import { readFileSync } from "node:fs";
 import { LineCounter, isMap, isScalar, parseDocument } from "yaml";

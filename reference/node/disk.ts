@@ -152,7 +152,10 @@ export class NodeDisk implements Disk {
 /** Until when writes of all files go to the thread pool: they share the disk that was slow. */
 let inlinePausedUntilMs = 0;
 
-/** An open descriptor. `close` waits for the calls in flight: the kernel hands a closed number to the next open file. */
+/**
+ * An open descriptor. `close` waits for the calls in flight: the kernel hands a closed number to the next
+ * open file.
+ */
 class NodeDiskFile implements DiskFile {
   readonly path: string;
   readonly #descriptor: number;

@@ -2,9 +2,10 @@
  * Frees socket buffers in time.
  *
  * Node puts each chunk that a socket reads into a buffer of its own, outside the heap, and the garbage collector
- * decides by the heap when to look for those that nobody holds any more. A broker's heap hardly grows, so at a gigabyte a second
- * a hundred megabytes of dead buffers are resident before it looks: more than the whole budget of a small server. So we
- * count the bytes that went through sockets, and ask for a minor collection, 0.4 ms, each time that there were enough.
+ * decides by the heap when to look for those that nobody holds any more. A broker's heap hardly grows, so at a
+ * gigabyte a second a hundred megabytes of dead buffers are resident before it looks: more than the whole
+ * budget of a small server. So we count the bytes that went through sockets, and ask for a minor collection,
+ * 0.4 ms, each time that there were enough.
  */
 import v8 from "node:v8";
 import vm from "node:vm";

@@ -2,8 +2,8 @@
  * How a server spends its memory budget.
  *
  * Three things grow with what clients do, and each has a bound: batches that wait for the disk, requests that have
- * arrived in part, and answers on their way out. Records themselves are not held: the system's page cache does that, and
- * gives the memory back when somebody else needs it. What Node itself takes, about 60 to 90 MB, comes on top.
+ * arrived in part, and answers on their way out. Records themselves are not held: the system's page cache does
+ * that, and gives the memory back when somebody else needs it. What Node itself takes, about 60 to 90 MB, comes on top.
  */
 import type { BrokerAccounts } from "../memory/broker-accounts.ts";
 import { BackPressure } from "../broker/back-pressure.ts";

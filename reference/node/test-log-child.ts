@@ -1,6 +1,6 @@
 /**
- * A process for `storage/log.process.test.ts` to kill: appends records to a log as fast as it can and prints each offset that
- * was acknowledged. `node test-log-child.ts FOLDER always|everysec|never`
+ * A process for `storage/log.process.test.ts` to kill: appends records to a log as fast as it can and prints
+ * each offset that was acknowledged. `node test-log-child.ts FOLDER always|everysec|never`
  */
 import { nodeClock } from "./clock.ts";
 import { NodeDisk } from "./disk.ts";

@@ -1,5 +1,6 @@
 /**
- * The broker's metrics: every name, help and label in one place, because dashboards and alerts are written against them.
+ * The broker's metrics: every name, help and label in one place, because dashboards and alerts are written
+ * against them.
  *
  * What is counted on the busy path has its handles resolved here, once, so that counting a request is three additions.
  * What somebody else knows already (memory, logs, lag) is not counted: a collector asks the owner at each scrape.

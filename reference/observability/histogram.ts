@@ -105,8 +105,8 @@ export function mergeHistograms(snapshots: readonly HistogramSnapshot[]): Histog
 }
 
 /**
- * The value that a share `q` of all values does not exceed, as well as the buckets can tell: off by at most the width of
- * the bucket that it falls into. NaN when there are no values; the last bound when it lies beyond it.
+ * The value that a share `q` of all values does not exceed, as well as the buckets can tell: off by at most the
+ * width of the bucket that it falls into. NaN when there are no values; the last bound when it lies beyond it.
  */
 export function quantile(snapshots: readonly HistogramSnapshot[], q: number): number {
   assert(q >= 0 && q <= 1, `quantile ${q} is not between 0 and 1`);

@@ -6,8 +6,8 @@
  * exactly one: a request that throws, is aborted, times out or loses its connection has its line too, and whichever of
  * these comes first is the outcome; what comes after it is too late.
  *
- * - *No context but the argument.* The event is handed to the handler, so two requests that take turns at `await` cannot
- *   write into each other's line, as they would with a variable for "the current request".
+ * - *No context but the argument.* The event is handed to the handler, so two requests that take turns at
+ *   `await` cannot write into each other's line, as they would with a variable for "the current request".
  * - *No secrets.* Fields are a closed list, without payload, token or error message (which quotes payload, one day).
  *   What is not on the list is dropped, whoever passes it.
  * - *No waiting.* The line goes into a bounded queue. A slow sink fills it, a failing one empties it, and neither is

@@ -1,8 +1,8 @@
 /**
  * Messages as annotated bytes: one line for each field, its bytes in hex, then its name and value behind a `#`.
  *
- * Bytes alone teach little and prose alone leaves doubts; side by side they settle both. `fromHex` of base/bytes.ts reads
- * the text back, so what SPEC.md shows is also what tests send.
+ * Bytes alone teach little and prose alone leaves doubts; side by side they settle both. `fromHex` of
+ * base/bytes.ts reads the text back, so what SPEC.md shows is also what tests send.
  */
 import { assert } from "#reference/base/assert.ts";
 import { toHex } from "#reference/base/bytes.ts";

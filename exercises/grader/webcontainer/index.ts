@@ -24,9 +24,15 @@ import { prepare } from "../source/prepare.ts";
 import { fileTreeOf, type Container, type ContainerProcess } from "./container.ts";
 
 export interface WebContainerOptions {
-  /** Boots a container: `async () => (await import("@webcontainer/api")).WebContainer.boot({ coep: "credentialless" })`. */
+  /**
+   * Boots a container: `async () => (await import("@webcontainer/api")).WebContainer.boot({ coep:
+   * "credentialless" })`.
+   */
   readonly boot: () => Promise<Container>;
-  /** The texts of `exercises/grader/process/*.ts` and `exercises/grader/runner/*.ts`, by path from the project's root. */
+  /**
+   * The texts of `exercises/grader/process/*.ts` and `exercises/grader/runner/*.ts`, by path from the
+   * project's root.
+   */
   readonly runnerFiles: Readonly<Record<string, string>>;
   /** How long a boot may take before the page had better use the embedded backend. */
   readonly bootTimeLimitMs?: number;

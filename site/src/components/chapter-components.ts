@@ -1,4 +1,7 @@
-/** What a chapter may use without importing it. `tools/check-chapters.ts` holds the same names with their attributes. */
+/**
+ * What a chapter may use without importing it. `tools/check-chapters.ts` holds the same names with their
+ * attributes.
+ */
 import Aside from "./chapter/Aside.astro";
 import ErrorCodes from "./chapter/ErrorCodes.astro";
 import Exercise from "./chapter/Exercise.astro";

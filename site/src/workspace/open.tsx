@@ -1,4 +1,7 @@
-/** The door to the workspace: fetches an exercise, opens its session and draws it. Loaded when a learner asks for it. */
+/**
+ * The door to the workspace: fetches an exercise, opens its session and draws it. Loaded when a learner
+ * asks for it.
+ */
 import { render } from "preact";
 import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
 import { href } from "../lib/links.ts";

@@ -1,6 +1,6 @@
 /**
- * What the workspace asks of an editor. Two fill it in: Monaco where there is a keyboard and room, CodeMirror on phones,
- * where Monaco is not supported and would cost two megabytes for nothing.
+ * What the workspace asks of an editor. Two fill it in: Monaco where there is a keyboard and room, CodeMirror
+ * on phones, where Monaco is not supported and would cost two megabytes for nothing.
  */
 export interface EditorFile {
   /** Path from the project's root. */
