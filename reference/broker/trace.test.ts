@@ -88,7 +88,7 @@ describe("a traced request", () => {
     "whose payload has only %i bytes is refused, and the connection stays",
     async (size) => {
       const { client, rig, send, lines } = await tracedRig();
-      for (const name of ["Produce", "Ping", "ListTopics"] as const) {
+      for (const name of ["Produce", "Ping", "HealthCheck"] as const) {
         expect(await send(name, new Uint8Array(size).fill(0xff), 1)).toMatchObject({
           kind: "error",
           name: "invalid-request",
