@@ -3,13 +3,13 @@
  *
  * A log of a terabyte has thousands of segments and a process may open only so many files. Segments therefore hold a
  * `PooledFile`, which opens its file when it is first used and may be closed again while nobody uses it: the one that
- * was used longest ago goes first. A file with writes that are not synced yet is *pinned*: a descriptor that is opened
- * after a failed write-back need not be told of it.
+ * was used longest ago goes first. A file with writes that are not synced stays open: a descriptor that is opened after
+ * a failed write-back need not be told of it.
  */
 import { DiskError, type Disk, type DiskFile, type OpenMode } from "../ports.ts";
 import { assert } from "../base/assert.ts";
 
-/** The default bound on open files that are not pinned, over all logs that share a pool. */
+/** The default bound on open files, over all logs that share a pool; those with unsynced writes may go beyond it. */
 export const openFilesMaxDefault = 256;
 
 /** Opens, shares and closes files. */
@@ -71,7 +71,9 @@ export class PooledFile implements DiskFile {
   #opening: Promise<DiskFile> | undefined;
   #file: DiskFile | undefined;
   #users = 0;
-  #pins = 0;
+  /** Writes and truncations so far, and how many of them a sync has covered. */
+  #changes = 0;
+  #syncedChanges = 0;
   #isClosed = false;
   #whenUnused: (() => void) | undefined;
 
@@ -86,14 +88,20 @@ export class PooledFile implements DiskFile {
   }
 
   write(source: Uint8Array, position: number): Promise<number> {
+    this.#changes++;
     return this.#use((file) => file.write(source, position));
   }
 
-  sync(): Promise<void> {
-    return this.#use((file) => file.sync());
+  async sync(): Promise<void> {
+    // What is written while the sync runs is not covered by it.
+    const covered = this.#changes;
+    await this.#use((file) => file.sync());
+    this.#syncedChanges = covered;
+    this.#pool.closeSurplus();
   }
 
   truncate(length: number): Promise<void> {
+    this.#changes++;
     return this.#use((file) => file.truncate(length));
   }
 
@@ -120,17 +128,6 @@ export class PooledFile implements DiskFile {
     this.#mode = "read-write";
   }
 
-  /** Keeps the file open until `unpin`. */
-  pin(): void {
-    this.#pins++;
-  }
-
-  unpin(): void {
-    assert(this.#pins > 0, "unpinned more often than pinned");
-    this.#pins--;
-    this.#pool.closeSurplus();
-  }
-
   /** Closes for good, once the calls in flight are done: a reader of a removed segment finishes its read. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
@@ -145,7 +142,7 @@ export class PooledFile implements DiskFile {
   /** For the pool: closes the file when nobody needs it open, and says whether it did. */
   maybeCloseIdle(): boolean {
     const file = this.#file;
-    if (file === undefined || this.#users > 0 || this.#pins > 0) return false;
+    if (file === undefined || this.#users > 0 || this.#changes !== this.#syncedChanges) return false;
     this.#file = undefined;
     this.#pool.closed(this);
     file.close().catch(() => undefined);

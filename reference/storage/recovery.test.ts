@@ -1,67 +1,21 @@
 import { describe, expect, test } from "vitest";
 import { crc32 } from "#reference/base/crc32.ts";
 import { SeededRandom } from "#reference/base/prng.ts";
-import { exploreCrashPoints } from "../simulator/disk-explore.ts";
 import { SimulatedDisk } from "../simulator/disk.ts";
-import type { Log, LogOptions } from "./log.ts";
 import { describeFinding } from "./findings.ts";
-import { batchBytesAt, batchHeaderBytes, batchLayout } from "./record-batch.ts";
+import { batchBytesAt, batchHeaderBytes } from "./record-batch.ts";
 import { recoverLog } from "./recovery.ts";
 import { batchOf, openTestLog, readAll, testDirectory, textOf } from "./test-log.ts";
-
-/** About three batches a segment. */
-const options: Partial<LogOptions> = { segmentBytesMax: 420, indexIntervalBytes: 200 };
-
-/** A log that was closed in order, with so many records, one a batch. */
-async function closedLog(records: number): Promise<SimulatedDisk> {
-  const disk = new SimulatedDisk();
-  const log = await openTestLog(disk, options);
-  await appendTexts(log, 0, records);
-  await log.close();
-  return disk;
-}
-
-/** A log whose process ended without a word, with everything on disk. */
-async function killedLog(records: number): Promise<SimulatedDisk> {
-  const disk = new SimulatedDisk();
-  const log = await openTestLog(disk, options);
-  await appendTexts(log, 0, records);
-  return disk.restart({ kind: "nothing" });
-}
-
-async function appendTexts(log: Log, from: number, to: number): Promise<void> {
-  for (let number = from; number < to; number++) {
-    log.append(batchOf(textOf(number)));
-    expect((await log.committed()).kind).toBe("committed");
-  }
-}
-
-function logFiles(disk: SimulatedDisk): string[] {
-  return disk.paths().filter((path) => path.endsWith(".log"));
-}
-
-/** Positions of the batches in a file. */
-function batchPositions(disk: SimulatedDisk, path: string): number[] {
-  const bytes = disk.peek(path)!;
-  const positions: number[] = [];
-  for (let at = 0; at < bytes.length; at += batchBytesAt(bytes, at)) positions.push(at);
-  return positions;
-}
-
-async function appendBytes(disk: SimulatedDisk, path: string, bytes: Uint8Array): Promise<void> {
-  const file = await disk.open(path, "read-write");
-  await file.write(bytes, await file.length());
-  await file.sync();
-  await file.close();
-}
-
-function expectTexts(found: Map<number, string>, missing: readonly number[], end: number): void {
-  const wanted = Array.from({ length: end }, (_, number) => number).filter(
-    (number) => !missing.includes(number),
-  );
-  expect([...found.keys()]).toEqual(wanted);
-  for (const [offset, text] of found) expect(text).toBe(textOf(offset));
-}
+import {
+  appendBytes,
+  appendTexts,
+  batchPositions,
+  closedLog,
+  expectTexts,
+  killedLog,
+  logFiles,
+  options,
+} from "./test-recovery.ts";
 
 describe("a clean log", () => {
   test("is opened without reading its records", async () => {
@@ -232,133 +186,6 @@ describe("stale batches", () => {
     const again = await openTestLog(disk.restart({ kind: "everything" }), { ...options, scan: "all" });
     expect(again.endOffset).toBe(4);
     expect(again.findings).toMatchObject([{ kind: "tail-cut", tail: "stale", offset: 4 }]);
-  });
-});
-
-describe("damage to what was durable", () => {
-  test.each([0, 1, 2])(
-    "in segment %i of several is reported, and nothing behind it is lost",
-    async (number) => {
-      const disk = await killedLog(11);
-      const path = logFiles(disk)[number]!;
-      const missing = Number(path.slice(-24, -4)) + 1;
-      disk.flipBit(path, batchPositions(disk, path)[1]! + batchHeaderBytes + 2);
-      const bytes = disk.peek(path);
-      const log = await openTestLog(disk, { ...options, scan: "all" });
-      expect(log.findings).toMatchObject([
-        { kind: "damaged", segment: path, from: missing, to: missing + 1 },
-      ]);
-      expect(log.damage).toMatchObject([{ from: missing, to: missing + 1 }]);
-      expect(await log.read(missing, 100)).toEqual({ kind: "damaged", from: missing, to: missing + 1 });
-      expectTexts(await readAll(log), [missing], 11);
-      // The file is left as it is, by this start and by what is appended after it.
-      await appendTexts(log, 11, 14);
-      await log.close();
-      expect(disk.peek(path)).toEqual(bytes);
-      const again = await openTestLog(disk, options);
-      expect(again.damage).toMatchObject([{ from: missing, to: missing + 1 }]);
-      expectTexts(await readAll(again), [missing], 14);
-    },
-  );
-
-  test("in a header is found too: the batch behind it says where the log goes on", async () => {
-    const disk = await killedLog(11);
-    const path = logFiles(disk)[1]!;
-    const base = Number(path.slice(-24, -4));
-    disk.flipBit(path, batchPositions(disk, path)[1]! + batchLayout.length + 2);
-    const log = await openTestLog(disk, { ...options, scan: "all" });
-    expect(log.findings).toMatchObject([{ kind: "damaged", from: base + 1, to: base + 2 }]);
-    expectTexts(await readAll(log), [base + 1], 11);
-  });
-
-  test("in the active segment closes it: nothing is appended behind damage", async () => {
-    const disk = await killedLog(5);
-    const path = logFiles(disk).at(-1)!;
-    const base = Number(path.slice(-24, -4));
-    disk.flipBit(path, batchPositions(disk, path)[0]! + batchHeaderBytes + 2);
-    const bytes = disk.peek(path);
-    const log = await openTestLog(disk, options);
-    expect(log.damage).toMatchObject([{ from: base, to: base + 1 }]);
-    await appendTexts(log, 5, 7);
-    expect(disk.peek(path)).toEqual(bytes);
-    expect(logFiles(disk).at(-1)).not.toBe(path);
-    expectTexts(await readAll(log), [base], 7);
-  });
-
-  test("in the last durable record is reported, also when the start that found it was interrupted", async () => {
-    // Only the batches behind it prove that it was durable, and they are torn: they go.
-    const disk = await killedLog(0);
-    const large = { ...options, segmentBytesMax: 10_000 };
-    const log = await openTestLog(disk, large);
-    await appendTexts(log, 0, 5);
-    for (let number = 5; number < 8; number++) log.append(batchOf(textOf(number)));
-    await log.committed();
-    const path = logFiles(disk)[0]!;
-    const start = disk.restart({ kind: "nothing" });
-    const positions = batchPositions(start, path);
-    start.flipBit(path, positions[4]! + batchHeaderBytes);
-    start.flipBit(path, positions[5]! + batchHeaderBytes);
-    const explored = await exploreCrashPoints(
-      {
-        start,
-        makeNotes: () => undefined,
-        run: async (crashing) => {
-          await openTestLog(crashing, large);
-        },
-        check: async (left) => {
-          const again = await openTestLog(left, large);
-          expect(again.damage).toMatchObject([{ from: 4, to: 5 }]);
-          expect(again.endOffset).toBe(5);
-        },
-      },
-      { outcomes: 3 },
-    );
-    expect(explored.checks).toBeGreaterThan(0);
-  });
-
-  test("that is met while reading is found then, and told", async () => {
-    const disk = await closedLog(11);
-    const path = logFiles(disk)[0]!;
-    const log = await openTestLog(disk, options);
-    expect(log.findings).toEqual([]);
-    disk.flipBit(path, batchPositions(disk, path)[1]! + 5);
-    expect(await log.read(1, 100)).toEqual({ kind: "damaged", from: 1, to: 2 });
-    expectTexts(await readAll(log), [1], 11);
-  });
-
-  test("a segment that is missing is missing offsets, not a shorter log", async () => {
-    const disk = await closedLog(11);
-    const path = logFiles(disk)[1]!;
-    const [from, to] = [path, logFiles(disk)[2]!].map((each) => Number(each.slice(-24, -4)));
-    await disk.remove(path);
-    const log = await openTestLog(disk, options);
-    expect(log.damage).toMatchObject([{ from, to }]);
-    expect(log.endOffset).toBe(11);
-    expect(await log.read(from!, 100)).toEqual({ kind: "damaged", from, to });
-  });
-
-  test("an end that is lost is not given out again", async () => {
-    const disk = await closedLog(11);
-    const path = logFiles(disk).at(-1)!;
-    const base = Number(path.slice(-24, -4));
-    await disk.remove(path);
-    const log = await openTestLog(disk, options);
-    expect(log.endOffset).toBe(11);
-    expect(log.damage).toMatchObject([{ from: base, to: 11 }]);
-    await appendTexts(log, 11, 12);
-    expectTexts(
-      await readAll(log),
-      [base, base + 1, base + 2].filter((offset) => offset < 11),
-      12,
-    );
-  });
-
-  test("the loss of everything is said, and the offsets go on", async () => {
-    const disk = await closedLog(11);
-    for (const path of disk.paths()) if (!path.endsWith("state")) await disk.remove(path);
-    const log = await openTestLog(disk, options);
-    expect([log.startOffset, log.endOffset]).toEqual([0, 11]);
-    expect(log.damage).toMatchObject([{ from: 0, to: 11 }]);
   });
 });
 

@@ -38,8 +38,6 @@ export class SegmentSet {
   damage: readonly DamagedRange[];
   /** Segments whose file is on disk under its name, durably. */
   readonly #created = new Set<Segment>();
-  /** Segments with writes that may not be synced: their files stay open. */
-  readonly #pinned = new Set<Segment>();
   #recycled: string[];
 
   /** The segments that recovery found, and a new active one unless the last of them can go on being it. */
@@ -96,7 +94,6 @@ export class SegmentSet {
     const { baseOffset, endOffset } = this.active;
     if (this.damage.some(({ from, to }) => to > baseOffset && from < endOffset))
       await this.create(this.add(endOffset));
-    else this.#pin(this.active);
   }
 
   /** Begins a segment, in memory. */
@@ -128,18 +125,16 @@ export class SegmentSet {
       throw error;
     }
     file.markMade();
-    this.#pin(segment);
     this.#created.add(segment);
   }
 
-  /** Cuts a full segment to its size and lets its file be closed. It must be durable. */
+  /** Cuts a full segment to its size and writes its index. It must be durable. */
   async seal(segment: Segment): Promise<void> {
     const file = fileOf(segment);
     if ((await file.length()) > segment.endPosition) {
       await file.truncate(segment.endPosition);
       await file.sync();
     }
-    if (this.#pinned.delete(segment)) file.unpin();
     await this.saveIndex(segment);
   }
 
@@ -195,7 +190,6 @@ export class SegmentSet {
       const file = fileOf(segment);
       await file.close();
       this.#created.delete(segment);
-      this.#pinned.delete(segment);
       await removeIfThere(disk, indexPath(directory, segment.baseOffset));
       if (isRecyclable && this.#recycled.length < recycledMax && segment.endPosition >= recycledBytesMin) {
         const path = recycledPath(directory, segment.baseOffset);
@@ -260,12 +254,6 @@ export class SegmentSet {
 
   #isUnwritten(segment: Segment): boolean {
     return segment.gatheredBytes > 0 || !this.#created.has(segment);
-  }
-
-  #pin(segment: Segment): void {
-    if (this.#pinned.has(segment)) return;
-    this.#pinned.add(segment);
-    fileOf(segment).pin();
   }
 
   #make(baseOffset: number, state?: SegmentState): Segment {
