@@ -194,7 +194,9 @@ export class ConsumerOffsets {
   // #region set
   /** Stores any offset, forwards or backwards, also 0, and fences the owner. */
   set(key: OffsetKey, offset: number): Promise<OffsetCommit> {
+    // 1. Whatever the offset was, and whoever owns it: a new fence, so that the owner cannot undo it.
     this.#append({ ...nameOf(key), offset, fence: this.#nextFence(key) });
+    // 2. Stored means stored.
     return this.#whenStored(offset);
   }
 
@@ -202,8 +204,10 @@ export class ConsumerOffsets {
   async acquire(
     key: OffsetKey,
   ): Promise<{ readonly kind: "acquired"; readonly fence: number } | OffsetCommit> {
+    // 1. A fence larger than every one before it, and the offset as it is.
     const fence = this.#nextFence(key);
     this.#append({ ...nameOf(key), offset: this.#newest(key)?.offset, fence });
+    // 2. On disk before anybody owns it: after a restart it must not be given out again.
     const result = await this.#whenStored(0);
     return result.kind === "failed" ? result : { kind: "acquired", fence };
   }

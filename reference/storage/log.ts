@@ -47,7 +47,7 @@ import type { AppendContext, Segment, SegmentMark } from "./segment.ts";
 import { SegmentSet } from "./segment-set.ts";
 import { indexIntervalBytesDefault, type DamagedRange } from "./sparse-index.ts";
 
-export type { AppendRefusal, AppendResult, LogOptions, ReadResult, RefusalReason } from "./log-options.ts";
+export type { AppendResult, LogOptions, ReadResult } from "./log-options.ts";
 export type { CommitResult, FsyncPolicy } from "./group-commit.ts";
 export type { Finding } from "./findings.ts";
 

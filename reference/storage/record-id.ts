@@ -56,7 +56,7 @@ export interface RecordIdRange {
 // #region compare
 /** Negative, zero or positive, as for `sort`. */
 export function compareRecordIds(left: RecordId, right: RecordId): number {
-  // The sequence counts only within one millisecond.
+  // 1. The milliseconds decide; the sequence counts only within one of them.
   if (left.milliseconds !== right.milliseconds) return left.milliseconds - right.milliseconds;
   return left.sequence - right.sequence;
 }
@@ -65,7 +65,7 @@ export function compareRecordIds(left: RecordId, right: RecordId): number {
 // #region format
 /** The padded text form. */
 export function formatRecordId(id: RecordId): string {
-  // Every id has the same number of digits: that is what makes text order the order of ids.
+  // 1. Give both parts their full number of digits, zeros in front: then text sorts as the numbers do.
   const milliseconds = String(id.milliseconds).padStart(millisecondDigits, "0");
   return `${milliseconds}-${String(id.sequence).padStart(sequenceDigits, "0")}`;
 }
@@ -74,18 +74,22 @@ export function formatRecordId(id: RecordId): string {
 // #region parse
 /** An id from its text form, padded or not; undefined for anything else. */
 export function parseRecordId(text: string): RecordId | undefined {
+  // 1. Two runs of digits and nothing else. 2. Both must fit.
   const match = /^(\d{1,15})-(\d{1,10})$/.exec(text);
   return match === null ? undefined : idOf(Number(match[1]), Number(match[2]));
 }
 
 /** What `*`, `<ms>-*` or `<ms>-<seq>` asks for; undefined for anything else. */
 export function parseIdRequest(text: string): IdRequest | undefined {
+  // 1. A star alone leaves everything to the source.
   if (text === "*") return { kind: "automatic" };
+  // 2. A star behind the milliseconds leaves the sequence to it.
   const partial = /^(\d{1,15})-\*$/.exec(text);
   if (partial !== null) {
     const id = idOf(Number(partial[1]), 0);
     return id && { kind: "partial", milliseconds: id.milliseconds };
   }
+  // 3. Otherwise it is an id of the producer's own.
   const id = parseRecordId(text);
   return id && { kind: "explicit", id };
 }
@@ -95,10 +99,11 @@ export function parseIdRequest(text: string): IdRequest | undefined {
  * bound of milliseconds alone means the whole millisecond. Undefined when a bound is none of these.
  */
 export function parseIdRange(first: string, last: string): RecordIdRange | undefined {
+  // 1. A bound of milliseconds alone is the least id of them at the start and the largest at the end.
   const from = parseBound(first, 0);
   const to = parseBound(last, idSequenceMax);
   if (from === undefined || to === undefined) return undefined;
-  // An exclusive bound is the neighbouring id. Past the ends of all ids lies nothing: an empty range.
+  // 2. An exclusive bound is the neighbouring id. Past the ends of all ids lies nothing: an empty range.
   const firstId = from.isExclusive ? idAfter(from.id) : from.id;
   const lastId = to.isExclusive ? idBefore(to.id) : to.id;
   if (firstId === undefined || lastId === undefined) return { first: recordIdLast, last: recordIdZero };
@@ -107,11 +112,12 @@ export function parseIdRange(first: string, last: string): RecordIdRange | undef
 
 /** One bound. Milliseconds alone get `sequence`: the least one at the start of a range, the largest one at its end. */
 function parseBound(text: string, sequence: number): { id: RecordId; isExclusive: boolean } | undefined {
+  // 1. The ends of everything.
   if (text === "-") return { id: recordIdZero, isExclusive: false };
   if (text === "+") return { id: recordIdLast, isExclusive: false };
   const isExclusive = text.startsWith("(");
   const bound = isExclusive ? text.slice(1) : text;
-  // An exclusive millisecond leaves all of it out: from the start it is left at its end, and the other way round.
+  // 2. An exclusive millisecond leaves all of it out: from the start it is left at its end, and the other way round.
   const whole = isExclusive ? idSequenceMax - sequence : sequence;
   const id = /^\d{1,15}$/.test(bound) ? idOf(Number(bound), whole) : parseRecordId(bound);
   return id && { id, isExclusive };
@@ -121,6 +127,7 @@ function parseBound(text: string, sequence: number): { id: RecordId; isExclusive
 // #region binary
 /** Writes the 12 bytes of an id at `at`. */
 export function encodeRecordId(id: RecordId, target: Uint8Array, at: number): void {
+  // 1. Eight bytes of milliseconds, four of sequence, big-endian: then bytes sort as the numbers do.
   setUint53(target, at, id.milliseconds);
   setUint32(target, at + 8, id.sequence);
 }
@@ -177,7 +184,7 @@ export class RecordIdSource {
         return this.reserve(wallTimeMs, 1) ? { kind: "id", id: this.last } : { kind: "exhausted", last };
       case "partial": {
         const { milliseconds } = request;
-        // Within the last id's millisecond the sequence goes on; it begins at 0 only in a later one.
+        // 1. Within the last id's millisecond the sequence goes on; it begins at 0 only in a later one.
         const sequence = milliseconds === last.milliseconds ? last.sequence + 1 : 0;
         if (sequence > idSequenceMax) return { kind: "exhausted", last };
         return this.#accept({ milliseconds, sequence }, last);
@@ -188,7 +195,7 @@ export class RecordIdSource {
   }
 
   #accept(id: RecordId, last: RecordId): IdResult {
-    // Larger than the last one, not equal to it: an id names one record.
+    // 1. Larger than the last one, not equal to it: an id names one record. 2. Then it is the last one.
     if (compareRecordIds(id, last) <= 0) return { kind: "too-small", last };
     this.lastMilliseconds = id.milliseconds;
     this.lastSequence = id.sequence;

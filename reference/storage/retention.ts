@@ -61,6 +61,7 @@ export function classifyOffset(
   startOffset: number,
   endOffset: number,
 ): "below-start" | "in-range" | "above-end" {
+  // 1. Before the start: removed. 2. Behind the end: not there yet. 3. The end itself is where the next record will be.
   if (offset < startOffset) return "below-start";
   return offset > endOffset ? "above-end" : "in-range";
 }

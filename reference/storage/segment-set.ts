@@ -6,7 +6,6 @@
  * it, then its file is removed, when the last reader has finished.
  */
 import type { Checksum, Disk } from "../ports.ts";
-import { DiskError } from "../ports.ts";
 import type { AppendBuffers } from "./append-buffers.ts";
 import { ignoreDiskError, removeIfThere, temporarySuffix, writeTemporary } from "./file-io.ts";
 import type { FilePool, PooledFile } from "./file-pool.ts";
@@ -269,10 +268,4 @@ export class SegmentSet {
 /** Segments of a set hold files of its pool. */
 function fileOf(segment: Segment): PooledFile {
   return segment.file as PooledFile;
-}
-
-/** The error of a rejected disk operation; anything else is a bug and goes on. */
-export function diskErrorOf(error: unknown): DiskError {
-  if (error instanceof DiskError) return error;
-  throw error;
 }

@@ -112,20 +112,23 @@ export class SparseIndex {
   // #region floor
   /** The number of the last entry whose offset is at or below `offset`; -1 when there is none. */
   floor(offset: number): number {
+    // 1. Entries hold offsets relative to the segment's base.
     const relative = offset - this.baseOffset;
+    // 2. Halve: everything before `low` is at or below the offset, everything from `high` on is above it.
     let low = 0;
     let high = this.count;
-    // Everything before `low` is at or below the offset, everything from `high` on is above it.
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#offsets[middle]! <= relative) low = middle + 1;
       else high = middle;
     }
+    // 3. The entry before `low` is the floor; -1 when there is none.
     return low - 1;
   }
 
   /** The number of the last entry before which every record is older than `timestampMs`; -1 when there is none. */
   floorOfTime(timestampMs: number): number {
+    // 1. The running maximum never falls, so it can be halved like the offsets.
     let low = 0;
     let high = this.count;
     while (low < high) {
