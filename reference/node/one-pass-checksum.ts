@@ -1,9 +1,10 @@
 /**
  * One pass over each byte of a Produce request.
  *
- * A request's checksum covers the whole frame, and the batch in it has a checksum of its own over nearly the same bytes.
- * The broker must verify both, since the one says that the line did no harm and the other stays with the records for
- * good. Computed one after the other they are the most expensive thing that happens to a small record.
+ * A request's checksum covers the whole frame, and the batch in it has a checksum of its own over nearly the
+ * same bytes. The broker must verify both, since the one says that the line did no harm and the other stays
+ * with the records for good. Computed one after the other they are the most expensive thing that happens to a
+ * small record.
  *
  * So the frame's checksum is computed in two pieces, before the batch's body and the body, which are then combined; and
  * the body's checksum is kept for a moment, because the log is about to ask for exactly that. The results are the same
