@@ -75,6 +75,7 @@ export class Log {
   /** When the active segment got its first batch. */
   #activeSinceMs: number;
   #isClosed = false;
+  #isCutting = false;
   /** Where the last compaction ended; each start begins anew. */
   #cleanEnd = 0;
   /** Where the write round in flight began: where the log goes back to when it fails. */
@@ -97,7 +98,12 @@ export class Log {
     );
     const state = new LogStateFile(disk, directory, checksum, recovered.state);
     // Finishes a removal that a crash interrupted.
-    await advanceStart(set, state, recovered.state.startOffset);
+    try {
+      await advanceStart(set, state, recovered.state.startOffset);
+    } catch (error) {
+      await set.close();
+      throw error;
+    }
     return new Log(options, recovered, set, state);
   }
 
@@ -174,6 +180,7 @@ export class Log {
   append(bytes: Uint8Array, start = 0, end: number = bytes.length, bodyCrc?: number): AppendResult {
     if (this.#isClosed) return refused("closed", "the log is closed");
     if (this.failure !== undefined) return refused("failed", this.failure.message);
+    if (this.#isCutting) return refused("overloaded", "the end of the log is being cut");
     const bytesMax = this.#options.batchBytesMax ?? batchBytesMaxDefault;
     if (end - start > bytesMax)
       return refused("too-large", `batch of ${end - start} bytes exceeds ${bytesMax}`);
@@ -291,16 +298,22 @@ export class Log {
    * larger than any before it.
    */
   truncate(offset: number, highWatermark: number, epoch: number): Promise<TruncateResult> {
+    this.#isCutting = true;
     return this.#maintain(async () => {
-      await this.#commit.idle();
-      if (this.failure !== undefined) throw this.failure;
-      const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
-      if (result.kind === "truncated") {
+      try {
+        // Nothing may be on its way to the disk while its end is cut; after this, no timer finds anything to sync.
+        await this.#commit.idle();
+        const error = await this.#commit.sync();
+        if (error !== undefined) throw error;
+        const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
+        if (result.kind === "refused") return result;
         this.#commit.truncated(result.endOffset);
         this.#cleanEnd = Math.min(this.#cleanEnd, result.endOffset);
         this.onTakenBack?.(result.endOffset);
+        return result;
+      } finally {
+        this.#isCutting = false;
       }
-      return result;
     });
   }
 
@@ -351,11 +364,13 @@ export class Log {
 
   /** A segment has its last batch: make it durable, spare the next start from reading it, and let old ones go. */
   async #seal(segment: Segment): Promise<void> {
-    while (this.durableEnd < segment.endOffset && this.failure === undefined) {
+    // It may be cut meanwhile, and gone, or the active one again.
+    const isFull = (): boolean => segment !== this.#set.active && this.#set.segments.includes(segment);
+    while (isFull() && this.durableEnd < segment.endOffset && this.failure === undefined) {
       await this.committed();
       await this.#commit.sync();
     }
-    if (this.failure !== undefined) return;
+    if (!isFull() || this.failure !== undefined) return;
     await this.#set.seal(segment);
     await this.#state.update(this.#progress(segment.endOffset));
     await this.#retain(this.#options.retention ?? {});

@@ -153,6 +153,25 @@ describe("removing from the front", () => {
     expect([...(await readAll(again)).keys()]).toEqual([11]);
   });
 
+  test("an idle segment that is too old goes while appends come back: no record ends up in the wrong file", async () => {
+    for (let timingSeed = 0; timingSeed < 60; timingSeed++) {
+      const disk = new SimulatedDisk();
+      const clock = new VirtualClock();
+      const log = await openTestLog(disk, { ...options, clock, recycledMax: 3 });
+      await appendTexts(log, 0, 11);
+      clock.advance(10_000);
+      await log.trim(8);
+      disk.replan({ timingSeed });
+      const retaining = log.applyRetention({ retentionMs: 5000 });
+      for (let step = 0; step < timingSeed % 12; step++) await undefined;
+      await appendTexts(log, 11, 14);
+      await retaining;
+      const again = await openTestLog(disk.restart({ kind: "random", seed: timingSeed }), options);
+      expect(again.damage).toEqual([]);
+      expect([...(await readAll(again)).values()].slice(-3)).toEqual([11, 12, 13].map(textOf));
+    }
+  });
+
   test("what is before the start, or behind the end, is out of range: also for a consumer that was away", async () => {
     const log = await openTestLog(new SimulatedDisk(), options);
     await appendTexts(log, 0, 11);
@@ -288,6 +307,20 @@ describe("cutting the end", () => {
     const again = await openTestLog(disk, options);
     expect(again.findings).toEqual([]);
     expect((await readAll(again)).size).toBe(16);
+  });
+
+  test("takes no appends while it is under way, and minds no timer", async () => {
+    const disk = new SimulatedDisk();
+    const clock = new VirtualClock();
+    const log = await openTestLog(disk, { ...options, clock, fsync: "everysec" });
+    await appendTexts(log, 0, 6);
+    const cutting = log.truncate(2, 0, 1);
+    for (let step = 0; step < 5; step++) await undefined;
+    expect(log.append(batchOf("x"))).toMatchObject({ kind: "refused", reason: "overloaded" });
+    clock.advance(1000);
+    expect(await cutting).toMatchObject({ kind: "truncated", endOffset: 2 });
+    expect(log.append(batchOf("x"))).toMatchObject({ kind: "appended", baseOffset: 2 });
+    expect((await log.close()).kind).toBe("committed");
   });
 
   test("takes the copy of the index with it: no later start may believe it", async () => {

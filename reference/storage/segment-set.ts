@@ -37,6 +37,7 @@ export class SegmentSet {
   damage: readonly DamagedRange[];
   /** Segments whose file is on disk under its name, durably. */
   readonly #created = new Set<Segment>();
+  readonly #creating = new Map<Segment, Promise<void>>();
   #recycled: string[];
 
   /** The segments that recovery found, and a new active one unless the last of them can go on being it. */
@@ -108,7 +109,15 @@ export class SegmentSet {
   }
 
   /** Makes a segment's file, and its name durable: records in a file without a name are lost. */
-  async create(segment: Segment): Promise<void> {
+  create(segment: Segment): Promise<void> {
+    if (this.#created.has(segment)) return Promise.resolve();
+    // Who comes while it is being made waits for the same file: a second one would get the name of the first.
+    const creating = this.#creating.get(segment) ?? this.#createOnce(segment);
+    this.#creating.set(segment, creating);
+    return creating;
+  }
+
+  async #createOnce(segment: Segment): Promise<void> {
     const { disk, directory } = this.options;
     const file = fileOf(segment);
     // A recycled file still holds batches of its former life. Their offsets lie before this segment's, so recovery
@@ -122,6 +131,8 @@ export class SegmentSet {
       // Another attempt may give the name to another file: this one must not be written to then.
       await file.reopen().catch(ignoreDiskError);
       throw error;
+    } finally {
+      this.#creating.delete(segment);
     }
     file.markMade();
     this.#created.add(segment);
