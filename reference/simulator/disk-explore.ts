@@ -53,12 +53,15 @@ export const exhaustiveCallsMaxDefault = 60;
 export class CrashCheckError extends Error {
   override readonly name = "CrashCheckError";
   readonly point: CrashPoint;
+  /** The calls up to the crash, with the notes between them. */
+  readonly trace: readonly string[];
 
   constructor(point: CrashPoint, trace: readonly string[], cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const calls = trace.slice(-12).join("\n  ");
     super(`after a crash ${describeCrashPoint(point)}: ${reason}\nlast calls:\n  ${calls}`, { cause });
     this.point = point;
+    this.trace = trace;
   }
 }
 

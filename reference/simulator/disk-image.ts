@@ -61,8 +61,17 @@ export class FileImage {
     if (length < before) this.#noteSectors(length, before);
   }
 
+  /** Writes what is dirty, and only that: what a failed sync gave up on stays lost. */
   sync(): void {
-    this.durable = this.bytes.slice(0, this.length);
+    const length = this.#lengthVersions.length > 0 ? this.length : this.durable.length;
+    const next = new Uint8Array(length);
+    next.set(this.durable.subarray(0, length));
+    for (const sector of this.#sectorVersions.keys()) {
+      const start = sector * sectorBytes;
+      if (start >= length) continue;
+      next.set(this.bytes.subarray(start, Math.min(start + sectorBytes, length)), start);
+    }
+    this.durable = next;
     this.forgetDirty();
   }
 

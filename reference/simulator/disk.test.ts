@@ -165,6 +165,29 @@ describe("planned faults", () => {
     await expect(file.sync()).rejects.toBeInstanceOf(DiskError);
     expect(disk.peek("a")).toEqual(bytesOf(3, 1));
     expect(disk.clone().restart({ kind: "random", seed: 1 }).peek("a")).toEqual(new Uint8Array(0));
+    await file.sync();
+    expect(disk.clone().restart({ kind: "nothing" }).peek("a")).toEqual(new Uint8Array(0));
+  });
+
+  test("after a failed sync only what is written again is synced", async () => {
+    const disk = new SimulatedDisk();
+    await syncedFile(disk, "a", bytesOf(sectorBytes, 1));
+    disk.replan({ faults: [{ call: 2, kind: "fail", code: "input-output" }] });
+    const file = await disk.open("a", "read-write");
+    await file.write(bytesOf(sectorBytes, 2), sectorBytes);
+    await expect(file.sync()).rejects.toBeInstanceOf(DiskError);
+    await file.write(bytesOf(sectorBytes, 3), 2 * sectorBytes);
+    await file.sync();
+    const left = disk.restart({ kind: "nothing" }).peek("a")!;
+    expect([0, 1, 2].map((sector) => left[sector * sectorBytes])).toEqual([1, 0, 3]);
+  });
+
+  test("a note stands in the trace between the calls", async () => {
+    const disk = new SimulatedDisk();
+    const file = await disk.open("a", "create");
+    disk.note("told");
+    await file.sync();
+    expect(disk.trace).toEqual(["0 open a create", "told", "1 sync a"]);
   });
 
   test("a full disk takes what fits and then nothing", async () => {

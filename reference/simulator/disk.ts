@@ -96,6 +96,12 @@ export class SimulatedDisk implements Disk {
     this.calls = 0;
   }
 
+  /** Puts a line of the test's own into the trace: who was told what, between which calls. Not a call. */
+  note(line: string): void {
+    if (this.trace.length === traceMax) this.trace.shift();
+    this.trace.push(line);
+  }
+
   /** The bytes of a file as a process would read them; undefined when there is none. Not a call. */
   peek(path: string): Uint8Array | undefined {
     const node = this.#find(path);
@@ -221,8 +227,7 @@ export class SimulatedDisk implements Disk {
     if (this.isCrashed) return never<Value>();
     const call: DiskCall = { number: this.calls++, operation, path, detail };
     this.counts[operation] = (this.counts[operation] ?? 0) + 1;
-    if (this.trace.length === traceMax) this.trace.shift();
-    this.trace.push(`${call.number} ${operation} ${path} ${detail}`.trimEnd());
+    this.note(`${call.number} ${operation} ${path} ${detail}`.trimEnd());
     const fault = this.#plan.faults?.find((candidate) => candidate.call === call.number);
     // A call takes effect some steps after it was made: others may come in between.
     for (let steps = this.#timing?.nextBetween(1, 6) ?? 1; steps > 0; steps--) await Promise.resolve();
