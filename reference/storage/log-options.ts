@@ -51,6 +51,14 @@ export type AppendRefusal = Extract<AppendResult, { kind: "refused" }>;
 export type RefusalReason =
   "invalid-batch" | "corrupt-batch" | "too-large" | "overloaded" | "offset-limit" | "failed" | "closed";
 
+/** What a compaction minds. */
+export interface CompactOptions {
+  /** How long a tombstone stays, so that readers learn of the removal. */
+  readonly tombstoneKeepMs?: number;
+  /** Keys that it may hold in memory. */
+  readonly keysMax?: number;
+}
+
 /** What a read brings. */
 export type ReadResult =
   /** Whole batches; the first holds the wanted offset, and may begin before it. Empty at the end. */

@@ -2,7 +2,7 @@
  * A log: the records of one partition, in order, in segments, on a disk.
  *
  * This file ties the parts together and holds what belongs to no one of them: which segment is the active one, which
- * offsets readers may have, and what happens in the background when a segment is full. The parts are:
+ * offsets readers may have, and how batches become rounds of writing. The parts are:
  *
  * | part             | question                                              |
  * |------------------|-------------------------------------------------------|
@@ -11,6 +11,7 @@
  * | recovery.ts      | what is the log after a crash?                        |
  * | retention.ts     | when is a segment full, and which ones may go?        |
  * | record-id.ts     | which id does a record get?                           |
+ * | log-upkeep.ts    | what happens to whole segments, in the background?    |
  *
  * Only `append` is synchronous. It checks, numbers and copies, and all waiting happens behind it, so that one loop
  * turn of a server can append for many clients and pay for one write.
@@ -18,30 +19,29 @@
 import type { Checksum, DiskError } from "../ports.ts";
 import { crc32 } from "../base/crc32.ts";
 import { AppendBuffers } from "./append-buffers.ts";
-import { compactSegments, type CompactionResult } from "./compaction.ts";
-import { ignoreDiskError } from "./file-io.ts";
+import type { CompactionResult } from "./compaction.ts";
 import { FilePool } from "./file-pool.ts";
 import type { Finding } from "./findings.ts";
 import { GroupCommit, type CommitResult, type SyncableFile, type WriteRound } from "./group-commit.ts";
 import { LogStateFile } from "./log-state.ts";
 import {
-  compactionKeysMaxDefault,
   segmentAgeMsMaxDefault,
   segmentBytesMaxDefault,
-  tombstoneKeepMsDefault,
   type AppendRefusal,
   type AppendResult,
+  type CompactOptions,
   type LogOptions,
   type ReadResult,
   type RefusalReason,
 } from "./log-options.ts";
 import { LogReader } from "./log-reader.ts";
 import { batchBytesMaxDefault, checkRecordBatch, recordCountAt } from "./record-batch.ts";
+import { LogUpkeep } from "./log-upkeep.ts";
 import { RecordIdSource, type RecordId } from "./record-id.ts";
 import { RoundClock } from "./round-clock.ts";
 import type { RecoveredLog } from "./recovered-log.ts";
 import { recoverLog } from "./recovery.ts";
-import { advanceStart, planRetention, shouldRoll, truncateSuffix } from "./retention.ts";
+import { advanceStart, shouldRoll } from "./retention.ts";
 import type { RetentionLimits, RollLimits, TruncateResult } from "./retention.ts";
 import type { AppendContext, Segment, SegmentMark } from "./segment.ts";
 import { SegmentSet } from "./segment-set.ts";
@@ -75,13 +75,9 @@ export class Log {
   /** When the active segment got its first batch. */
   #activeSinceMs: number;
   #isClosed = false;
-  #isCutting = false;
-  /** Where the last compaction ended; each start begins anew. */
-  #cleanEnd = 0;
   /** Where the write round in flight began: where the log goes back to when it fails. */
   #roundStart: { segment: Segment; mark: SegmentMark } | undefined;
-  /** Work on whole segments: one piece after the other. */
-  #maintenance: Promise<unknown> = Promise.resolve();
+  readonly #upkeep: LogUpkeep;
   readonly #context: AppendContext = { epoch: 0, idMilliseconds: 0, idSequence: 0, durableEnd: 0 };
 
   /** Recovers the log in its directory and opens it. Rejects only with what the disk itself says. */
@@ -130,6 +126,9 @@ export class Log {
       syncIntervalMs: options.syncIntervalMs,
       schedule: options.schedule,
     });
+    const parts = { set, state, ids: this.#ids, commit: this.#commit };
+    const takenBack = (endOffset: number): void => this.onTakenBack?.(endOffset);
+    this.#upkeep = new LogUpkeep(parts, options.clock, options.retention ?? {}, takenBack);
   }
 
   /** The first offset that readers can have. */
@@ -174,17 +173,16 @@ export class Log {
 
   /**
    * Appends the batch in `bytes[start..end)`, which stays the caller's. It is numbered now and stored soon:
-   * `committed` says when. Nothing that is refused leaves a trace. `bodyCrc` is the checksum of the batch's
-   * body, if the caller knows it already.
+   * `committed` says when. Nothing that is refused leaves a trace.
    */
-  append(bytes: Uint8Array, start = 0, end: number = bytes.length, bodyCrc?: number): AppendResult {
+  append(bytes: Uint8Array, start = 0, end: number = bytes.length): AppendResult {
     if (this.#isClosed) return refused("closed", "the log is closed");
     if (this.failure !== undefined) return refused("failed", this.failure.message);
-    if (this.#isCutting) return refused("overloaded", "the end of the log is being cut");
+    if (this.#upkeep.isCutting) return refused("overloaded", "the end of the log is being cut");
     const bytesMax = this.#options.batchBytesMax ?? batchBytesMaxDefault;
     if (end - start > bytesMax)
       return refused("too-large", `batch of ${end - start} bytes exceeds ${bytesMax}`);
-    const fault = checkRecordBatch(bytes, start, end, this.#checksum, bodyCrc);
+    const fault = checkRecordBatch(bytes, start, end, this.#checksum);
     if (fault !== undefined) return refused(`${fault.kind}-batch`, fault.reason);
     const count = recordCountAt(bytes, start);
     const nowMs = this.#clock.wallTimeMs();
@@ -249,72 +247,30 @@ export class Log {
 
   /** Removes every record before `beforeOffset`, which must be committed. Resolves to the new start offset. */
   trim(beforeOffset: number): Promise<number> {
-    return this.#maintain(async () => {
-      await this.#removeBefore(Math.min(beforeOffset, this.committedEnd));
-      return this.startOffset;
-    });
+    return this.#upkeep.trim(beforeOffset);
   }
 
   /** Removes what the limits do not keep. Resolves to the new start offset. */
   applyRetention(limits: RetentionLimits): Promise<number> {
-    return this.#maintain(async () => {
-      const nowMs = this.#options.clock.wallTimeMs();
-      const { active } = this.#set;
-      const isIdle = active.endOffset === this.committedEnd && active.endPosition > 0;
-      // The active segment never goes, so one that is wholly too old has to stop being it.
-      if (isIdle && nowMs - active.idMilliseconds > (limits.retentionMs ?? Infinity)) {
-        const next = this.#set.add(active.endOffset);
-        await this.#set.create(next);
-        await this.#seal(active);
-      }
-      await this.#retain(limits);
-      return this.startOffset;
-    });
+    return this.#upkeep.applyRetention(limits);
   }
 
   /** Reads and checks every batch. Resolves to the offsets that are missing or unreadable, which `read` then tells. */
   verify(): Promise<readonly DamagedRange[]> {
-    return this.#maintain(async () => {
-      for (const segment of this.#set.segments) await this.#set.examine(segment);
-      return this.damage;
-    });
+    return this.#upkeep.verify();
   }
 
   /** Keeps only the newest record of each key, in the segments that are closed (compaction.ts). */
-  compact(options: { tombstoneKeepMs?: number; keysMax?: number } = {}): Promise<CompactionResult> {
-    return this.#maintain(async () => {
-      const { tombstoneKeepMs = tombstoneKeepMsDefault, keysMax = compactionKeysMaxDefault } = options;
-      const durableEnd = Math.min(this.durableEnd, this.committedEnd);
-      const nowMs = this.#options.clock.wallTimeMs();
-      const bounds = { cleanEnd: this.#cleanEnd, durableEnd, nowMs, tombstoneKeepMs, keysMax };
-      const result = await compactSegments(this.#set, bounds);
-      this.#cleanEnd = result.cleanEnd;
-      return result;
-    });
+  compact(options: CompactOptions = {}): Promise<CompactionResult> {
+    return this.#upkeep.compact(options);
   }
 
   /**
    * Cuts everything from `offset` on, for a replica whose history lost. `epoch` is that of the batches that follow, and
-   * larger than any before it.
+   * larger than any before it. Nothing is appended meanwhile.
    */
   truncate(offset: number, highWatermark: number, epoch: number): Promise<TruncateResult> {
-    this.#isCutting = true;
-    return this.#maintain(async () => {
-      try {
-        // Nothing may be on its way to the disk while its end is cut; after this, no timer finds anything to sync.
-        await this.#commit.idle();
-        const error = await this.#commit.sync();
-        if (error !== undefined) throw error;
-        const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
-        if (result.kind === "refused") return result;
-        this.#commit.truncated(result.endOffset);
-        this.#cleanEnd = Math.min(this.#cleanEnd, result.endOffset);
-        this.onTakenBack?.(result.endOffset);
-        return result;
-      } finally {
-        this.#isCutting = false;
-      }
-    });
+    return this.#upkeep.truncate(offset, highWatermark, epoch);
   }
 
   /** Writes and syncs what is left, and leaves the log so that the next start has nothing to scan. */
@@ -322,12 +278,7 @@ export class Log {
     if (this.#isClosed) return { kind: "committed", endOffset: this.committedEnd };
     this.#isClosed = true;
     const result = await this.#commit.close();
-    await this.#maintenance;
-    if (result.kind === "committed") {
-      await this.#set.seal(this.#set.active).catch(ignoreDiskError);
-      await this.#state.update(this.#progress(this.durableEnd)).catch(ignoreDiskError);
-    }
-    await this.#set.close();
+    await this.#upkeep.finish(result.kind === "committed");
     return result;
   }
 
@@ -351,7 +302,7 @@ export class Log {
       // More came for this segment meanwhile, and then perhaps for the next one: they are the next round's, in order.
       if (segment.gatheredBytes > 0) break;
     }
-    for (const segment of full) void this.#maintain(() => this.#seal(segment)).catch(ignoreDiskError);
+    for (const segment of full) this.#upkeep.sealFull(segment);
     return { endOffset, files };
   }
 
@@ -360,48 +311,6 @@ export class Log {
     const isSafe = this.#set.discard(segment, mark);
     this.onTakenBack?.(this.endOffset);
     return isSafe;
-  }
-
-  /** A segment has its last batch: make it durable, spare the next start from reading it, and let old ones go. */
-  async #seal(segment: Segment): Promise<void> {
-    // It may be cut meanwhile, and gone, or the active one again.
-    const isFull = (): boolean => segment !== this.#set.active && this.#set.segments.includes(segment);
-    while (isFull() && this.durableEnd < segment.endOffset && this.failure === undefined) {
-      await this.committed();
-      await this.#commit.sync();
-    }
-    if (!isFull() || this.failure !== undefined) return;
-    await this.#set.seal(segment);
-    await this.#state.update(this.#progress(segment.endOffset));
-    await this.#retain(this.#options.retention ?? {});
-  }
-
-  /** Removes the segments that the limits do not keep. */
-  #retain(limits: RetentionLimits): Promise<void> {
-    const nowMs = this.#options.clock.wallTimeMs();
-    const { startOffset, committedEnd } = this;
-    return this.#removeBefore(planRetention(this.#set.segments, startOffset, committedEnd, nowMs, limits));
-  }
-
-  #progress(recoveryOffset: number): { recoveryOffset: number; idMilliseconds: number; idSequence: number } {
-    return { recoveryOffset, idMilliseconds: this.#ids.lastMilliseconds, idSequence: this.#ids.lastSequence };
-  }
-
-  async #removeBefore(startOffset: number): Promise<void> {
-    if (startOffset <= this.startOffset) return;
-    // The start offset also says that everything before it was durable: recovery relies on that.
-    if (startOffset > this.durableEnd) {
-      const error = await this.#commit.sync();
-      if (error !== undefined) throw error;
-    }
-    await advanceStart(this.#set, this.#state, startOffset);
-  }
-
-  /** One piece of work on whole segments at a time; a failure is its caller's and does not stop the next piece. */
-  #maintain<Value>(work: () => Promise<Value>): Promise<Value> {
-    const result = this.#maintenance.then(work);
-    this.#maintenance = result.catch(ignoreDiskError);
-    return result;
   }
 }
 

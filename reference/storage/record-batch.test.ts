@@ -182,9 +182,6 @@ describe("a producer's batch is refused", () => {
     const bytes = good.slice();
     bytes[firstRecord + 10]! ^= 1;
     expect(checkRecordBatch(bytes, 0, bytes.length, crc32)).toMatchObject({ kind: "corrupt" });
-    expect(checkRecordBatch(good, 0, good.length, crc32, crc32(good, batchLayout.version) ^ 1)?.kind).toBe(
-      "corrupt",
-    );
   });
 
   test("when it is shorter than a header", () => {

@@ -184,15 +184,13 @@ export function readBatchHeader(bytes: Uint8Array, at: number): BatchHeader {
 /**
  * Checks a producer's batch that fills `bytes[start..end)`, before anything of it is stored: what gets into the log is
  * believed from then on, by recovery too. The records' own checksums are left to the consumer: they are the producer's
- * word to it, and the body's checksum covers them on the way. `bodyCrc` is the checksum of the body when the caller has
- * computed it already, as a part of the frame's (base/crc32-combine.ts).
+ * word to it, and the body's checksum covers them on the way.
  */
 export function checkRecordBatch(
   bytes: Uint8Array,
   start: number,
   end: number,
   checksum: Checksum,
-  bodyCrc?: number,
 ): BatchFault | undefined {
   if (end - start < batchHeaderBytes) {
     return invalid(start, `batch of ${end - start} bytes is shorter than its header of ${batchHeaderBytes}`);
@@ -203,7 +201,7 @@ export function checkRecordBatch(
   const version = bytes[start + batchLayout.version]!;
   if (version !== batchVersion)
     return invalid(start + batchLayout.version, `unknown batch version ${version}`);
-  const crc = bodyCrc ?? checksum(bytes, start + batchLayout.version, end);
+  const crc = checksum(bytes, start + batchLayout.version, end);
   if (crc !== getUint32(bytes, start + batchLayout.bodyCrc)) {
     return {
       kind: "corrupt",

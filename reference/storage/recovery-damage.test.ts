@@ -11,7 +11,7 @@ import {
   killedLog,
   logFiles,
   options,
-} from "./test-recovery.ts";
+} from "../testing/ended-logs.ts";
 
 describe("damage to what was durable", () => {
   test.each([0, 1, 2])(

@@ -15,7 +15,7 @@ import {
   killedLog,
   logFiles,
   options,
-} from "./test-recovery.ts";
+} from "../testing/ended-logs.ts";
 
 describe("a clean log", () => {
   test("is opened without reading its records", async () => {

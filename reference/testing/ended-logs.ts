@@ -1,9 +1,9 @@
-/** What the tests of recovery share: logs that ended in some way, and looking into their files. */
+/** Logs that ended in some way, for the tests of recovery, and looking into their files. */
 import { expect } from "vitest";
 import { SimulatedDisk } from "../simulator/disk.ts";
-import type { Log, LogOptions } from "./log.ts";
-import { batchBytesAt } from "./record-batch.ts";
-import { batchOf, openTestLog, textOf } from "./test-log.ts";
+import type { Log, LogOptions } from "../storage/log.ts";
+import { batchBytesAt } from "../storage/record-batch.ts";
+import { batchOf, openTestLog, textOf } from "../storage/test-log.ts";
 
 /** About three batches a segment. */
 export const options: Partial<LogOptions> = { segmentBytesMax: 420, indexIntervalBytes: 200 };

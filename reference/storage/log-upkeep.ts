@@ -1,0 +1,190 @@
+/**
+ * The upkeep of a log: everything that is done to whole segments, beside the stream of appends and reads.
+ *
+ * A full segment is sealed, old ones go, closed ones are compacted or checked, and the end is cut when another
+ * replica's history won. Each of these takes several steps on the disk, and each would get in the others' way: a segment
+ * that is being compacted must not be removed under the compaction. So they form a queue, one piece of work after the
+ * other, while appends and reads go on beside it.
+ */
+import type { Clock } from "../ports.ts";
+import { compactSegments, type CompactionResult } from "./compaction.ts";
+import { ignoreDiskError } from "./file-io.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import { compactionKeysMaxDefault, tombstoneKeepMsDefault, type CompactOptions } from "./log-options.ts";
+import type { LogStateFile } from "./log-state.ts";
+import type { RecordIdSource } from "./record-id.ts";
+import { advanceStart, planRetention, truncateSuffix } from "./retention.ts";
+import type { RetentionLimits, TruncateResult } from "./retention.ts";
+import type { Segment } from "./segment.ts";
+import type { SegmentSet } from "./segment-set.ts";
+import type { DamagedRange } from "./sparse-index.ts";
+
+/** The parts of a log that its upkeep works on. */
+export interface UpkeepParts {
+  readonly set: SegmentSet;
+  readonly state: LogStateFile;
+  readonly ids: RecordIdSource;
+  readonly commit: GroupCommit;
+}
+
+/** Work on the segments of one log, one piece after the other. */
+export class LogUpkeep {
+  /** While the end is cut, nothing may be appended behind it. */
+  isCutting = false;
+  readonly #set: SegmentSet;
+  readonly #state: LogStateFile;
+  readonly #ids: RecordIdSource;
+  readonly #commit: GroupCommit;
+  readonly #clock: Clock;
+  /** What to keep, applied each time that a segment is full. */
+  readonly #retention: RetentionLimits;
+  /** Told of the new end when batches were cut. */
+  readonly #takenBack: (endOffset: number) => void;
+  /** Where the last compaction ended; each start begins anew. */
+  #cleanEnd = 0;
+  /** The last piece of work; the next one waits for it. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    { set, state, ids, commit }: UpkeepParts,
+    clock: Clock,
+    retention: RetentionLimits,
+    takenBack: (endOffset: number) => void,
+  ) {
+    this.#set = set;
+    this.#state = state;
+    this.#ids = ids;
+    this.#commit = commit;
+    this.#clock = clock;
+    this.#retention = retention;
+    this.#takenBack = takenBack;
+  }
+
+  /** See `Log.trim`. */
+  trim(beforeOffset: number): Promise<number> {
+    return this.#queue(async () => {
+      await this.#removeBefore(Math.min(beforeOffset, this.#commit.committedEnd));
+      return this.#state.value.startOffset;
+    });
+  }
+
+  /** See `Log.applyRetention`. */
+  applyRetention(limits: RetentionLimits): Promise<number> {
+    return this.#queue(async () => {
+      const nowMs = this.#clock.wallTimeMs();
+      const { active } = this.#set;
+      const isIdle = active.endOffset === this.#commit.committedEnd && active.endPosition > 0;
+      // The active segment never goes, so one that is wholly too old has to stop being it.
+      if (isIdle && nowMs - active.idMilliseconds > (limits.retentionMs ?? Infinity)) {
+        const next = this.#set.add(active.endOffset);
+        await this.#set.create(next);
+        await this.#seal(active);
+      }
+      await this.#retain(limits);
+      return this.#state.value.startOffset;
+    });
+  }
+
+  /** See `Log.verify`. */
+  verify(): Promise<readonly DamagedRange[]> {
+    return this.#queue(async () => {
+      for (const segment of this.#set.segments) await this.#set.examine(segment);
+      return this.#set.damage;
+    });
+  }
+
+  /** See `Log.compact`. */
+  compact(options: CompactOptions): Promise<CompactionResult> {
+    return this.#queue(async () => {
+      const { tombstoneKeepMs = tombstoneKeepMsDefault, keysMax = compactionKeysMaxDefault } = options;
+      const durableEnd = Math.min(this.#commit.durableEnd, this.#commit.committedEnd);
+      const nowMs = this.#clock.wallTimeMs();
+      const bounds = { cleanEnd: this.#cleanEnd, durableEnd, nowMs, tombstoneKeepMs, keysMax };
+      const result = await compactSegments(this.#set, bounds);
+      this.#cleanEnd = result.cleanEnd;
+      return result;
+    });
+  }
+
+  /** See `Log.truncate`. */
+  truncate(offset: number, highWatermark: number, epoch: number): Promise<TruncateResult> {
+    this.isCutting = true;
+    return this.#queue(async () => {
+      try {
+        // Nothing may be on its way to the disk while its end is cut; after this, no timer finds anything to sync.
+        await this.#commit.idle();
+        const error = await this.#commit.sync();
+        if (error !== undefined) throw error;
+        const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
+        if (result.kind === "refused") return result;
+        this.#commit.truncated(result.endOffset);
+        this.#cleanEnd = Math.min(this.#cleanEnd, result.endOffset);
+        this.#takenBack(result.endOffset);
+        return result;
+      } finally {
+        this.isCutting = false;
+      }
+    });
+  }
+
+  /** Seals a segment that has its last batch, in its turn. A disk that fails then fails the next append too. */
+  sealFull(segment: Segment): void {
+    void this.#queue(() => this.#seal(segment)).catch(ignoreDiskError);
+  }
+
+  /** Waits for all work; leaves the log so that the next start has nothing to scan, if all of it `isCommitted`. */
+  async finish(isCommitted: boolean): Promise<void> {
+    await this.#last;
+    if (isCommitted) {
+      await this.#set.seal(this.#set.active).catch(ignoreDiskError);
+      await this.#saveProgress(this.#commit.durableEnd).catch(ignoreDiskError);
+    }
+    await this.#set.close();
+  }
+
+  /** A segment has its last batch: make it durable, spare the next start from reading it, and let old ones go. */
+  async #seal(segment: Segment): Promise<void> {
+    const commit = this.#commit;
+    // It may be cut meanwhile, and gone, or the active one again.
+    const isFull = (): boolean => segment !== this.#set.active && this.#set.segments.includes(segment);
+    while (isFull() && commit.durableEnd < segment.endOffset && commit.failure === undefined) {
+      await commit.committed();
+      await commit.sync();
+    }
+    if (!isFull() || commit.failure !== undefined) return;
+    await this.#set.seal(segment);
+    await this.#saveProgress(segment.endOffset);
+    await this.#retain(this.#retention);
+  }
+
+  /** Removes the segments that the limits do not keep. */
+  #retain(limits: RetentionLimits): Promise<void> {
+    const { startOffset } = this.#state.value;
+    const { committedEnd } = this.#commit;
+    const nowMs = this.#clock.wallTimeMs();
+    return this.#removeBefore(planRetention(this.#set.segments, startOffset, committedEnd, nowMs, limits));
+  }
+
+  async #removeBefore(startOffset: number): Promise<void> {
+    if (startOffset <= this.#state.value.startOffset) return;
+    // The start offset also says that everything before it was durable: recovery relies on that.
+    if (startOffset > this.#commit.durableEnd) {
+      const error = await this.#commit.sync();
+      if (error !== undefined) throw error;
+    }
+    await advanceStart(this.#set, this.#state, startOffset);
+  }
+
+  /** Everything before `recoveryOffset` is durable: the next start need not read it. */
+  #saveProgress(recoveryOffset: number): Promise<void> {
+    const { lastMilliseconds: idMilliseconds, lastSequence: idSequence } = this.#ids;
+    return this.#state.update({ recoveryOffset, idMilliseconds, idSequence });
+  }
+
+  /** One piece of work at a time; a failure is its caller's and does not stop the next piece. */
+  #queue<Value>(work: () => Promise<Value>): Promise<Value> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(ignoreDiskError);
+    return result;
+  }
+}
