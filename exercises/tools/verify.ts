@@ -40,6 +40,8 @@ export interface MutantVerdict {
   readonly killedBy: readonly string[];
   /** The first line of what the first of them says. */
   readonly message: string;
+  /** Tests that ran out of time or did not run to their end: on a busy machine those may be others each time. */
+  readonly undecided: readonly string[];
 }
 
 /** Verifies `exercises`, all their versions together. */
@@ -66,6 +68,35 @@ export function killMatrixText(matrix: KillMatrix): string {
     ([id, tests]) => `  ${JSON.stringify(id)}: ${JSON.stringify(tests)}`,
   );
   return `{\n${lines.join(",\n")}\n}\n`;
+}
+
+/**
+ * Whether a committed kill matrix still says what was measured.
+ *
+ * Which tests run out of time depends on how busy the machine is; only what a check decided is compared.
+ */
+export function isKillMatrixFresh(text: string | undefined, { matrix, mutants }: Verification): boolean {
+  const recorded = parseKillMatrix(text);
+  if (recorded === undefined || !isSame(Object.keys(recorded), Object.keys(matrix))) return false;
+  return mutants.every(({ id, undecided }) => {
+    const decided = (tests: readonly string[]): readonly string[] =>
+      tests.filter((test) => !undecided.includes(test));
+    return isSame(decided(recorded[id]!), decided(matrix[id]!));
+  });
+}
+
+function parseKillMatrix(text: string | undefined): KillMatrix | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? "");
+    const isObject = typeof value === "object" && value !== null && Object.values(value).every(Array.isArray);
+    return isObject ? (value as KillMatrix) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((item, index) => item === other[index]);
 }
 
 /** Where the kill matrix of an exercise lies. */
@@ -130,13 +161,26 @@ function judge(bundle: ExerciseBundle, runs: readonly VariantRun[], types: reado
     const failed = failuresByCheck(bundle, run);
     const killedBy = mutant.killedBy.filter((id) => failed.includes(id));
     if (killedBy.length === 0) problems.push(survival(mutant.id, mutant.killedBy, bundle, run, failed));
-    const first = gradeOf(bundle, run).tests.find((test) => test.id === (killedBy[0] ?? failed[0]));
+    const { tests } = gradeOf(bundle, run);
+    const first = tests.find((test) => test.id === (killedBy[0] ?? failed[0]));
     const message = first?.failure?.message.split("\n")[0] ?? "";
-    return { id: mutant.id, why: mutant.why, isDead: killedBy.length > 0, failed, killedBy, message };
+    const undecided = tests.flatMap(({ id, status }) =>
+      status === "timeout" || status === "unknown" ? [id] : [],
+    );
+    return {
+      id: mutant.id,
+      why: mutant.why,
+      isDead: killedBy.length > 0,
+      failed,
+      killedBy,
+      message,
+      undecided,
+    };
   });
+  // A test that ran out of time is not recorded: on a faster machine it may pass.
   const failing = (run: VariantRun): readonly string[] =>
     gradeOf(bundle, run)
-      .tests.filter((test) => test.status === "fail" || test.status === "timeout")
+      .tests.filter((test) => test.status === "fail")
       .map((test) => test.id);
   const matrix = exercise.mutants.map(
     (mutant, index) => [mutant.id, failing(rest[depths.length + index]!)] as const,

@@ -39,7 +39,7 @@ async function run(context: Context): Promise<CommandResult> {
   const chosen = names.length > 0 ? chooseExercises(names) : loadExercises();
   if (chosen.kind === "end") return chosen.result;
   if (context.options.plant !== undefined) return plant(context, context.options.plant, chosen.value);
-  const { killMatrixPath, killMatrixText, verifyExercises } = await import("../verify.ts");
+  const { isKillMatrixFresh, killMatrixPath, killMatrixText, verifyExercises } = await import("../verify.ts");
   const { projectRoot, sourceTree } = await import("../source-tree.ts");
   const verifications = await verifyExercises(chosen.value, { signal: context.signal });
   if (context.signal.aborted) return failed();
@@ -47,10 +47,9 @@ async function run(context: Context): Promise<CommandResult> {
   const problems: string[] = [];
   for (const [index, verification] of verifications.entries()) {
     const path = killMatrixPath(chosen.value[index]!);
-    const text = killMatrixText(verification.matrix);
     problems.push(...verification.problems);
-    if (verification.mutants.length === 0 || tree.read(path) === text) continue;
-    if (context.options.write) writeFileSync(join(projectRoot, path), text);
+    if (verification.mutants.length === 0 || isKillMatrixFresh(tree.read(path), verification)) continue;
+    if (context.options.write) writeFileSync(join(projectRoot, path), killMatrixText(verification.matrix));
     else problems.push(`${path}: stale; npx oz verify ${verification.exercise} --write brings it up to date`);
   }
   const file = context.options.matrix;
