@@ -109,6 +109,7 @@ export async function scanSegment(
   const end = { endOffset: offset, endPosition: position, tail, fileLength };
   return { baseOffset, index, damage, ...end, ...last, isScanned: true };
 }
+// #endregion scan-segment
 
 /** What stands at a position of the file, with all of it in memory. */
 async function inspectAt(
@@ -124,6 +125,7 @@ async function inspectAt(
   return inspectBatch(window.bytes, at, window.bytes.length, checksum);
 }
 
+// #region find-later-batch
 /** The next batch of this log's future from `position` on; without one, what the bytes are. */
 async function findLaterBatch(
   window: ScanWindow,
@@ -132,31 +134,34 @@ async function findLaterBatch(
   after: { offset: number; epoch: number },
   checksum: Checksum,
 ): Promise<{ position: number; header?: BatchHeader; tail: SegmentScan["tail"] }> {
+  // 1. Until something else is seen, the bytes are zeros.
   let tail: SegmentScan["tail"] = "zeros";
   for (let from = position; from < fileLength;) {
     const at = await window.load(from, batchHeaderBytes);
     const { bytes } = window;
     for (let here = at; here < bytes.length; here++) {
       if (bytes[here] !== 0 && tail === "zeros") tail = "torn";
-      // Cheap tests first: an offset begins with a zero byte, and few positions hold the length of a batch.
+      // 2. A header may begin anywhere. Cheap tests first: an offset begins with a zero byte, and few positions hold
+      //    the length of a batch.
       if (bytes[here + batchLayout.baseOffset] !== 0 || bytes.length - here < batchHeaderBytes) continue;
       const batchBytes = batchBytesAt(bytes, here);
       const found = from + here - at;
       if (batchBytes < batchHeaderBytes || batchBytes > fileLength - found) continue;
       if (!isHeaderIntact(bytes, here, checksum)) continue;
+      // 3. Is it a batch of this log's future? One of the file's earlier life is no place to go on.
       const header = readBatchHeader(bytes, here);
       const isLater =
         header.baseOffset > after.offset && header.baseOffset <= after.offset + segmentOffsetsMax;
       if (isLater && header.epoch >= after.epoch) return { position: found, header, tail };
       tail = "stale";
     }
-    // Go on with an overlap: a header may lie across the edge of the window.
+    // 4. Go on with an overlap: a header may lie across the edge of the window.
     const loadedEnd = from + bytes.length - at;
     from = loadedEnd >= fileLength ? fileLength : loadedEnd - batchHeaderBytes + 1;
   }
   return { position: fileLength, tail };
 }
-// #endregion scan-segment
+// #endregion find-later-batch
 
 // #region decide
 /** The decision table, over segments in order of their offsets. */
