@@ -13,7 +13,7 @@ import { viewOf } from "#reference/base/bytes.ts";
 import type { Account } from "../memory/budget.ts";
 import type { Clock, Disk, Random } from "../ports.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
-import { judgeRequest, requestVersions, versionsSpoken } from "../protocol/handshake.ts";
+import { refuseUnreadable, requestVersions } from "../protocol/handshake.ts";
 import { decodeRequestPayload, encodeReplyPayload } from "../protocol/messages-codec.ts";
 import type { MessageName } from "../protocol/messages.ts";
 import { messageNameOf, messages } from "../protocol/messages.ts";
@@ -153,13 +153,16 @@ export class Broker implements ProduceContext {
   /** Takes the intact request frame at `bytes[start..end)`, which is overwritten after the call. */
   request(connection: BrokerConnection, bytes: Uint8Array, view: DataView, start: number, end: number): void {
     const type = bytes[start + 12] ?? 0;
-    const refusal = this.#judge(connection, type, bytes[start + 13] ?? 0, end - start);
-    if (refusal !== undefined) {
+    const unread = refuseUnreadable(connection.output, connection.checksum, view, start, requestVersions);
+    const refusal = unread === undefined ? this.#judge(connection, type, end - start) : undefined;
+    const refused = unread ?? refusal?.name;
+    if (refused !== undefined) {
       const idLow = view.getUint32(start + 8);
       const taken = isTraced(bytes, start)
         ? takeTraceContext(bytes, start, end, connection.checksum)
         : undefined;
-      this.observer?.refused(type, messageNameOf(type), connection, idLow, refusal.name, taken?.trace);
+      this.observer?.refused(type, messageNameOf(type), connection, idLow, refused, taken?.trace);
+      if (refusal === undefined) return connection.answered();
       return replyError(connection, view.getUint32(start + 4), idLow, refusal);
     }
     if (isTraced(bytes, start)) return this.#handleTraced(connection, type, bytes, view, start, end);
@@ -286,19 +289,8 @@ export class Broker implements ProduceContext {
     );
   }
 
-  /** The three gates. */
-  #judge(
-    connection: BrokerConnection,
-    type: number,
-    version: number,
-    bytes: number,
-  ): ErrorOutcome | undefined {
-    const unread = judgeRequest(type, version, requestVersions);
-    if (unread === "unknown-request") return refuse(unread, `request type ${type} is not known here`);
-    if (unread === "unsupported-version") {
-      const { min, max } = versionsSpoken;
-      return refuse(unread, `request type ${type} has versions ${min} to ${max} here, not ${version}`);
-    }
+  /** The gates behind that of types and versions. */
+  #judge(connection: BrokerConnection, type: number, bytes: number): ErrorOutcome | undefined {
     if (this.authentication.isRequired && connection.state.principal === undefined && !isOpenToAll(type)) {
       const methods = this.authentication.methods.join(" or ");
       return refuse("unauthenticated", `authenticate first, with ${methods}`);

@@ -14,7 +14,7 @@ import {
   responseHeaderBytes,
   sealFrame,
 } from "../protocol/frame.ts";
-import { encodeErrorReply } from "../protocol/messages-codec.ts";
+import { putErrorReply } from "../protocol/handshake.ts";
 import type { FrameOutput } from "../protocol/output.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import type { ErrorOutcome } from "./outcome.ts";
@@ -107,8 +107,9 @@ export function replyError(
   requestIdLow: number,
   error: ErrorOutcome,
 ): void {
-  const payload = encodeErrorReply(error.message, error.retryAfterMs ?? 0);
-  putReply(connection, requestIdHigh, requestIdLow, 1, error.name, payload);
+  const { name, message, retryAfterMs } = error;
+  const { output, checksum } = connection;
+  putErrorReply(output, checksum, requestIdHigh, requestIdLow, name, message, retryAfterMs);
   connection.answered();
 }
 
@@ -127,7 +128,7 @@ function putReply(
   connection: BrokerConnection,
   requestIdHigh: number,
   requestIdLow: number,
-  status: 0 | 1 | 2,
+  status: 0 | 2,
   name: ErrorName,
   payload: Uint8Array,
 ): void {

@@ -110,6 +110,36 @@ export function putErrorReply(
 }
 // #endregion put-error-reply
 
+// #region refuse-unreadable
+/**
+ * The gate before the handlers. When this side cannot read the intact request frame at `start`, writes the reply that
+ * says so and returns its error; otherwise writes nothing. The frame was whole, so nothing else on its connection has
+ * to suffer.
+ */
+export function refuseUnreadable(
+  output: FrameOutput,
+  checksum: Checksum,
+  view: DataView,
+  start: number,
+  table: ReadonlyMap<number, VersionRange>,
+): ErrorName | undefined {
+  // 1. Type and version stand in the fixed part of the frame, which no version changes: they can always be read.
+  const type = view.getUint8(start + 12);
+  const version = view.getUint8(start + 13);
+  const name = judgeRequest(type, version, table);
+  if (name === undefined) return undefined;
+  // 2. Say which versions would do: a client that is told can come down, or up, to them.
+  const range = table.get(type);
+  const message =
+    range === undefined
+      ? `request type ${type} is not known here`
+      : `request type ${type} has versions ${range.min} to ${range.max} here, not ${version}`;
+  // 3. The reply bears this request's own id, whatever else is under way.
+  putErrorReply(output, checksum, view.getUint32(start + 4), view.getUint32(start + 8), name, message);
+  return name;
+}
+// #endregion refuse-unreadable
+
 // #region read-greeting
 /** Reads a Hello of the given version. The reader's sticky failure says whether the result is good. */
 export function readGreeting(reader: ByteReader, version: number): Greeting {
@@ -131,10 +161,13 @@ export function readGreeting(reader: ByteReader, version: number): Greeting {
 // #region write-greeting
 /** Writes a Hello of the given version; what that version does not have is left out. */
 export function writeGreeting(writer: ByteWriter, greeting: Greeting, version: number): void {
+  // 1. What every version has.
   writer.uint8(greeting.versions.min);
   writer.uint8(greeting.versions.max);
   writer.text(greeting.clientName);
+  // 2. What only later versions have: a reader of an older one would take it for something else.
   if (version >= greetingFields.idleTimeoutMs.since) writer.uint32(greeting.idleTimeoutMs);
+  // 3. What may be there in any version.
   writeTaggedFields(writer, greeting.tagged);
 }
 // #endregion write-greeting
@@ -163,11 +196,15 @@ export function readTaggedFields(reader: ByteReader): ReadonlyMap<number, Uint8A
 }
 // #endregion read-tagged-fields
 
-/** Writes tagged fields in the order of their tags. */
+// #region write-tagged-fields
+/** Writes tagged fields in the order of their tags, lowest first: one value, one form. */
 export function writeTaggedFields(writer: ByteWriter, fields: ReadonlyMap<number, Uint8Array>): void {
+  // 1. The order of the numbers, and not that in which somebody filled the map. The map stays as it is.
   const sorted = [...fields].toSorted(([left], [right]) => left - right);
+  // 2. How many, and then each with its size in front.
   writer.array(sorted, (to, [tag, value]) => {
     to.uvarint(tag);
     to.bytes(value);
   });
 }
+// #endregion write-tagged-fields
