@@ -98,6 +98,7 @@ export const typeSteps: readonly Step[] = [
   "exercises/grader/embedded/tsconfig.json",
   "exercises/grader/embedded/test/tsconfig.json",
   "scripts/tsconfig.json",
+  "site/worker/tsconfig.json",
 ].map((project) => ({ name: `types: ${project}`, command: ["tsc", "-p", project] }));
 
 /** Worker count for machines with few cores. */

@@ -9,7 +9,8 @@ import { launchBrowser } from "../../scripts/find-browser.ts";
 import { serveSite, type SiteServer } from "../tools/serve.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-export const dist = join(root, "site", "dist");
+/** Where the built site lies; `OZ_SITE_OUT` names another place, as it does for the build. */
+export const dist = process.env.OZ_SITE_OUT ?? join(root, "site", "dist");
 
 export interface Site {
   readonly url: string;
@@ -17,13 +18,17 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** Serves the built site and starts a browser. `npm test` builds it first; alone, a test file does so itself. */
+/** Builds the site when it is not there: `npm test` builds it first; alone, a test file does so itself. */
+export async function buildSite(): Promise<void> {
+  if (existsSync(join(dist, "index.html"))) return;
+  const astro = join(root, "node_modules", "astro", "bin", "astro.mjs");
+  const env = { ...process.env, ASTRO_TELEMETRY_DISABLED: "1" };
+  await promisify(execFile)(process.execPath, [astro, "build", "--root", "site"], { cwd: root, env });
+}
+
+/** Serves the built site and starts a browser. */
 export async function openSite(): Promise<Site> {
-  if (!existsSync(join(dist, "index.html"))) {
-    const astro = join(root, "node_modules", "astro", "bin", "astro.mjs");
-    const env = { ...process.env, ASTRO_TELEMETRY_DISABLED: "1" };
-    await promisify(execFile)(process.execPath, [astro, "build", "--root", "site"], { cwd: root, env });
-  }
+  await buildSite();
   const [server, browser]: [SiteServer, Browser] = await Promise.all([
     serveSite(dist, { host: "127.0.0.1", port: 0, portUsual: 0 }),
     launchBrowser(),
@@ -53,13 +58,28 @@ export interface Visit {
   readonly scripts: string[];
 }
 
-/** A new visitor with empty storage at a path of the site. */
+/**
+ * A new visitor with empty storage at a path of the site. Without a service worker, unless `options` say otherwise: it
+ * would fetch the whole course for each of them.
+ */
 export async function visit(site: Site, path: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const context = await site.browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const context = await site.browser.newContext({
+    viewport: { width: 1440, height: 900 },
+    serviceWorkers: "block",
+    ...options,
+  });
   const page = await context.newPage();
+  const { complaints, scripts } = watchPage(page);
+  await page.goto(site.url + path);
+  return { page, context, complaints, scripts };
+}
+
+/** Collects what a page complains about and which scripts it loads, from now on. */
+export function watchPage(page: Page): Pick<Visit, "complaints" | "scripts"> {
   const complaints: string[] = [];
   const scripts: string[] = [];
   page.on("console", (message) => {
+    if (message.text() === "Service Worker registration blocked by Playwright") return;
     if (message.type() === "error" || message.type() === "warning") {
       complaints.push(`${message.text()} ${message.location().url}`);
     }
@@ -68,8 +88,7 @@ export async function visit(site: Site, path: string, options: BrowserContextOpt
   page.on("request", (request) => {
     if (request.resourceType() === "script") scripts.push(request.url());
   });
-  await page.goto(site.url + path);
-  return { page, context, complaints, scripts };
+  return { complaints, scripts };
 }
 
 /** The exercise as the page gets it. */

@@ -5,6 +5,7 @@
  * handed to Vite as data: code that reads files relative to itself would look in the wrong place once it is bundled.
  */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { AstroIntegration } from "astro";
 import type { Plugin } from "vite";
 import { buildRunner } from "../../scripts/build-runner.ts";
@@ -13,12 +14,14 @@ import { listExerciseIds, sourceTree } from "../../exercises/tools/source-tree.t
 import type { ExerciseBundle } from "../../exercises/lib/exercise.ts";
 import { checkChapters } from "./check-chapters.ts";
 import { buildEditor } from "./build-editor.ts";
+import { writeServiceWorker, type OfflineVersions } from "./offline.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const virtualId = "virtual:exercises";
 const resolvedId = `\0${virtualId}`;
 
 export function courseFiles(): AstroIntegration {
+  let versions: OfflineVersions | undefined;
   return {
     name: "offset-zero:course-files",
     hooks: {
@@ -26,6 +29,7 @@ export function courseFiles(): AstroIntegration {
         updateConfig({ vite: { plugins: [exercisesPlugin()] } });
         if (command !== "build" && command !== "dev") return;
         const [editorVersion, runner] = await Promise.all([buildEditor(), buildRunner()]);
+        versions = { editorVersion, runnerVersion: runner.version };
         const define = {
           "import.meta.env.EDITOR_VERSION": JSON.stringify(editorVersion),
           "import.meta.env.RUNNER_VERSION": JSON.stringify(runner.version),
@@ -36,6 +40,10 @@ export function courseFiles(): AstroIntegration {
         for (const complaint of complaints) process.stderr.write(`${complaint}\n`);
         // Astro would wrap a thrown error in a stack trace that says nothing about the chapter.
         if (command === "build") process.exit(1);
+      },
+      // Last of all: the worker's list is made of what was built.
+      "astro:build:done": async ({ dir }) => {
+        if (versions !== undefined) await writeServiceWorker(fileURLToPath(dir), versions);
       },
     },
   };
