@@ -36,12 +36,13 @@ export async function settles<Value>(
   disk?: SimulatedDisk,
 ): Promise<Value> {
   const where = (): ExplanationDetails => (disk === undefined ? {} : { where: ioTimeline(disk.trace) });
-  let outcome: { readonly value: Value } | { readonly error: unknown } | undefined;
+  const seen: { outcome?: { readonly value: Value } | { readonly error: unknown } } = {};
   Promise.resolve(promise).then(
-    (value) => (outcome = { value }),
-    (error: unknown) => (outcome = { error }),
+    (value) => (seen.outcome = { value }),
+    (error: unknown) => (seen.outcome = { error }),
   );
-  for (let turn = 0; turn < turnsMax && outcome === undefined; turn++) await Promise.resolve();
+  for (let turn = 0; turn < turnsMax && seen.outcome === undefined; turn++) await Promise.resolve();
+  const { outcome } = seen;
   if (outcome === undefined) {
     fail(`${what} never settles`, {
       expected: "a promise that settles: the disk has answered every call",
