@@ -21,6 +21,7 @@ import { FrameStream } from "../protocol/frame-stream.ts";
 import { frameSizeMaxDefault, protocolVersionMin } from "../protocol/limits.ts";
 import { FrameOutput } from "../protocol/output.ts";
 import { putRequest, requestSize } from "../protocol/put-request.ts";
+import { RoomPool } from "../protocol/room-pool.ts";
 import type { CancelSignal } from "./cancel.ts";
 import { ProtocolError, errorFromReply, invalidReply, protocolError } from "./protocol-error.ts";
 import type { ReadReply, RequestOptions, SessionOptions, StreamListener } from "./request.ts";
@@ -96,7 +97,7 @@ export class Session {
     this.#frameSizeMax = frameSizeMax;
     this.#requestTimeoutMs = options.requestTimeoutMs ?? 30_000;
     this.#bufferBytesMax = options.bufferBytesMax ?? bufferBytesMaxDefault;
-    this.#input = new FrameStream("response", { frameSizeMax, checksum });
+    this.#input = new FrameStream("response", { frameSizeMax, checksum }, new RoomPool());
     connection.onData = (chunk) => this.#input.receive(chunk, this.#sink);
     connection.onDrain = () => this.#drained();
     connection.onClose = (reason) => this.#connectionClosed(reason);

@@ -158,7 +158,7 @@ export class ServerConnection<State> {
     this.checksum = hub.checksum;
     this.#nowMs = this.#lastFrameMs = hub.clock.monotonicTimeMs();
     this.#share = new InputShare(hub.input);
-    this.#input = new FrameStream("request", hub.frameOptions);
+    this.#input = new FrameStream("request", hub.frameOptions, hub.input.rooms);
     this.state = hub.handler.opened(this);
     connection.onData = (chunk) => this.#receive(chunk);
     connection.onDrain = () => this.#drained();

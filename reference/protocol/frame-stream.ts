@@ -17,6 +17,7 @@ import { errorCodeOf } from "./errors.ts";
 import type { FrameFault, FrameKind, FrameOptions } from "./frame.ts";
 import { frameFaultOf, frameIncomplete, inspectFrame, lengthFieldBytes } from "./frame.ts";
 import { frameSizeMaxDefault } from "./limits.ts";
+import type { RoomPool } from "./room-pool.ts";
 
 /** Where a stream hands its results. A sink must not call the stream it listens to. */
 export interface FrameSink {
@@ -40,14 +41,17 @@ export class FrameStream {
   readonly #kind: FrameKind;
   readonly #options: FrameOptions;
   readonly #frameSizeMax: number;
+  /** Where room comes from and goes to; without it, room is made and dropped. */
+  readonly #rooms: RoomPool | undefined;
   /** The start of a frame whose rest has not come yet: `#partial[0..#partialLength)`. */
   #partial: Uint8Array<ArrayBuffer> = noBytes;
   #partialView: DataView = noView;
   #partialLength = 0;
   #state: "open" | "ended" | "poisoned" = "open";
 
-  constructor(kind: FrameKind, options: FrameOptions = {}) {
+  constructor(kind: FrameKind, options: FrameOptions = {}, rooms?: RoomPool) {
     this.#kind = kind;
+    this.#rooms = rooms;
     this.#options = options;
     this.#frameSizeMax = options.frameSizeMax ?? frameSizeMaxDefault;
   }
@@ -57,7 +61,10 @@ export class FrameStream {
     return this.#partialLength;
   }
 
-  /** Room held for a partial frame: never more than twice `bufferedBytes`, or 256 when that is less. */
+  /**
+   * Room held for a partial frame: never more than twice `bufferedBytes`, or 256 when that is less. Room from a pool may
+   * be twice that.
+   */
   get reservedBytes(): number {
     return this.#partial.length;
   }
@@ -152,11 +159,12 @@ export class FrameStream {
     if (needed > this.#partial.length) {
       // 1. Doubling copies each byte at most twice more; making room for each chunk alone would copy n squared.
       const limit = lengthFieldBytes + this.#frameSizeMax;
-      const grown = new Uint8Array(
+      const grown = this.#roomFor(
         Math.min(Math.max(needed, this.#partial.length * 2, partialBytesMin), limit),
       );
       grown.set(this.#partial.subarray(0, this.#partialLength));
       this.copiedBytes += this.#partialLength;
+      this.#rooms?.give(this.#partial);
       this.#partial = grown;
       this.#partialView = new DataView(grown.buffer);
     }
@@ -200,8 +208,13 @@ export class FrameStream {
     this.#release();
   }
 
+  #roomFor(bytes: number): Uint8Array<ArrayBuffer> {
+    return this.#rooms?.take(bytes) ?? new Uint8Array(bytes);
+  }
+
   /** Gives the room back: a connection that is idle between two frames should cost next to nothing. */
   #release(): void {
+    this.#rooms?.give(this.#partial);
     this.#partial = noBytes;
     this.#partialView = noView;
   }

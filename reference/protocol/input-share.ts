@@ -5,9 +5,13 @@
  * that each send half of a large frame hold a thousand times as much, so their sum has a bound of its own.
  */
 
+import { RoomPool } from "./room-pool.ts";
+
 /** What all connections together hold. */
 export class InputMeter {
   heldBytes = 0;
+  /** Where connections keep what they hold. */
+  readonly rooms = new RoomPool();
   readonly #bytesMax: number;
 
   /** 0 is no limit. */

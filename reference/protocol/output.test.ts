@@ -75,3 +75,39 @@ test("release drops what waits and holds nothing", () => {
   output.release();
   expect([output.pendingBytes, output.bytes.length, drain(output)]).toEqual([0, 0, []]);
 });
+
+test("a rush of large frames takes no new slabs once the first rush has been sent", () => {
+  const output = new FrameOutput();
+  const slabs = new Set<ArrayBufferLike>();
+  const rush = (): number => {
+    for (let frame = 0; frame < 5; frame++) {
+      const at = output.reserve(100_000);
+      output.bytes.fill(frame, at, at + 100_000);
+      output.commit(at + 100_000);
+    }
+    const written = drain(output);
+    expect(written.map((bytes) => [bytes.length, bytes[0], bytes.at(-1)])).toEqual(
+      [0, 1, 2, 3, 4].map((frame) => [100_000, frame, frame]),
+    );
+    for (const { buffer } of written) slabs.add(buffer);
+    return slabs.size;
+  };
+  expect(rush()).toBe(5);
+  // Not everything is sent: none may be written over.
+  expect(rush()).toBe(10);
+  output.recycle();
+  expect(rush()).toBe(10);
+  output.recycle();
+  expect(rush()).toBe(10);
+});
+
+test("slabs that were used in a rush are kept up to a bound", () => {
+  const output = new FrameOutput();
+  const slabs = new Set<ArrayBufferLike>();
+  for (let rush = 0; rush < 2; rush++) {
+    for (let frame = 0; frame < 10; frame++) output.commit(output.reserve(1_000_000) + 1_000_000);
+    for (const { buffer } of drain(output)) slabs.add(buffer);
+    output.recycle();
+  }
+  expect(slabs.size).toBe(20 - 4);
+});

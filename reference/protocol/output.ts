@@ -4,7 +4,7 @@
  * A system call costs as much as encoding dozens of small frames, so both sides of a connection collect what one turn
  * of the event loop brings forth and hand it over at its end. Frames are encoded straight into a slab; nothing is
  * copied. Bytes that were handed over are not written again while a socket may still be reading them: the next frames
- * go behind them, and when the slab is used up, into a new one. When all has been sent, the slab begins afresh.
+ * go behind them, and when the slab is used up, into another one. When all has been sent, all slabs begin afresh.
  *
  * Whoever writes a frame calls `reserve` with its size, writes at the position that it returns, and calls `commit`.
  */
@@ -16,12 +16,16 @@ const slabBytesMin = 512;
 /** Slabs double up to this size; a frame that is larger gets a slab of its own. */
 const slabBytesMax = 64 * 1024;
 
-/** A slab that is larger than this is not used again: one huge frame should not cost memory for ever. */
+/** Slabs that are larger than this, or more than so much, are not used again: a rush should not cost memory for ever. */
 const slabBytesKeptMax = 4 * 1024 * 1024;
+
+/** Smaller ones are only the beginning of a conversation. */
+const slabBytesReusedMin = slabBytesMax;
 
 /** Stands for "no slab", shared by all: an idle connection costs nothing here. */
 const noBytes = new Uint8Array(0);
 const noView = new DataView(noBytes.buffer);
+const noSlabs: Uint8Array<ArrayBuffer>[] = [];
 
 /** The frames of one connection that are not sent yet. */
 export class FrameOutput {
@@ -37,6 +41,9 @@ export class FrameOutput {
   #full: Uint8Array[] | undefined = undefined;
   #fullBytes = 0;
   #slabBytes = slabBytesMin;
+  /** Slabs before this one that were handed over since all was sent, and those that are free. */
+  #used: Uint8Array<ArrayBuffer>[] = noSlabs;
+  #free: Uint8Array<ArrayBuffer>[] = noSlabs;
 
   /** Bytes of whole frames that are not sent. */
   get pendingBytes(): number {
@@ -50,11 +57,7 @@ export class FrameOutput {
         (this.#full ??= []).push(this.bytes.subarray(this.#start, this.#end));
         this.#fullBytes += this.#end - this.#start;
       }
-      this.bytes = new Uint8Array(Math.max(size, this.#slabBytes));
-      this.view = new DataView(this.bytes.buffer);
-      this.#slabBytes = Math.min(this.#slabBytes * 2, slabBytesMax);
-      this.#start = 0;
-      this.#end = 0;
+      this.#nextSlab(size);
     }
     return this.#end;
   }
@@ -83,7 +86,9 @@ export class FrameOutput {
    * it was handed: then a steady conversation needs one slab and no garbage.
    */
   recycle(): void {
-    if (this.pendingBytes > 0 || this.bytes.length > slabBytesKeptMax) return;
+    if (this.pendingBytes > 0) return;
+    if (this.#used.length > 0) this.#freeUsed();
+    if (this.bytes.length > slabBytesKeptMax) return;
     this.#start = 0;
     this.#end = 0;
   }
@@ -97,6 +102,35 @@ export class FrameOutput {
     this.#full = undefined;
     this.#fullBytes = 0;
     this.#slabBytes = slabBytesMin;
+    this.#used = noSlabs;
+    this.#free = noSlabs;
+  }
+
+  /** Goes on in a slab that is free and large enough, or in a new one. */
+  #nextSlab(size: number): void {
+    if (this.bytes.length >= slabBytesReusedMin) {
+      if (this.#used === noSlabs) this.#used = [];
+      this.#used.push(this.bytes);
+    }
+    let free = this.#free.pop();
+    // Frames of a conversation are much alike: one that is too small now will be too small again.
+    while (free !== undefined && free.length < size) free = this.#free.pop();
+    this.bytes = free ?? new Uint8Array(Math.max(size, this.#slabBytes));
+    this.view = new DataView(this.bytes.buffer);
+    this.#slabBytes = Math.min(this.#slabBytes * 2, slabBytesMax);
+    this.#start = 0;
+    this.#end = 0;
+  }
+
+  #freeUsed(): void {
+    let keptBytes = this.bytes.length;
+    for (const slab of this.#free) keptBytes += slab.length;
+    if (this.#free === noSlabs) this.#free = [];
+    for (const slab of this.#used) {
+      keptBytes += slab.length;
+      if (keptBytes <= slabBytesKeptMax) this.#free.push(slab);
+    }
+    this.#used.length = 0;
   }
 }
 

@@ -1,4 +1,4 @@
-// Generated from reference/protocol/frame-stream.ts (stub 4b8b4b00).
+// Generated from reference/protocol/frame-stream.ts (stub 30893e81).
 // Write your solution here; `npx oz reset 01-protocol/03-frame-stream` starts again.
 /**
  * The frame stream: from chunks, which end wherever the network happened to cut, to whole frames.
@@ -20,6 +20,7 @@ import { errorCodeOf } from "#reference/protocol/errors.ts";
 import type { FrameFault, FrameKind, FrameOptions } from "#reference/protocol/frame.ts";
 import { frameFaultOf, frameIncomplete, inspectFrame, lengthFieldBytes } from "#reference/protocol/frame.ts";
 import { frameSizeMaxDefault } from "#reference/protocol/limits.ts";
+import type { RoomPool } from "#reference/protocol/room-pool.ts";
 
 /** Where a stream hands its results. A sink must not call the stream it listens to. */
 export interface FrameSink {
@@ -43,14 +44,17 @@ export class FrameStream {
   readonly #kind: FrameKind;
   readonly #options: FrameOptions;
   readonly #frameSizeMax: number;
+  /** Where room comes from and goes to; without it, room is made and dropped. */
+  readonly #rooms: RoomPool | undefined;
   /** The start of a frame whose rest has not come yet: `#partial[0..#partialLength)`. */
   #partial: Uint8Array<ArrayBuffer> = noBytes;
   #partialView: DataView = noView;
   #partialLength = 0;
   #state: "open" | "ended" | "poisoned" = "open";
 
-  constructor(kind: FrameKind, options: FrameOptions = {}) {
+  constructor(kind: FrameKind, options: FrameOptions = {}, rooms?: RoomPool) {
     this.#kind = kind;
+    this.#rooms = rooms;
     this.#options = options;
     this.#frameSizeMax = options.frameSizeMax ?? frameSizeMaxDefault;
   }
@@ -60,7 +64,10 @@ export class FrameStream {
     return this.#partialLength;
   }
 
-  /** Room held for a partial frame: never more than twice `bufferedBytes`, or 256 when that is less. */
+  /**
+   * Room held for a partial frame: never more than twice `bufferedBytes`, or 256 when that is less. Room from a pool may
+   * be twice that.
+   */
   get reservedBytes(): number {
     return this.#partial.length;
   }
@@ -139,8 +146,13 @@ export class FrameStream {
     this.#release();
   }
 
+  #roomFor(bytes: number): Uint8Array<ArrayBuffer> {
+    return this.#rooms?.take(bytes) ?? new Uint8Array(bytes);
+  }
+
   /** Gives the room back: a connection that is idle between two frames should cost next to nothing. */
   #release(): void {
+    this.#rooms?.give(this.#partial);
     this.#partial = noBytes;
     this.#partialView = noView;
   }
