@@ -40,6 +40,12 @@ describe("the Node disk in trouble", () => {
     expect(await codeOf(NodeDisk.prepare(path.join(file, "below")))).toBe("not-directory");
   });
 
+  test("a folder that cannot be made is refused, and soon", async () => {
+    // Node's recursive `mkdir` never comes back from /proc, which takes no folders and does not say so.
+    const [root, code] = fs.existsSync("/proc/self") ? ["/proc", "not-found"] : ["/dev/null", "not-directory"];
+    expect(await codeOf(NodeDisk.prepare(`${root}/no-such-folder/deep`))).toBe(code);
+  });
+
   test("a folder that may not be written is refused before anything is stored", async () => {
     // Root may write anywhere by its rights, but nobody may make files in /proc.
     const isRoot = process.getuid?.() === 0;

@@ -10,6 +10,7 @@
  */
 import fs from "node:fs";
 import path from "node:path";
+import { makeDirectory } from "./make-directory.ts";
 import { DiskError, type Disk, type DiskErrorCode, type DiskFile, type OpenMode } from "../ports.ts";
 
 /** Writes up to this size are made in place. */
@@ -76,7 +77,7 @@ export class NodeDisk implements Disk {
   /** Makes the folder when it is missing and proves that files can be made in it; rejects with `DiskError`. */
   static async prepare(root: string): Promise<NodeDisk> {
     const disk = new NodeDisk(root);
-    await call<unknown>("makeDirectory", root, (done) => fs.mkdir(disk.root, { recursive: true }, done));
+    await disk.#makeDirectory(root, disk.root);
     const probe = `.probe-${process.pid}`;
     const file = await disk.open(probe, "create");
     try {
@@ -109,8 +110,15 @@ export class NodeDisk implements Disk {
   }
 
   async makeDirectory(name: string): Promise<void> {
-    const full = this.#resolve("makeDirectory", name);
-    await call<unknown>("makeDirectory", name, (done) => fs.mkdir(full, { recursive: true }, done));
+    await this.#makeDirectory(name, this.#resolve("makeDirectory", name));
+  }
+
+  async #makeDirectory(name: string, full: string): Promise<void> {
+    try {
+      await makeDirectory(full);
+    } catch (error) {
+      throw diskError(error as NodeJS.ErrnoException, "makeDirectory", name);
+    }
   }
 
   async rename(source: string, target: string): Promise<void> {

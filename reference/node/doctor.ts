@@ -2,11 +2,12 @@
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { statfs } from "node:fs/promises";
 import type { ServerOptionValues } from "./client-command.ts";
 import { withClient } from "./client-command.ts";
 import { done } from "./cli/command.ts";
+import { makeDirectory } from "./make-directory.ts";
 
 /** What one check found. */
 export interface Finding {
@@ -66,7 +67,7 @@ function memory(): Finding {
 async function disk(folder: string): Promise<Finding[]> {
   const probe = join(folder, `.doctor-${process.pid}`);
   try {
-    fs.mkdirSync(folder, { recursive: true });
+    await makeDirectory(resolve(folder));
     const { bavail, bsize } = await statfs(folder);
     const free = bavail * bsize;
     const descriptor = fs.openSync(probe, "w");

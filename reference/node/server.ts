@@ -18,7 +18,6 @@ import type { BrokerMetrics } from "../observability/broker-metrics.ts";
 import type { TopicConfig } from "../broker/topic.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import type { ConnectionHandler } from "../protocol/connection-types.ts";
-import { AppendBuffers } from "../storage/append-buffers.ts";
 import { ConsumerOffsets } from "../storage/consumer-offsets.ts";
 import { FilePool } from "../storage/file-pool.ts";
 import { describeFinding } from "../storage/findings.ts";
@@ -144,7 +143,7 @@ async function openBroker(
   const retention = { retentionMs: settings.retentionTime, retentionBytes: settings.retentionSize };
   // Shared by all logs: the bounds on open files and on bytes that wait to be written are the process's.
   const files = new FilePool(disk);
-  const buffers = new AppendBuffers(memory.appendBytes, memory.appendBudget);
+  const { buffers, tails, backPressure } = memory;
   const openLog = async (directory: string, config?: TopicConfig): Promise<Log> => {
     const options: LogOptions = {
       disk,
@@ -184,7 +183,8 @@ async function openBroker(
     },
     observer,
     fetchAccount: memory.accounts.fetch,
-    backPressure: memory.backPressure,
+    tails,
+    backPressure,
     retention,
     compaction: compactionOf(settings),
     ...(settings.requestRate + settings.byteRate > 0 && {
@@ -291,6 +291,8 @@ function describeDiskError(error: DiskError, folder: string): string {
     case "not-directory":
     case "already-exists":
       return `data folder ${folder}: is not a folder${file}`;
+    case "not-found":
+      return `data folder ${folder}: no folder can be made there${file}`;
     case "too-many-open-files":
       return `data folder ${folder}: too many open files; raise the limit (ulimit -n)${file}`;
     default:
