@@ -5,7 +5,15 @@
  * it is out, the results so far stay. What a process is, and how it starts, is the host's business.
  */
 import type { RunEnd, RunEvent } from "../backend.ts";
-import { hangsMax, hungTooOften, outOfMemory, processEnded, stoppedByUser } from "../runner/limits.ts";
+import {
+  hangsMax,
+  hungTooOften,
+  neverLoaded,
+  outOfMemory,
+  processEnded,
+  stoppedByUser,
+  stuckBetweenTests,
+} from "../runner/limits.ts";
 import { LineReader, type Envelope, type WireMessage } from "./lines.ts";
 
 /** What the next process is to run. */
@@ -152,10 +160,7 @@ function settle(
 }
 
 function failedToLoad(state: SuiteState, stopReason: StopReason | undefined): RunEnd {
-  const message =
-    stopReason === "silent"
-      ? "it never finishes loading: is there an endless loop outside its functions?"
-      : "it ends the process while it is loaded";
+  const message = stopReason === "silent" ? neverLoaded : "it ends the process while it is loaded";
   const file = state.suite.replace(/^v\d+\//, "").replace(/\.test\.ts$/, ".ts");
   return {
     kind: "unloadable",
@@ -164,7 +169,7 @@ function failedToLoad(state: SuiteState, stopReason: StopReason | undefined): Ru
 }
 
 function stuckBetween(stopReason: StopReason | undefined): string {
-  return stopReason === "silent" ? "the run came to a standstill between two tests" : processEnded;
+  return stopReason === "silent" ? stuckBetweenTests : processEnded;
 }
 
 /** What is known of one suite, over all the processes that have run a part of it. */
