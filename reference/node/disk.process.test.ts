@@ -42,7 +42,9 @@ describe("the Node disk in trouble", () => {
 
   test("a folder that cannot be made is refused, and soon", async () => {
     // Node's recursive `mkdir` never comes back from /proc, which takes no folders and does not say so.
-    const [root, code] = fs.existsSync("/proc/self") ? ["/proc", "not-found"] : ["/dev/null", "not-directory"];
+    const [root, code] = fs.existsSync("/proc/self")
+      ? ["/proc", "not-found"]
+      : ["/dev/null", "not-directory"];
     expect(await codeOf(NodeDisk.prepare(`${root}/no-such-folder/deep`))).toBe(code);
   });
 
