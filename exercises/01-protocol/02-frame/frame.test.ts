@@ -707,5 +707,19 @@ describe("the payload", () => {
       const actual = result.kind === "fault" ? nameOf(result.fault.code) : formatValue(result);
       expectEqual(`a payload with ${name}`, actual, nameOf(errorCodeOf("invalid-request")), { where });
     }
+    // A rule over the fields is looked at when all of them are read: nothing is left over then.
+    const ruled = run("decoding a payload that breaks a rule", () =>
+      decodePayload(hex("0007 0003"), (reader) => {
+        const [low, high] = [reader.uint16(), reader.uint16()];
+        if (low > high) reader.reject(reader.position, "the low bound is above the high one");
+        return [low, high];
+      }),
+    );
+    const outcome = ruled.kind === "fault" ? nameOf(ruled.fault.code) : formatValue(ruled);
+    expectEqual(
+      "a payload whose fields `read` refuses after the last byte",
+      outcome,
+      nameOf(errorCodeOf("invalid-request")),
+    );
   });
 });
