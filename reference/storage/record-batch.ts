@@ -31,6 +31,7 @@ import type { Checksum } from "../ports.ts";
 import { assert } from "../base/assert.ts";
 import { getUint16, getUint32, getUint53, setUint32, setUint53, uint32Max } from "./integers.ts";
 
+// #region layout
 /** Where each field of a batch starts. The producer sets `length`, `bodyCrc` and what follows `headerCrc`. */
 export const batchLayout = {
   length: 0,
@@ -52,6 +53,7 @@ export const batchLayout = {
   baseSequence: 76,
   records: 80,
 } as const;
+// #endregion layout
 
 /** Where each field of a record starts that every record has; the optional ones follow, in the order of the flags. */
 export const recordLayout = { length: 0, flags: 4, optional: 5 } as const;
@@ -261,6 +263,7 @@ function checkRecords(bytes: Uint8Array, start: number, end: number, count: numb
   return undefined;
 }
 
+// #region stamp
 /** Writes the log's part of the batch at `at` and seals the header with its checksum. */
 export function stampBatch(bytes: Uint8Array, at: number, stamp: BatchStamp, checksum: Checksum): void {
   if (stamp.epoch < 0 || stamp.epoch > uint32Max) assert(false, `epoch ${stamp.epoch} is outside 32 bits`);
@@ -272,6 +275,7 @@ export function stampBatch(bytes: Uint8Array, at: number, stamp: BatchStamp, che
   setUint32(bytes, at + batchLayout.unsyncedBefore, Math.min(stamp.unsyncedBefore, uint32Max));
   setUint32(bytes, at + batchLayout.headerCrc, checksum(bytes, at, at + batchLayout.headerCrc));
 }
+// #endregion stamp
 
 /**
  * What stands at `at` in `bytes[..end)` of a log: the one question that recovery, index rebuilding and inspection ask.
