@@ -12,9 +12,21 @@ function connectionWith(told: string[], name: string): BrokerConnection {
   return connection as unknown as BrokerConnection;
 }
 
+const marks = { highBytes: 100, lowBytes: 20 };
+
+test("holds from the high mark on, down to the low one, and says so once for each wave", () => {
+  const pressure = new BackPressure(marks);
+  const states = [0, 99, 100, 150, 60, 21, 20, 60, 99, 100, 0].map((bytes) => {
+    pressure.update(bytes);
+    return pressure.isOn;
+  });
+  expect(states).toEqual([false, false, true, true, true, true, false, false, false, true, false]);
+  expect(pressure.pauseCount).toBe(2);
+});
+
 test("whoever produces while the gate is closed is held once, and read from again when it opens", () => {
   const told: string[] = [];
-  const pressure = new BackPressure();
+  const pressure = new BackPressure(marks);
   const [one, two] = [connectionWith(told, "one"), connectionWith(told, "two")];
   pressure.begin();
   pressure.hold(one);
@@ -29,7 +41,7 @@ test("whoever produces while the gate is closed is held once, and read from agai
 
 test("a connection that is gone is neither kept nor resumed", () => {
   const told: string[] = [];
-  const pressure = new BackPressure();
+  const pressure = new BackPressure(marks);
   const [gone, ended] = [connectionWith(told, "gone"), connectionWith(told, "ended")];
   pressure.begin();
   pressure.hold(gone);

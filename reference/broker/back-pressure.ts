@@ -8,13 +8,34 @@
  */
 import type { BrokerConnection } from "./connection.ts";
 
+/**
+ * Where producers are held, and where they are let go again: what waits for the disk, in bytes. The gap between the two
+ * keeps sockets from being stopped and started with each chunk.
+ */
+export interface PressureMarks {
+  readonly highBytes: number;
+  readonly lowBytes: number;
+}
+
 /** The producers that are held back at this moment. */
 export class BackPressure {
   /** Whether the gate is closed. */
   isOn = false;
   /** How often it was closed. */
   pauseCount = 0;
+  readonly #marks: PressureMarks;
   readonly #held = new Set<BrokerConnection>();
+
+  constructor(marks: PressureMarks) {
+    this.#marks = marks;
+  }
+
+  /** So much waits for the disk now. */
+  update(waitingBytes: number): void {
+    const { highBytes, lowBytes } = this.#marks;
+    if (!this.isOn && waitingBytes >= highBytes) this.begin();
+    else if (this.isOn && waitingBytes <= lowBytes) this.end();
+  }
 
   /** The gate closes: from now on, whoever produces is held. */
   begin(): void {

@@ -23,12 +23,14 @@ import { Authentication } from "./authentication.ts";
 import type { AuthenticationOptions } from "./authentication.ts";
 import type { Call, Handler } from "./call.ts";
 import type { BackPressure } from "./back-pressure.ts";
+import type { HotTails } from "./hot-tails.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyError, replyPayload } from "./connection.ts";
 import { rememberTrace, runClosed } from "./connection-state.ts";
 import { handlers } from "./handlers.ts";
 import { DrainSignal } from "./drain-signal.ts";
 import type { BrokerObserver, ObservedRequest } from "./observer.ts";
+import { fieldsOf } from "./observer.ts";
 import { GroupCoordinator } from "./group-coordinator.ts";
 import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
@@ -67,6 +69,8 @@ export interface BrokerOptions {
   readonly offsets?: OffsetStore;
   /** The part of the memory budget that answers on their way out may use. */
   readonly fetchAccount?: Account;
+  /** Keeps the newest records of followed partitions in memory. */
+  readonly tails?: HotTails;
   /** Holds producers back while memory is short. */
   readonly backPressure?: BackPressure;
   /** For topics that do not say themselves; zeros keep everything. */
@@ -122,7 +126,11 @@ export class Broker implements ProduceContext {
     this.offsets = options.offsets;
     this.readMemory = new ReadMemory(options.fetchAccount);
     this.#backPressure = options.backPressure;
-    this.topics = new TopicRegistry(options.disk, options.openLog, options.observer);
+    const { observer, tails } = options;
+    this.topics = new TopicRegistry(options.disk, options.openLog, {
+      ...(observer !== undefined && { observer }),
+      ...(tails !== undefined && { tails }),
+    });
     this.clock = options.clock;
     this.random = options.random;
     this.limits = options.limits;
@@ -330,10 +338,8 @@ export class Broker implements ProduceContext {
   ): void {
     const { connection, requestIdHigh, requestIdLow } = call;
     if (observed !== undefined) {
-      const bytesOut = outcome.kind === "silent" ? outcome.bytesOut : undefined;
-      const fields = { ...namesIn(request), ...(bytesOut !== undefined && { bytesOut }) };
       const error = outcome.kind === "error" || outcome.kind === "partial" ? outcome.name : undefined;
-      this.observer?.end(observed, connection.isOpen, fields, error);
+      this.observer?.end(observed, connection.isOpen, fieldsOf(request, outcome), error);
     }
     if (!connection.isOpen || outcome.kind === "silent") return;
     // Credit is never answered: its id belongs to no request that the client waits for.
@@ -377,13 +383,4 @@ function isOpenToAll(type: number): boolean {
     type === messages.HealthCheck.type ||
     type === messages.Ping.type
   );
-}
-
-/** What a request is about, for its event: names, never payloads. */
-function namesIn(request: object): { topic?: string; partition?: number; group?: string } {
-  return {
-    ...("topic" in request && typeof request.topic === "string" && { topic: request.topic }),
-    ...("partition" in request && typeof request.partition === "number" && { partition: request.partition }),
-    ...("group" in request && typeof request.group === "string" && { group: request.group }),
-  };
 }

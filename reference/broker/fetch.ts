@@ -15,25 +15,58 @@ import type { DrainSignal } from "./drain-signal.ts";
 import type { ErrorOutcome, SilentOutcome } from "./outcome.ts";
 import { refuse, silent } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
-import type { ReadMemory } from "./read-memory.ts";
+import type { ReadLease, ReadMemory } from "./read-memory.ts";
 import { onConnectionClosed } from "./connection-state.ts";
 
 /** The longest wait: longer ones say nothing that a repeated fetch does not. */
 export const fetchWaitMsMax = 300_000;
 
-/** What one read of a partition gave. */
-export type PartitionRead =
+/** What one read of a log gave. */
+export type LogRead =
   { readonly kind: "records"; readonly bytes: Uint8Array; readonly nextOffset: number } | ErrorOutcome;
 
+/** What one read of a partition gave, from its log or from memory. */
+export type PartitionRead =
+  | {
+      readonly kind: "records";
+      readonly bytes: Uint8Array;
+      readonly nextOffset: number;
+      readonly source: "memory" | "disk";
+      /** To be called when the bytes have been copied: until then, they stay as they are. */
+      readonly release: () => void;
+    }
+  | ErrorOutcome;
+
 const nothingRead = new Uint8Array(0);
+const nothing = (): void => {};
+
+/** Reads whole batches of a consumer's: from the partition's hot tail, or else from its log. Empty at the end. */
+export async function readPartition(
+  partition: Partition,
+  offset: number,
+  lease: ReadLease,
+): Promise<PartitionRead> {
+  const { log, tail } = partition;
+  const endOffset = log.committedEnd;
+  const pin = offset < endOffset ? tail?.read(offset, lease.bytesMax) : undefined;
+  if (pin !== undefined) {
+    const { bytes, nextOffset, unpin } = pin;
+    return { kind: "records", bytes, nextOffset, source: "memory", release: () => void unpin() };
+  }
+  const read = await readLog(partition, offset, lease.bytesMax, lease.target());
+  if (read.kind === "error") return read;
+  // Whoever has everything that there was follows the log: what comes next is kept in memory for it.
+  if (read.nextOffset >= endOffset && !partition.isDeleted) tail?.follow();
+  return { ...read, source: "disk", release: nothing };
+}
 
 /** Reads whole batches from `offset` on, into `target` when that is enough; empty at the end of the log. */
-export async function readPartition(
+export async function readLog(
   partition: Partition,
   offset: number,
   bytesMax: number,
   target?: Uint8Array,
-): Promise<PartitionRead> {
+): Promise<LogRead> {
   const { log } = partition;
   if (partition.isDeleted) return refuse("topic-not-found", `topic ${partition.topic} was deleted`);
   if (offset === log.committedEnd) return { kind: "records", bytes: nothingRead, nextOffset: offset };
@@ -85,16 +118,20 @@ export async function fetch(
   // 2. Reserve, then read what is there.
   const lease = readMemory.reserve(bytesMax);
   if (lease.kind === "error") return lease;
-  const read = await readPartition(partition, request.offset, lease.bytesMax, lease.target);
+  const read = await readPartition(partition, request.offset, lease);
   if (read.kind === "error" || !connection.isOpen) {
     lease.cancel();
-    return read.kind === "error" ? read : silent;
+    if (read.kind === "error") return read;
+    read.release();
+    return silent;
   }
   // 3. Answer, and give the memory back when the answer has left.
   const { startOffset, committedEnd } = partition.log;
+  const bytesOut = read.bytes.length;
   replyFetched(connection, requestIdHigh, requestIdLow, startOffset, committedEnd, read.bytes);
-  lease.sent(connection, read.bytes.length);
-  return { kind: "silent", bytesOut: read.bytes.length };
+  read.release();
+  lease.sent(connection, bytesOut);
+  return { kind: "silent", bytesOut, source: read.source };
 }
 
 /** Resolves at the next commit, when the time is up, or when the client is gone, and then has left nothing behind. */

@@ -77,14 +77,18 @@ export const readRange: Handler<"ReadRange"> = async (broker, request, call) => 
   }
   const lease = broker.readMemory.reserve(Math.min(request.bytesMax, broker.fetchBytesMax));
   if (lease.kind === "error") return lease;
-  const read = await readPartition(partition, from, lease.bytesMax, lease.target);
+  const read = await readPartition(partition, from, lease);
   if (read.kind === "error" || !call.connection.isOpen) {
     lease.cancel();
-    return read.kind === "error" ? read : silent;
+    if (read.kind === "error") return read;
+    read.release();
+    return silent;
   }
+  const bytesOut = read.bytes.length;
   replyFetched(call.connection, call.requestIdHigh, call.requestIdLow, from, to, read.bytes);
-  lease.sent(call.connection, read.bytes.length);
-  return { kind: "silent", bytesOut: read.bytes.length };
+  read.release();
+  lease.sent(call.connection, bytesOut);
+  return { kind: "silent", bytesOut, source: read.source };
 };
 
 export const trim: Handler<"Trim"> = async (broker, { topic, partition: number, beforeOffset }) => {

@@ -19,6 +19,7 @@ import { messages } from "../protocol/messages.ts";
 import type { TraceContext } from "../protocol/trace-context.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { forgetTrace } from "./connection-state.ts";
+import type { Outcome as AnyRequestOutcome } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
 
 /** A request that is being handled. */
@@ -196,4 +197,16 @@ export class BrokerObserver {
       sampleRate: this.#events.sampleRateOf(outcome, durationMs),
     });
   }
+}
+
+/** What a request was about and brought, for its event: names and sizes, never payloads. */
+export function fieldsOf(request: object, outcome: AnyRequestOutcome<MessageName>): RequestFields {
+  const { bytesOut, source } = outcome.kind === "silent" ? outcome : {};
+  return {
+    ...("topic" in request && typeof request.topic === "string" && { topic: request.topic }),
+    ...("partition" in request && typeof request.partition === "number" && { partition: request.partition }),
+    ...("group" in request && typeof request.group === "string" && { group: request.group }),
+    ...(bytesOut !== undefined && { bytesOut }),
+    ...(source !== undefined && { source }),
+  };
 }

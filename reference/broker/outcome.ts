@@ -27,6 +27,8 @@ export type Outcome<Name extends MessageName> =
 export interface SilentOutcome {
   readonly kind: "silent";
   readonly bytesOut?: number;
+  /** Where the batches were found. */
+  readonly source?: "memory" | "disk";
 }
 
 export const silent: SilentOutcome = { kind: "silent" };

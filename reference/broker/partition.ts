@@ -11,6 +11,7 @@ import type { CommitResult, Log } from "../storage/log.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyError, replyProduced } from "./connection.ts";
 import { refusalOfDisk } from "./disk-refusal.ts";
+import type { HotTail, HotTails } from "./hot-tails.ts";
 import type { BrokerObserver } from "./observer.ts";
 import { ProducerTable } from "./producer-table.ts";
 import type { TopicConfig } from "./topic.ts";
@@ -44,18 +45,30 @@ export class Partition {
   readonly producers = new ProducerTable();
   /** Set when the topic is deleted: whoever still holds the partition must let go. */
   isDeleted = false;
+  /** The newest records in memory; undefined where every read goes to the log, as in a page. */
+  readonly tail: HotTail | undefined;
   readonly #observer: BrokerObserver | undefined;
   #group: CommitGroup | undefined;
   #groupCommit: Promise<CommitResult> | undefined;
   readonly #listeners = new Set<CommitListener>();
 
-  constructor(topic: string, number: number, config: TopicConfig, log: Log, observer?: BrokerObserver) {
+  constructor(
+    topic: string,
+    number: number,
+    config: TopicConfig,
+    log: Log,
+    { observer, tails }: { readonly observer?: BrokerObserver; readonly tails?: HotTails } = {},
+  ) {
     this.#observer = observer;
     this.topic = topic;
     this.number = number;
     this.config = config;
     this.log = log;
-    log.onCommitted = () => this.#notify();
+    this.tail = tails?.tailOf(`${topic}/${number}`, log);
+    log.onCommitted = (committedEnd) => {
+      this.tail?.committed(committedEnd);
+      this.#notify();
+    };
   }
 
   /** Answers a produce request as soon as everything appended so far is committed. */
@@ -94,6 +107,7 @@ export class Partition {
   /** The topic was deleted: readers that wait are told, once. */
   markDeleted(): void {
     this.isDeleted = true;
+    this.tail?.end();
     this.#notify();
     this.#listeners.clear();
   }

@@ -1,7 +1,7 @@
 /** Fills a partition's table of producers from the end of its log, at the first batch that asks for it. */
 import { getUint16, getUint32, getUint53 } from "../storage/integers.ts";
 import { baseOffsetAt, batchBytesAt, batchLayout, nextOffsetAt } from "../storage/record-batch.ts";
-import { readPartition } from "./fetch.ts";
+import { readLog } from "./fetch.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
 
@@ -28,7 +28,7 @@ async function readTail(partition: Partition): Promise<ErrorOutcome | undefined>
   if (producers.isLoaded) return undefined;
   let offset = tailStart(partition);
   while (offset < log.committedEnd) {
-    const read = await readPartition(partition, offset, readBytes);
+    const read = await readLog(partition, offset, readBytes);
     if (read.kind === "error") return read;
     for (let at = 0; at < read.bytes.length; at += batchBytesAt(read.bytes, at)) {
       rememberBatch(partition, read.bytes, at);

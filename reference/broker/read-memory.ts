@@ -36,8 +36,8 @@ export interface ReadLease {
   readonly kind: "lease";
   /** How much may be read. */
   readonly bytesMax: number;
-  /** Where to read it to, if that is enough; absent: into a buffer of its own. */
-  readonly target: Uint8Array | undefined;
+  /** Where to read it to, if that is enough; undefined: into a buffer of its own. Ask only when there is a read. */
+  target(): Uint8Array | undefined;
   /** The answer, of so many bytes, stands in the connection's output: give the memory back when it has left. */
   sent(connection: BrokerConnection, bytes: number): void;
   /** There is no answer. */
@@ -72,16 +72,21 @@ export class ReadMemory {
     if (lease.kind === "refused") {
       return refuse("overloaded", "the memory for answers is held by readers that do not read", retryAfterMs);
     }
-    const taken = this.#pool?.take(wanted);
-    return bounded(lease, Math.min(wanted, bytesMax), taken?.kind === "loan" ? taken.loan : undefined);
+    return bounded(lease, Math.min(wanted, bytesMax), this.#pool);
   }
 }
 
-function bounded(lease: Lease, bytesMax: number, loan: Loan | undefined): ReadLease {
+function bounded(lease: Lease, bytesMax: number, pool: BufferPool | undefined): ReadLease {
+  const wanted = lease.bytes;
+  let loan: Loan | undefined;
   return {
     kind: "lease",
     bytesMax,
-    target: loan?.bytes,
+    target() {
+      const taken = pool?.take(wanted);
+      if (taken?.kind === "loan") loan = taken.loan;
+      return loan?.bytes;
+    },
     sent(connection, bytes) {
       // One batch may be larger than what was asked for. It is here already, so account for as much as there is room.
       if (lease.resize(bytes).kind === "refused") lease.resize(lease.bytes + lease.account.roomBytes);
@@ -97,5 +102,5 @@ function bounded(lease: Lease, bytesMax: number, loan: Loan | undefined): ReadLe
 }
 
 function unbounded(bytesMax: number): ReadLease {
-  return { kind: "lease", bytesMax, target: undefined, sent: () => {}, cancel: () => {} };
+  return { kind: "lease", bytesMax, target: () => undefined, sent: () => {}, cancel: () => {} };
 }

@@ -11,6 +11,7 @@ import { refusalOfDisk } from "./disk-refusal.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import { Partition } from "./partition.ts";
+import type { HotTails } from "./hot-tails.ts";
 import type { BrokerObserver } from "./observer.ts";
 import type { TopicConfig } from "./topic.ts";
 import {
@@ -43,13 +44,18 @@ const topicsMax = 100_000;
 export class TopicRegistry {
   readonly #disk: Disk;
   readonly #openLog: OpenLog;
-  readonly #observer: BrokerObserver | undefined;
+  readonly #around: { readonly observer?: BrokerObserver; readonly tails?: HotTails };
   readonly #topics = new Map<string, Topic>();
   /** The end of the queue of changes. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  constructor(disk: Disk, openLog: OpenLog, observer?: BrokerObserver) {
-    this.#observer = observer;
+  /** Partitions tell `observer` what happens, and keep their newest records in `tails`. */
+  constructor(
+    disk: Disk,
+    openLog: OpenLog,
+    around: { readonly observer?: BrokerObserver; readonly tails?: HotTails } = {},
+  ) {
+    this.#around = around;
     this.#disk = disk;
     this.#openLog = openLog;
   }
@@ -133,7 +139,7 @@ export class TopicRegistry {
     const partitions: Partition[] = [];
     for (let number = 0; number < config.partitions; number++) {
       const log = await this.#openLog(partitionDirectory(name, number), config);
-      partitions.push(new Partition(name, number, config, log, this.#observer));
+      partitions.push(new Partition(name, number, config, log, this.#around));
     }
     return { name, config, partitions };
   }

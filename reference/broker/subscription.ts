@@ -103,10 +103,11 @@ class Subscription {
           this.#cancelRetry = this.#clock.after(lease.retryAfterMs ?? 0, () => this.#pumpOn());
           return;
         }
-        const read = await readPartition(this.#partition, this.#offset, lease.bytesMax, lease.target);
+        const read = await readPartition(this.#partition, this.#offset, lease);
         if (this.#isOver || read.kind === "error") {
           lease.cancel();
           if (read.kind === "error") this.#fail(read);
+          else read.release();
           return;
         }
         const keepsUp = pushPayload(
@@ -115,6 +116,7 @@ class Subscription {
           requestIdLow,
           this.#payload(delivery, read.bytes),
         );
+        read.release();
         lease.sent(connection, read.bytes.length);
         this.#offset = read.nextOffset;
         this.#creditBytes -= read.bytes.length;

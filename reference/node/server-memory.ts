@@ -1,36 +1,53 @@
 /**
  * How a server spends its memory budget.
  *
- * Three things grow with what clients do, and each has a bound: batches that wait for the disk, requests that have
- * arrived in part, and answers on their way out. Records themselves are not held: the system's page cache does
- * that, and gives the memory back when somebody else needs it. What Node itself takes, about 60 to 90 MB, comes on top.
+ * Four things grow with what clients do, and each has a bound: requests that have arrived in part, batches that wait
+ * for the disk, the newest records of logs that are followed, and answers on their way out. What Node itself takes,
+ * about 60 to 90 MB, comes on top.
+ *
+ *     records ─ batches ─┬─ append   must stay until the disk has it
+ *                        └─ tails    go, oldest first, as soon as `append` wants the room
+ *
+ * When the disk is slower than the producers, three things happen in this order, each before the next is needed:
+ *
+ * 1. tails are dropped for batches that wait;
+ * 2. sockets of producers are not read from (back-pressure): nobody is refused, everybody is slowed down;
+ * 3. batches that are here already and do not fit are refused with an error that says when to try again.
+ *
+ * Steps 2 and 3 end lower than they begin, so that neither flaps. Reading, replication and health have accounts of
+ * their own, and go on in all of them.
  */
-import type { BrokerAccounts } from "../memory/broker-accounts.ts";
-import { BackPressure } from "../broker/back-pressure.ts";
-import { Admission } from "../memory/admission.ts";
-import { openBrokerAccounts } from "../memory/broker-accounts.ts";
-import type { Lease } from "../memory/budget.ts";
-import { largeChunkBytes, type AppendBudget } from "../storage/append-buffers.ts";
-import { nodeClock } from "./clock.ts";
 import { assert } from "#reference/base/assert.ts";
+import { BackPressure } from "../broker/back-pressure.ts";
+import { HotTails } from "../broker/hot-tails.ts";
+import { Admission } from "../memory/admission.ts";
+import type { BrokerAccounts } from "../memory/broker-accounts.ts";
+import { openBrokerAccounts } from "../memory/broker-accounts.ts";
 import type { MemoryReport } from "../observability/broker-metrics.ts";
+import { AppendBuffers, largeChunkBytes } from "../storage/append-buffers.ts";
+import { nodeClock } from "./clock.ts";
 import type { Settings } from "./settings.ts";
 
-/** The parts of the budget that batches and unfinished requests may take: one in so many. */
+/** The parts of the budget that batches on their way to the disk, tails and unfinished requests may take. */
 const appendPart = 8;
+const tailsPart = 8;
 const inputPart = 8;
 
-/** Producers are held back when this part of the append bytes is in use, and read from again at the other. */
-const highPart = 1 / 2;
-const lowPart = 1 / 8;
+/** Sockets of producers are stopped when this part of the append bytes waits, and read from again at the other. */
+const stopPart = 1 / 2;
+const goPart = 1 / 8;
+
+/** Batches are refused when this part waits, and taken again at the other. */
+const refusePart = 15 / 16;
+const takePart = 3 / 4;
 
 /** The budget of one server. */
 export interface ServerMemory {
   readonly accounts: BrokerAccounts;
-  /** Bytes of batches that may wait for the disk. */
-  readonly appendBytes: number;
-  /** Pays for them, chunk by chunk. */
-  readonly appendBudget: AppendBudget;
+  /** Batches that wait for the disk. */
+  readonly buffers: AppendBuffers;
+  /** The newest records of followed partitions. */
+  readonly tails: HotTails;
   /** Bytes of requests that may have arrived in part. */
   readonly inputBytes: number;
   readonly backPressure: BackPressure;
@@ -38,54 +55,77 @@ export interface ServerMemory {
 }
 
 /** Divides the budget. What unfinished requests may take is set aside at once. */
-export function openMemory({ memory, frameSizeMax }: Settings): ServerMemory {
+export function openMemory({
+  memory,
+  frameSizeMax,
+}: Pick<Settings, "memory" | "frameSizeMax">): ServerMemory {
   const accounts = openBrokerAccounts(memory);
-  // One batch of the largest size has to fit, with a chunk beside it, whatever the budget is.
-  const appendBytes = Math.max(Math.floor(memory / appendPart), frameSizeMax + largeChunkBytes);
   const inputBytes = Math.max(Math.floor(memory / inputPart), frameSizeMax);
-  const append = accounts.records.open({ name: "append", capBytes: appendBytes });
   const input = accounts.produce.reserve(Math.min(inputBytes, accounts.produce.roomBytes));
   assert(input.kind === "lease", `no room in a budget of ${memory} bytes`);
-  const backPressure = new BackPressure();
+  // One batch of the largest size has to fit, with a chunk beside it, whatever the budget is.
+  const appendBytes = Math.max(Math.floor(memory / appendPart), frameSizeMax + largeChunkBytes);
+  const buffers = new AppendBuffers(appendBytes, { reserve: (bytes) => reserve(bytes) });
+  const capBytes = appendBytes + buffers.freeBytesMax + Math.floor(memory / tailsPart);
+  const batches = accounts.records.open({ name: "batches", capBytes });
+  const free = batches.reserve(buffers.freeBytesMax);
+  assert(free.kind === "lease", `no room for batches in a budget of ${memory} bytes`);
+  const append = batches.open({ name: "append", capBytes: appendBytes });
+  const tails = new HotTails(batches.open({ name: "tails" }), () => admission.update());
+  // What is kept for later waits for nothing, so the marks begin above it.
+  const keptBytes = free.bytes + tails.usage().residentBytes;
+  const markOf = (part: number): number => Math.floor(keptBytes + appendBytes * part);
   const admission = new Admission({
     clock: nodeClock,
-    gated: append,
+    gated: batches,
+    reclaimer: tails.store,
+    highBytes: markOf(refusePart),
+    lowBytes: markOf(takePart),
+    // Nobody waits in here: a batch is taken or refused in the turn in which it came.
     waitMsMax: 0,
     queueMax: 1,
     queuePerAccountMax: 1,
-    highBytes: (memory / appendPart) * highPart,
-    lowBytes: (memory / appendPart) * lowPart,
     retryAfterMsMin: 20,
-    retryAfterMsMax: 1e3,
+    retryAfterMsMax: 1000,
   });
-  admission.onPause = () => backPressure.begin();
-  admission.onResume = () => backPressure.end();
-  const reserve = (bytes: number): Lease | undefined => {
-    const lease = append.reserve(bytes);
-    // The gate closes before the account is full: what was read from the sockets already still finds room.
-    admission.update();
-    return lease.kind === "lease" ? lease : undefined;
+  const backPressure = new BackPressure({
+    highBytes: appendBytes * stopPart,
+    lowBytes: appendBytes * goPart,
+  });
+  const reserve = (bytes: number): { release(): void } | undefined => {
+    const lease = admission.tryAdmit(append, bytes);
+    backPressure.update(append.reservedBytes);
+    if (lease.kind === "rejected") return undefined;
+    const release = (): void => {
+      lease.release();
+      backPressure.update(append.reservedBytes);
+    };
+    return { release };
   };
+  const shown = [
+    accounts.produce,
+    append,
+    tails.account,
+    accounts.fetch,
+    accounts.replication,
+    accounts.control,
+  ];
   return {
     accounts,
-    appendBytes,
     inputBytes,
     backPressure,
-    appendBudget: { reserve },
+    tails,
+    buffers,
     report: () => ({
+      ...tails.usage(),
       budgetBytes: memory,
-      accounts: Object.fromEntries(
-        [accounts.produce, accounts.records, accounts.fetch, accounts.replication, accounts.control].map(
-          ({ name, reservedBytes }) => [name, reservedBytes],
-        ),
-      ),
-      reclaimableBytes: 0,
-      isPaused: admission.isPaused,
+      accounts: {
+        ...Object.fromEntries(shown.map(({ name, reservedBytes }) => [name, reservedBytes])),
+        append: append.reservedBytes + free.bytes,
+      },
+      isPaused: backPressure.isOn || admission.isPaused,
       pauseCount: backPressure.pauseCount,
       waitingCount: admission.waitingCount,
-      hitCount: 0,
-      missCount: 0,
-      offloadedChunkCount: 0,
     }),
   };
 }

@@ -41,6 +41,8 @@ export interface RequestFields {
   readonly records?: number;
   readonly bytesIn?: number;
   readonly bytesOut?: number;
+  /** Where the records of a read were found. */
+  readonly source?: "memory" | "disk";
 }
 
 /** The finished line. */

@@ -33,20 +33,24 @@ export const smallChunkBytes = 64 * 1024;
 export const largeChunkBytes = 1024 * 1024;
 /** The default bound on all chunks that are out at once. */
 export const appendBytesMaxDefault = 64 * 1024 * 1024;
-/** How many free chunks of a size are kept: their memory has been touched, which makes them fast. */
-const freeChunksMax = 16;
+/** This part of the bound is kept as free chunks: their memory has been touched, which makes them fast. */
+const freePart = 4;
 
 /** A bounded set of chunks. */
 export class AppendBuffers {
   /** Bytes of all chunks that are out. */
   heldBytes = 0;
   readonly bytesMax: number;
+  /** The most that is kept in free chunks, which no lease of the budget pays for: set it aside. */
+  readonly freeBytesMax: number;
+  #freeBytes = 0;
   readonly #freeSmall: Uint8Array[] = [];
   readonly #freeLarge: Uint8Array[] = [];
   readonly #budget: AppendBudget | undefined;
 
   constructor(bytesMax = appendBytesMaxDefault, budget?: AppendBudget) {
     this.bytesMax = bytesMax;
+    this.freeBytesMax = Math.floor(bytesMax / freePart);
     this.#budget = budget;
   }
 
@@ -60,7 +64,9 @@ export class AppendBuffers {
     if (this.#budget !== undefined && lease === undefined) return undefined;
     this.heldBytes += size;
     const free = isSmall ? this.#freeSmall : this.#freeLarge;
-    const bytes = (size <= largeChunkBytes ? free.pop() : undefined) ?? new Uint8Array(size);
+    const kept = size <= largeChunkBytes ? free.pop() : undefined;
+    this.#freeBytes -= kept?.length ?? 0;
+    const bytes = kept ?? new Uint8Array(size);
     return { bytes, used: 0, endOffset: 0, ...(lease !== undefined && { lease }) };
   }
 
@@ -71,7 +77,10 @@ export class AppendBuffers {
     const isSmall = chunk.bytes.length === smallChunkBytes;
     const free = isSmall ? this.#freeSmall : this.#freeLarge;
     const isKept = isSmall || chunk.bytes.length === largeChunkBytes;
-    if (isKept && free.length < freeChunksMax) free.push(chunk.bytes);
+    if (isKept && this.#freeBytes + chunk.bytes.length <= this.freeBytesMax) {
+      free.push(chunk.bytes);
+      this.#freeBytes += chunk.bytes.length;
+    }
     chunk.lease?.release();
   }
 }

@@ -27,6 +27,14 @@ export interface UpkeepParts {
   readonly commit: GroupCommit;
 }
 
+/** Who is told that records are gone. */
+export interface UpkeepEvents {
+  /** Batches were cut; the new end. */
+  readonly takenBack: (endOffset: number) => void;
+  /** Records at the front were removed; the new start. */
+  readonly trimmed: (startOffset: number) => void;
+}
+
 /** Work on the segments of one log, one piece after the other. */
 export class LogUpkeep {
   /** While the end is cut, nothing may be appended behind it. */
@@ -38,8 +46,7 @@ export class LogUpkeep {
   readonly #clock: Clock;
   /** What to keep, applied each time that a segment is full. */
   readonly #retention: RetentionLimits;
-  /** Told of the new end when batches were cut. */
-  readonly #takenBack: (endOffset: number) => void;
+  readonly #events: UpkeepEvents;
   /** Where the last compaction ended; each start begins anew. */
   #cleanEnd = 0;
   /** The last piece of work; the next one waits for it. */
@@ -49,7 +56,7 @@ export class LogUpkeep {
     { set, state, ids, commit }: UpkeepParts,
     clock: Clock,
     retention: RetentionLimits,
-    takenBack: (endOffset: number) => void,
+    events: UpkeepEvents,
   ) {
     this.#set = set;
     this.#state = state;
@@ -57,7 +64,7 @@ export class LogUpkeep {
     this.#commit = commit;
     this.#clock = clock;
     this.#retention = retention;
-    this.#takenBack = takenBack;
+    this.#events = events;
   }
 
   /** See `Log.trim`. */
@@ -119,7 +126,7 @@ export class LogUpkeep {
         if (result.kind === "refused") return result;
         this.#commit.truncated(result.endOffset);
         this.#cleanEnd = Math.min(this.#cleanEnd, result.endOffset);
-        this.#takenBack(result.endOffset);
+        this.#events.takenBack(result.endOffset);
         return result;
       } finally {
         this.isCutting = false;
@@ -173,6 +180,7 @@ export class LogUpkeep {
       if (error !== undefined) throw error;
     }
     await advanceStart(this.#set, this.#state, startOffset);
+    this.#events.trimmed(startOffset);
   }
 
   /** Everything before `recoveryOffset` is durable: the next start need not read it. */

@@ -61,6 +61,8 @@ export class Log {
   onAppended: ((batch: Uint8Array, baseOffset: number, nextOffset: number) => void) | undefined = undefined;
   /** Called when batches were taken back, because the disk is full or a replica's history lost: the new `endOffset`. */
   onTakenBack: ((endOffset: number) => void) | undefined = undefined;
+  /** Called when records were removed from the front, by a trim or by retention: the new `startOffset`. */
+  onTrimmed: ((startOffset: number) => void) | undefined = undefined;
 
   readonly #options: LogOptions;
   readonly #checksum: Checksum;
@@ -127,8 +129,9 @@ export class Log {
       schedule: options.schedule,
     });
     const parts = { set, state, ids: this.#ids, commit: this.#commit };
-    const takenBack = (endOffset: number): void => this.onTakenBack?.(endOffset);
-    this.#upkeep = new LogUpkeep(parts, options.clock, options.retention ?? {}, takenBack);
+    const takenBack = (end: number): void => this.onTakenBack?.(end);
+    const trimmed = (start: number): void => this.onTrimmed?.(start);
+    this.#upkeep = new LogUpkeep(parts, options.clock, options.retention ?? {}, { takenBack, trimmed });
   }
 
   /** The first offset that readers can have. */

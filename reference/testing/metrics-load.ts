@@ -86,7 +86,8 @@ export class MetricsLoad {
       budgetBytes: 256 * mebibyte,
       accounts: {
         produce: pressure * 24 * mebibyte,
-        records: (40 + 150 * pressure) * mebibyte,
+        append: (4 + 60 * pressure) * mebibyte,
+        tails: (36 + 90 * pressure) * mebibyte,
         fetch: 12 * mebibyte,
         replication: mebibyte,
         control: 0.1 * mebibyte,

@@ -10,7 +10,7 @@ import { bucketsBetween, labelValues, quantileOf, rateOf, readScrape, sumOf } fr
 
 const intervalMs = 1000;
 const duration = "oz_request_duration_seconds";
-const accounts = ["produce", "records", "fetch", "replication", "control"];
+const accounts = ["produce", "append", "tails", "fetch", "replication", "control"];
 const rowsMax = 200;
 
 /** @type {Scrape[]} */
@@ -136,6 +136,8 @@ function showTiles(now) {
   const reserved = sumOf(now, "oz_memory_reserved_bytes");
   const refused = rateOf(earlier, now, "oz_rejections_total");
   const lag = sumOf(now, "oz_group_lag_records");
+  const reads = rateOf(earlier, now, "oz_store_reads_total");
+  const hits = rateOf(earlier, now, "oz_store_reads_total", { source: "memory" });
   element("tiles").replaceChildren(
     tile("Records in", `${asCount(rateOf(earlier, now, "oz_produced_records_total"))}/s`, "produced"),
     tile(
@@ -154,6 +156,11 @@ function showTiles(now) {
       "Connections",
       asCount(sumOf(now, "oz_connections")),
       `${asCount(sumOf(now, "oz_requests_in_flight"))} requests in flight`,
+    ),
+    tile(
+      "Reads from memory",
+      reads > 0 ? `${Math.round((100 * hits) / reads)} %` : "–",
+      `of ${asCount(Number.isNaN(reads) ? 0 : reads)} reads/s; the rest asked the disk`,
     ),
     tile("Lag", asCount(lag), "records not read by groups"),
   );
