@@ -1,4 +1,4 @@
-/** The course without a network: kept on the first visit, opened from there, and replaced only when the reader says so. */
+/** The course without a network: kept on the first visit, opened from there, replaced only when the reader says so. */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

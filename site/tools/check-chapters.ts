@@ -23,6 +23,10 @@ export const components: Readonly<Record<string, readonly string[]>> = {
   Limits: ["only"],
   ErrorCodes: ["only"],
   FrameLayout: ["kind!"],
+  FrameInspector: [],
+  StreamSplitter: [],
+  SegmentViewer: [],
+  CrashExplorer: [],
 };
 
 interface Tag {

@@ -3,8 +3,10 @@
  * attributes.
  */
 import Aside from "./chapter/Aside.astro";
+import CrashExplorer from "./chapter/CrashExplorer.astro";
 import ErrorCodes from "./chapter/ErrorCodes.astro";
 import Exercise from "./chapter/Exercise.astro";
+import FrameInspector from "./chapter/FrameInspector.astro";
 import FrameLayout from "./FrameLayout.astro";
 import Invariants from "./chapter/Invariants.astro";
 import Limits from "./chapter/Limits.astro";
@@ -12,13 +14,17 @@ import Predict from "./chapter/Predict.astro";
 import Puzzle from "./chapter/Puzzle.astro";
 import Question from "./chapter/Question.astro";
 import Questions from "./chapter/Questions.astro";
+import SegmentViewer from "./chapter/SegmentViewer.astro";
 import SourceCode from "./chapter/SourceCode.astro";
 import Story from "./chapter/Story.astro";
+import StreamSplitter from "./chapter/StreamSplitter.astro";
 
 export const chapterComponents = {
   Aside,
+  CrashExplorer,
   ErrorCodes,
   Exercise,
+  FrameInspector,
   FrameLayout,
   Invariants,
   Limits,
@@ -26,6 +32,8 @@ export const chapterComponents = {
   Puzzle,
   Question,
   Questions,
+  SegmentViewer,
   SourceCode,
   Story,
+  StreamSplitter,
 };
