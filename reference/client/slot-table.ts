@@ -3,8 +3,9 @@
  *
  * A `Map` would do, and is slower than it looks: it grows a new table each time its old one is full of deleted entries,
  * and the garbage collector carries those tables and all they refer to along for a while (measured at 256 requests
- * under way: a sixth of the client's time). Here an entry lies in an array at its id modulo the array's length. Ids
- * ascend, so an entry meets another in its place only if that one is old; the old one moves to a map aside.
+ * under way: a sixth of the client's time). Here an entry lies in an array, whose length is a power of two, at the lowest
+ * bits of its id; `&` takes them also of an id beyond 32 bits. Ids ascend, so an entry meets another in its place only if
+ * that one is old; the old one moves to a map aside.
  */
 
 const slotsMin = 256;
@@ -19,7 +20,7 @@ export class SlotTable<Entry extends { readonly id: number }> {
   readonly #aside = new Map<number, Entry>();
 
   get(id: number): Entry | undefined {
-    const entry = this.#slots[id % this.#slots.length];
+    const entry = this.#slots[id & (this.#slots.length - 1)];
     if (entry !== undefined && entry.id === id) return entry;
     return this.#aside.size === 0 ? undefined : this.#aside.get(id);
   }
@@ -32,7 +33,7 @@ export class SlotTable<Entry extends { readonly id: number }> {
 
   /** Takes an entry out; false when it is not in. */
   delete(id: number): boolean {
-    const index = id % this.#slots.length;
+    const index = id & (this.#slots.length - 1);
     if (this.#slots[index]?.id === id) this.#slots[index] = undefined;
     else if (!this.#aside.delete(id)) return false;
     this.size--;
@@ -47,7 +48,7 @@ export class SlotTable<Entry extends { readonly id: number }> {
   }
 
   #place(entry: Entry): void {
-    const index = entry.id % this.#slots.length;
+    const index = entry.id & (this.#slots.length - 1);
     const older = this.#slots[index];
     if (older !== undefined) this.#aside.set(older.id, older);
     this.#slots[index] = entry;

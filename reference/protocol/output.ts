@@ -16,7 +16,7 @@ const slabBytesMin = 512;
 /** Slabs double up to this size; a frame that is larger gets a slab of its own. */
 const slabBytesMax = 64 * 1024;
 
-/** Slabs that are larger than this, or more than so much, are not used again: a rush should not cost memory for ever. */
+/** What is larger than this, or more than this in all, is not used again: a rush should not cost memory for ever. */
 const slabBytesKeptMax = 4 * 1024 * 1024;
 
 /** Smaller ones are only the beginning of a conversation. */
