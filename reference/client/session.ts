@@ -169,8 +169,8 @@ export class Session {
       listener.reply(bytes, view, start, end) ? id : goesOn;
     const { signal } = options;
     const onAbort = signal && this.#watch(id, signal);
-    const reject = listener.failed;
-    this.#open.add({ id, type, deadlineMs, read, resolve: () => {}, reject, signal, onAbort });
+    const settlers = { resolve: () => {}, reject: listener.failed };
+    this.#open.add({ id, type, deadlineMs, read, ...settlers, signal, onAbort });
     this.#watchDeadline(deadlineMs);
     this.#append(id, type, payload, options);
     return id;
@@ -178,8 +178,7 @@ export class Session {
 
   /** Sends a request that is never answered. */
   send(type: number, payload: Uint8Array): void {
-    if (this.#ended !== undefined) return;
-    this.#append(this.#nextId++, type, payload, {});
+    if (this.#ended === undefined) this.#append(this.#nextId++, type, payload, {});
   }
 
   // #region receive
@@ -191,7 +190,7 @@ export class Session {
     // 2. Nobody waits for it any more, or nobody ever did.
     if (opened === undefined) {
       this.ignoredReplies++;
-      this.#abandoned--;
+      if (this.#abandoned > 0) this.#abandoned--;
       return;
     }
     // 3. A status decides where the payload starts, and an error status what it means.
@@ -208,10 +207,7 @@ export class Session {
     // 4. Hand it over. A reader that throws is its own caller's trouble.
     try {
       const value = opened.read(bytes, view, payloadStart, payloadEnd, status);
-      if (value === goesOn) {
-        opened.deadlineMs = Number.POSITIVE_INFINITY;
-        return;
-      }
+      if (value === goesOn) return void (opened.deadlineMs = Number.POSITIVE_INFINITY);
       if (value === undefined)
         return this.#fail(opened, invalidReply(id, `is not one of type ${opened.type}`));
       this.#settle(opened);
@@ -250,7 +246,9 @@ export class Session {
 
   /** Makes sure that the timer fires no later than `deadlineMs`. */
   #watchDeadline(deadlineMs: number): void {
+    // 1. A timer that fires before that will see to it.
     if (deadlineMs >= this.#timerAtMs) return;
+    // 2. Otherwise the timer moves forward: there is one for all.
     this.#stopTimer();
     this.#timerAtMs = deadlineMs;
     this.#cancelTimer = this.#clock.after(deadlineMs - this.#clock.monotonicTimeMs(), () => this.#expire());
@@ -299,10 +297,11 @@ export class Session {
   // #region flush
   /** Writes one frame behind the others and sees to it that they leave by the end of this turn. */
   #append(id: number, type: number, payload: Uint8Array, options: RequestOptions): void {
+    // 1. The payload is copied here, behind the frames that wait already.
     const output = this.#output;
     const { tail = noTail, flags = 0, tailCrc } = options;
     putRequest(output, { id, type, version: this.version, flags }, payload, tail, this.#checksum, tailCrc);
-    // 1. One write for the requests of a turn, but a large heap of them does not wait for its end.
+    // 2. One write for the requests of a turn, but a large heap of them does not wait for its end.
     if (++this.#unflushed >= flushRequests || output.pendingBytes >= flushBytes) return this.#flush();
     if (this.#isFlushPlanned || this.#isBlocked) return;
     this.#isFlushPlanned = true;
@@ -313,15 +312,19 @@ export class Session {
   #flush(): void {
     this.#isFlushPlanned = false;
     this.#unflushed = 0;
+    // 1. Whoever said stop is left alone until it drains.
     if (this.#isBlocked || this.#ended !== undefined) return;
     this.#isBlocked = !this.#output.writeTo(this.#write);
+    // 2. Memory that nobody reads any more may be written again; what a socket still reads may not.
     if (this.#connection.hasSent === true) this.#output.recycle();
   }
 
   /** The connection takes more: send what waited, then let in those who wait for room. */
   #drained(): void {
+    // 1. What waited goes first, and may fill the connection again.
     this.#isBlocked = false;
     this.#flush();
+    // 2. Only then is there room for more.
     if (!this.#isBlocked) for (const proceed of this.#writableWaiters.splice(0)) proceed();
   }
   // #endregion flush
@@ -390,10 +393,8 @@ export class Session {
     const sizeMax = Math.min(this.#frameSizeMax + lengthFieldBytes, this.#bufferBytesMax);
     if (size > sizeMax)
       return protocolError("frame-too-large", `request of ${size} bytes exceeds ${sizeMax}`);
-    if (this.bufferedBytes + size > this.#bufferBytesMax) {
-      const problem = `${this.bufferedBytes} of ${this.#bufferBytesMax} bytes are not sent yet`;
-      return protocolError("buffer-full", problem);
-    }
-    return undefined;
+    if (this.bufferedBytes + size <= this.#bufferBytesMax) return undefined;
+    const problem = `${this.bufferedBytes} of ${this.#bufferBytesMax} bytes are not sent yet`;
+    return protocolError("buffer-full", problem);
   }
 }
