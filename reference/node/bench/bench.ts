@@ -49,7 +49,8 @@ export async function runBench(options: BenchOptions, say: (message: string) => 
   const servers: PeerServer[] = [];
   let ours: ServerProcess | undefined;
   try {
-    if (options.server === undefined) ours = await spawnServer(serveFlags(options));
+    const isMeasured = options.work === "connections";
+    if (options.server === undefined) ours = await spawnServer(serveFlags(options), { isMeasured });
     for (const peer of peers) servers.push(await peer.start({ fsync: options.fsync }));
     const address = options.server ?? ours?.address ?? "";
     say("making a topic");
@@ -82,23 +83,26 @@ export async function runBench(options: BenchOptions, say: (message: string) => 
 }
 
 function serveFlags({ fsync, connections, outstanding }: BenchOptions): string[] {
-  const flags = [
-    "--fsync",
-    fsync,
-    "--admin-port",
-    "0",
-    "--in-flight-max",
-    String(Math.max(65_536, outstanding)),
-  ];
+  const flags = ["--fsync", fsync, "--in-flight-max", String(Math.max(65_536, outstanding))];
   return [...flags, "--connections-max", String(Math.max(10_000, connections + 10))];
 }
+
+/** Peers by name. Each is loaded when it is asked for: what it needs may not be there. */
+const knownPeers: Readonly<Record<string, () => Promise<Peer>>> = {
+  redis: async () => (await import("./redis-peer.ts")).redisPeer,
+  ioredis: async () => (await import("./redis-clients.ts")).ioredisPeer,
+  "node-redis": async () => (await import("./redis-clients.ts")).nodeRedisPeer,
+  nats: async () => (await import("./nats-peer.ts")).natsPeer,
+  "nats-client": async () => (await import("./nats-client.ts")).natsClientPeer,
+  iperf3: async () => (await import("./iperf-peer.ts")).iperfPeer,
+};
 
 async function loadPeers(against: string | undefined): Promise<Peer[] | string> {
   const peers: Peer[] = [];
   for (const name of against?.split(",") ?? []) {
-    if (name === "redis") peers.push((await import("./redis-peer.ts")).redisPeer);
-    else if (name === "nats") peers.push((await import("./nats-peer.ts")).natsPeer);
-    else return `--against ${name} is not redis or nats`;
+    const load = Object.hasOwn(knownPeers, name) ? knownPeers[name] : undefined;
+    if (load === undefined) return `--against ${name} is not one of ${Object.keys(knownPeers).join(", ")}`;
+    peers.push(await load());
   }
   return peers;
 }
@@ -188,9 +192,10 @@ async function connectionsRound(
   const client = await Client.connect(address);
   try {
     await client.createTopic(topic, { retentionBytes: keptBytes });
-    const before = (await server?.residentBytes()) ?? 0;
+    const before = await memoryOf(server);
     const held = await holdConnections(address, options.connections);
-    const after = (await server?.residentBytes()) ?? 0;
+    const after = await memoryOf(server);
+    const each = (bytes: number): number => Math.round(bytes / options.connections);
     const load = { ...loadOf(options, address, topic), connections: 1, warmUpSeconds: 0 };
     const produced = produceLoad(load);
     const latencyUs = await held.pingAll();
@@ -205,11 +210,17 @@ async function connectionsRound(
         p99: latencyUs.quantile(0.99),
         p999: latencyUs.quantile(0.999),
       },
-      residentBytesPerConnection: Math.round((after - before) / options.connections),
+      residentBytesPerConnection: each(after.resident - before.resident),
+      heapBytesPerConnection: each(after.heap - before.heap),
       peers: {},
     };
   } finally {
     await client.deleteTopic(topic).catch(() => undefined);
     client.destroy();
   }
+}
+
+/** Resident memory first: the collection before the heap is read must not flatter it. */
+async function memoryOf(server: ServerProcess | undefined): Promise<{ resident: number; heap: number }> {
+  return { resident: (await server?.residentBytes()) ?? 0, heap: (await server?.heapBytes()) ?? 0 };
 }

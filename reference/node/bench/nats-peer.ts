@@ -2,51 +2,23 @@
  * NATS JetStream as a peer, driven over a bare socket: messages are published with one reply inbox and their
  * acknowledgements are counted. That is faster than the NATS clients, which do more for each message.
  */
-import { execFile, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
+import { startNats } from "./nats-server.ts";
 import type { Peer, PeerOptions, PeerServer, PeerWork } from "./peer.ts";
-import { end, firstLine } from "./server-process.ts";
 
 /** Messages published and not yet acknowledged. */
 const windows = [256, 4096] as const;
 
 export const natsPeer: Peer = { name: "nats", start };
 
-async function start({ fsync, folder }: PeerOptions): Promise<PeerServer> {
-  const interval = { always: "always", everysec: '"1s"', never: undefined }[fsync];
-  const [major, minor] = await version();
-  const hasInterval = major > 2 || (major === 2 && minor >= 10);
-  // Before 2.10 it syncs every two minutes and cannot be told otherwise: a weaker promise than "everysec".
-  if (fsync === "always" && !hasInterval)
-    throw new Error(`nats-server ${major}.${minor} cannot sync each message`);
-  const data = await mkdtemp(join(folder ?? tmpdir(), "oz-nats-"));
-  const config = join(data, "server.conf");
-  const sync = hasInterval && interval !== undefined ? `\n  sync_interval: ${interval}` : "";
-  await writeFile(config, `listen: "127.0.0.1:-1"\njetstream {\n  store_dir: "${data}"${sync}\n}\n`);
-  const child = spawn("nats-server", ["-c", config], { stdio: ["ignore", "pipe", "pipe"] });
-  const remove = (): Promise<void> => rm(data, { recursive: true, force: true });
-  const port = await firstLine(child, /Listening for client connections on 127\.0\.0\.1:(\d+)/).catch(
-    async (error: unknown) => {
-      await end(child, remove);
-      throw error;
-    },
-  );
-  return { measure: (work) => measure(Number(port), work), stop: () => end(child, remove) };
-}
-
-/** The server's version: its major and minor number. */
-async function version(): Promise<[number, number]> {
-  const { stdout } = await promisify(execFile)("nats-server", ["--version"]);
-  const match = /v(\d+)\.(\d+)/.exec(stdout);
-  return [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
+async function start(options: PeerOptions): Promise<PeerServer> {
+  const { port, stop } = await startNats(options);
+  return { measure: (work) => measure(port, work), stop };
 }
 
 async function measure(port: number, work: PeerWork): Promise<Readonly<Record<string, number>>> {
-  if (work.kind === "consume") throw new Error("nats is compared for produce and rtt only");
+  if (work.kind === "consume")
+    throw new Error("nats is compared for produce and rtt, nats-client for consume");
   const rates: Record<string, number> = {};
   for (const window of work.kind === "rtt" ? [1] : windows) {
     rates[`nats jetstream window ${window}`] = await publish(port, work, window);

@@ -1,12 +1,8 @@
 /** Redis Streams as a peer: a server of its own, driven by redis-benchmark, which encodes its commands once. */
-import { execFile, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import net from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Peer, PeerOptions, PeerServer, PeerWork } from "./peer.ts";
-import { end, firstLine } from "./server-process.ts";
+import { flushRedis, startRedis } from "./redis-server.ts";
 
 const run = promisify(execFile);
 
@@ -27,34 +23,9 @@ const probeCommands = 50_000;
 
 export const redisPeer: Peer = { name: "redis", start };
 
-async function start({ fsync, folder }: PeerOptions): Promise<PeerServer> {
-  const data = await mkdtemp(join(folder ?? tmpdir(), "oz-redis-"));
-  const port = await freePort();
-  const argv = [
-    "--port",
-    String(port),
-    "--bind",
-    "127.0.0.1",
-    "--dir",
-    data,
-    "--save",
-    "",
-    "--daemonize",
-    "no",
-  ];
-  const durable = fsync === "never" ? "no" : fsync;
-  const child = spawn("redis-server", [...argv, "--appendonly", "yes", "--appendfsync", durable], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const remove = (): Promise<void> => rm(data, { recursive: true, force: true });
-  await firstLine(child, /(Ready to accept connections)/).catch(async (error: unknown) => {
-    await remove();
-    throw error;
-  });
-  return {
-    measure: (work) => measure(port, work),
-    stop: () => end(child, remove),
-  };
+async function start(options: PeerOptions): Promise<PeerServer> {
+  const { port, stop } = await startRedis(options);
+  return { measure: (work) => measure(port, work), stop };
 }
 
 /** Records a second by name of the setting. */
@@ -67,7 +38,7 @@ async function measure(port: number, work: PeerWork): Promise<Readonly<Record<st
     for (const [connections, pipeline] of settings) {
       const perSecond = await rate(port, work.seconds, connections, pipeline, ["XADD", "s", "*", "d", value]);
       rates[`redis-benchmark c${connections} P${pipeline}`] = perSecond;
-      await flush(port);
+      await flushRedis(port);
     }
   } else {
     await rate(port, 1, 1, 256, ["XADD", "s", "*", "d", value]);
@@ -80,7 +51,7 @@ async function measure(port: number, work: PeerWork): Promise<Readonly<Record<st
       String(rangeCount),
     ]);
     rates["redis-benchmark XRANGE 1000"] = requests * rangeCount;
-    await flush(port);
+    await flushRedis(port);
   }
   return rates;
 }
@@ -105,19 +76,4 @@ async function benchmark(argv: readonly string[]): Promise<number> {
   const { stdout } = await run("redis-benchmark", [...argv], { maxBuffer: 2 ** 24 });
   const line = stdout.trim().split("\n").at(-1) ?? "";
   return Number(/",?"([\d.]+)"/.exec(line.replace(/^"(?:[^"]|"")*"/, '"'))?.[1] ?? Number.NaN);
-}
-
-async function flush(port: number): Promise<void> {
-  await run("redis-cli", ["-p", String(port), "FLUSHALL"]);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const bound = server.address();
-      server.close(() => resolve(typeof bound === "object" && bound !== null ? bound.port : 0));
-    });
-  });
 }

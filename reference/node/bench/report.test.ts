@@ -57,3 +57,9 @@ test("the report says what was measured", () => {
     "  redis: 100,000 records/s, ratio 12.35",
   ]);
 });
+
+test("idle connections are reported by what each of them holds", () => {
+  const held = { ...round(1, 1), residentBytesPerConnection: 4000, heapBytesPerConnection: 1200, peers: {} };
+  const [, line] = formatReport(summarize({ ...options, work: "connections", connections: 10_000 }, [held]));
+  expect(line).toBe("  10000 connections, each 4000 bytes resident, 1200 of them JavaScript heap");
+});

@@ -15,6 +15,7 @@ export interface Round {
   readonly bytesPerSecond: number;
   readonly latencyUs?: LatencyUs;
   readonly residentBytesPerConnection?: number;
+  readonly heapBytesPerConnection?: number;
   /** Records a second of each peer and way of driving it. */
   readonly peers: Record<string, number>;
 }
@@ -70,7 +71,10 @@ export function summarize({ work, ...options }: BenchOptions, rounds: readonly R
           p999: of((round) => round.latencyUs?.p999 ?? 0),
         },
       }),
-      ...(hasMemory && { residentBytesPerConnection: of((round) => round.residentBytesPerConnection ?? 0) }),
+      ...(hasMemory && {
+        residentBytesPerConnection: of((round) => round.residentBytesPerConnection ?? 0),
+        heapBytesPerConnection: of((round) => round.heapBytesPerConnection ?? 0),
+      }),
     },
     peers,
   };
@@ -86,7 +90,10 @@ export function formatReport({ work, options, median: middle, peers, rounds }: B
   const { recordBytes, batch, connections, outstanding, fsync } = options;
   const lines = [`${work}: median of ${rounds.length} rounds of ${options.seconds} s, fsync ${fsync}`];
   if (work === "connections") {
-    lines.push(`  ${connections} connections, ${middle.residentBytesPerConnection ?? 0} bytes resident each`);
+    const { residentBytesPerConnection: resident = 0, heapBytesPerConnection: heap = 0 } = middle;
+    lines.push(
+      `  ${connections} connections, each ${resident} bytes resident, ${heap} of them JavaScript heap`,
+    );
     const { p50, p99, p999 } = middle.latencyUs ?? { p50: 0, p99: 0, p999: 0 };
     lines.push(
       `  a ping on all at once while one more produced: p50 ${p50} µs, p99 ${p99} µs, p99.9 ${p999} µs`,

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Interface } from "node:readline";
@@ -14,16 +15,34 @@ export interface ServerProcess {
   readonly pid: number;
   /** Its resident memory in bytes; 0 where the system does not tell. */
   residentBytes(): Promise<number>;
+  /** Its JavaScript heap in bytes, after a collection; 0 when the server was not started for that. */
+  heapBytes(): Promise<number>;
   stop(): Promise<void>;
 }
 
 const program = fileURLToPath(new URL("../../../oz.mjs", import.meta.url));
 const stopTimeoutMs = 10_000;
 
+/** How a server is started. */
+export interface SpawnOptions {
+  /** For its data; the system's folder for temporary files when absent. */
+  readonly folder?: string;
+  /** Let it be asked for its heap: it collects on SIGUSR2. */
+  readonly isMeasured?: boolean;
+}
+
+/** Makes a signal collect all garbage, so that what is left is what is held. */
+const collectOnSignal = ["--expose-gc", "--import", "data:text/javascript,process.on('SIGUSR2',()=>gc())"];
+
 /** Starts `oz serve` with these flags on a free port; rejects with what it said when it does not come up. */
-export async function spawnServer(flags: readonly string[], folder?: string): Promise<ServerProcess> {
+export async function spawnServer(
+  flags: readonly string[],
+  { folder, isMeasured = false }: SpawnOptions = {},
+): Promise<ServerProcess> {
   const data = await mkdtemp(join(folder ?? tmpdir(), "oz-bench-"));
-  const argv = [program, "serve", "--data", data, "--port", "0", ...flags];
+  const adminPort = await freePort();
+  const own = ["serve", "--data", data, "--port", "0", "--admin-port", String(adminPort)];
+  const argv = [...(isMeasured ? collectOnSignal : []), program, ...own, ...flags];
   const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
   const remove = (): Promise<void> => rm(data, { recursive: true, force: true });
   const address = await firstLine(child, /^listening on (\S+)$/).catch(async (error: unknown) => {
@@ -34,6 +53,12 @@ export async function spawnServer(flags: readonly string[], folder?: string): Pr
     address,
     pid: child.pid ?? 0,
     residentBytes: () => residentBytes(child.pid),
+    async heapBytes() {
+      if (!isMeasured || !child.kill("SIGUSR2")) return 0;
+      // The signal is handled before the request that is sent after it, or shortly afterwards: the second one sees it.
+      await heapBytes(adminPort);
+      return heapBytes(adminPort);
+    },
     stop: () => end(child, remove),
   };
 }
@@ -79,4 +104,22 @@ async function residentBytes(pid: number | undefined): Promise<number> {
   } catch {
     return 0;
   }
+}
+
+/** The heap, by the server's own metrics. */
+async function heapBytes(adminPort: number): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${adminPort}/metrics`);
+  return Number(/^nodejs_heap_size_used_bytes (\S+)$/m.exec(await response.text())?.[1] ?? 0);
+}
+
+/** A port of the loopback address that nobody listened on a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const bound = server.address();
+      server.close(() => resolve(typeof bound === "object" && bound !== null ? bound.port : 0));
+    });
+  });
 }

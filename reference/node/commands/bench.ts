@@ -34,7 +34,10 @@ export const command = defineCommand({
     }),
     preEncoded: option.flag("Encode the requests once, as redis-benchmark does."),
     growing: option.flag("Write into a topic that keeps everything, not into one that keeps 256 MiB."),
-    against: option.text("redis|nats", "Peers to run in alternation, with commas between."),
+    against: option.text(
+      "PEERS",
+      "Peers to run in alternation, with commas between: redis, ioredis, node-redis, nats, nats-client, iperf3.",
+    ),
   },
   async run({ positionals, options, json, print, printJson, io }) {
     const work = works.find((known) => known === positionals.work);
