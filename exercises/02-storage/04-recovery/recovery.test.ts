@@ -71,8 +71,8 @@ function good(offset: number, count = 1, rest: Partial<BatchPlan> = {}): Piece {
 }
 
 function bytesOf(piece: Piece, number: number): Uint8Array {
-  if (piece.kind === "zeros") return new Uint8Array(piece.bytes);
-  if (piece.kind === "noise") {
+  if (!("plan" in piece)) {
+    if (piece.kind === "zeros") return new Uint8Array(piece.bytes);
     // No byte is 0, so nothing in it can be taken for the start of an offset.
     if (piece.bytes > 4096) return new Uint8Array(piece.bytes).fill(0x55);
     return Uint8Array.from({ length: piece.bytes }, (_, index) => 1 + ((index * 37 + number * 11) % 255));
