@@ -6,10 +6,10 @@
  * Output: `site/public/editor/`, and a manifest whose version is part of every address that the page asks for.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 
 const root = join(import.meta.dirname, "..", "..");
 const packages = join(root, "node_modules");
@@ -24,6 +24,9 @@ export { language as typescriptTokens } from "monaco-editor/languages/definition
 export * as typescript from "monaco-editor/languages/features/typescript/register";
 `;
 
+/** Vim keys for those who want them: a file of its own, which shares all of Monaco with the first one. */
+const vimEntry = `export { initVimMode, VimMode } from "${join(packages, "monaco-vim/dist/index.mjs").replaceAll("\\", "/")}";`;
+
 /** Packages whose declarations a suite or a submission may refer to. */
 const typedPackages = ["vitest", "fast-check"];
 
@@ -32,14 +35,18 @@ export async function buildEditor(): Promise<string> {
   const version = currentVersion();
   const manifestPath = join(target, "manifest.json");
   if (existsSync(manifestPath) && readManifestVersion(manifestPath) === version) return version;
-  rmSync(target, { recursive: true, force: true });
-  mkdirSync(target, { recursive: true });
+  // Built beside and moved into place: two builds at a time, or one that is broken off, leave no half of an editor.
+  const fresh = join(root, "site", ".astro", `editor-${process.pid}`);
+  rmSync(fresh, { recursive: true, force: true });
+  mkdirSync(fresh, { recursive: true });
   const shared = { bundle: true, minify: true, format: "esm", target: "es2022", logLevel: "error" } as const;
   await Promise.all([
     build({
       ...shared,
-      stdin: { contents: editorEntry, resolveDir: root },
-      outfile: join(target, "monaco.js"),
+      entryPoints: { monaco: "oz:monaco", vim: "oz:vim" },
+      plugins: [entries({ "oz:monaco": editorEntry, "oz:vim": vimEntry }), currentOptions],
+      splitting: true,
+      outdir: fresh,
       loader: { ".ttf": "file" },
       assetNames: "[name]",
     }),
@@ -49,22 +56,62 @@ export async function buildEditor(): Promise<string> {
         "editor.worker": join(packages, "monaco-editor/esm/vs/editor/editor.worker.js"),
         "ts.worker": join(packages, "monaco-editor/esm/vs/languages/features/typescript/ts.worker.js"),
       },
-      outdir: target,
+      outdir: fresh,
     }),
   ]);
-  writeFileSync(join(target, "types.json"), JSON.stringify(collectTypes()));
-  const files = readdirSync(target).map((name) => {
-    const bytes = readFileSync(join(target, name));
+  // Each entry gets its styles once more; the page asks for Monaco's only.
+  for (const name of readdirSync(fresh)) {
+    if (name.endsWith(".css") && name !== "monaco.css") rmSync(join(fresh, name));
+  }
+  writeFileSync(join(fresh, "types.json"), JSON.stringify(collectTypes()));
+  const files = readdirSync(fresh).map((name) => {
+    const bytes = readFileSync(join(fresh, name));
     return { name, bytes: bytes.length, gzipBytes: gzipSync(bytes).length };
   });
-  writeFileSync(manifestPath, `${JSON.stringify({ version, files }, undefined, 2)}\n`);
+  writeFileSync(join(fresh, "manifest.json"), `${JSON.stringify({ version, files }, undefined, 2)}\n`);
+  rmSync(target, { recursive: true, force: true });
+  renameSync(fresh, target);
   return version;
 }
+
+/** Serves texts as modules of the project's root. */
+function entries(texts: Readonly<Record<string, string>>): Plugin {
+  return {
+    name: "entries",
+    setup(build) {
+      build.onResolve({ filter: /^oz:/ }, ({ path }) => ({ path, namespace: "entries" }));
+      build.onLoad({ filter: /./, namespace: "entries" }, ({ path }) => ({
+        contents: texts[path]!,
+        resolveDir: root,
+      }));
+    },
+  };
+}
+
+/**
+ * monaco-vim asks Monaco for options by numbers of an older version. Monaco exports their names, so it gets those. It
+ * also names modules without `.js`, which Monaco's list of exports no longer allows.
+ */
+const currentOptions: Plugin = {
+  name: "current-options",
+  setup(build) {
+    build.onLoad({ filter: /[\\/]monaco-vim[\\/]dist[\\/]index\.mjs$/ }, ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const numbers = /const EditorOptConstants = \{[^}]*\};/;
+      if (!numbers.test(text)) throw new Error("monaco-vim has changed: its numbers of options are gone");
+      return {
+        contents: text
+          .replace(numbers, "const EditorOptConstants = editor.EditorOption;")
+          .replaceAll(/"monaco-editor\/esm\/vs\/([\w/.]+)"/g, '"monaco-editor/$1.js"'),
+      };
+    });
+  },
+};
 
 /** A short hash of the versions of everything that goes in, this file included. */
 function currentVersion(): string {
   const hash = createHash("sha256").update(readFileSync(import.meta.filename));
-  for (const name of ["monaco-editor", "esbuild", ...typedPackages]) {
+  for (const name of ["monaco-editor", "monaco-vim", "esbuild", ...typedPackages]) {
     hash.update(readFileSync(join(packages, name, "package.json")));
   }
   return hash.digest("hex").slice(0, 12);

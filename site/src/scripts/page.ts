@@ -2,8 +2,8 @@
  * The script of every page, a few kilobytes: theme, progress marks, export and import, and the door to the workspace,
  * whose own code is fetched when an exercise is opened and not before.
  */
+import type { Imported } from "./progress-file.ts";
 import { showProgress } from "./progress-marks.ts";
-import { exportProgress, importProgress } from "./storage.ts";
 
 const root = document.documentElement;
 
@@ -29,45 +29,56 @@ function wireTheme(): void {
   });
 }
 
+/** Export and import, whose code is fetched when it is asked for. */
 function wireExport(): void {
   document.querySelector("[data-export]")?.addEventListener("click", () => {
-    const blob = new Blob([JSON.stringify(exportProgress(), undefined, 2)], { type: "application/json" });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = `offset-zero-${new Date().toISOString().slice(0, 10)}.json`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-    announce("Progress exported.");
+    void import("./progress-file.ts").then(({ downloadProgress }) => {
+      downloadProgress();
+      announce("Progress exported.");
+    });
   });
   document.querySelector("[data-import]")?.addEventListener("click", () => {
-    const input = document.createElement("input");
-    input.type = "file";
-    input.accept = "application/json";
-    input.addEventListener("change", () => void takeIn(input.files?.[0]));
-    input.click();
+    void import("./progress-file.ts")
+      .then(({ chooseProgress }) => chooseProgress())
+      .then((result) => result !== undefined && showImported(result));
   });
 }
 
-async function takeIn(file: File | undefined): Promise<void> {
-  if (file === undefined) return;
-  const result = importProgress(await file.text());
-  const note = document.querySelector(".keep");
+/** Says what came of an import, with an undo beside it. */
+function showImported(result: Imported): void {
   const text =
-    "problem" in result
+    result.kind === "refused"
       ? result.problem
       : `Brought in ${result.count} exercises; earlier texts are in their history.`;
-  note?.querySelector(".import-note")?.remove();
-  note?.append(
-    Object.assign(document.createElement("strong"), { className: "import-note", textContent: ` ${text}` }),
-  );
+  const note = Object.assign(document.createElement("strong"), {
+    className: "import-note",
+    textContent: ` ${text} `,
+  });
+  const keep = document.querySelector(".keep");
+  keep?.querySelector(".import-note")?.remove();
+  keep?.append(note);
   announce(text);
   showProgress();
+  if (result.kind === "refused") return;
+  const undo = Object.assign(document.createElement("button"), {
+    className: "link-button",
+    textContent: "Undo",
+  });
+  undo.addEventListener("click", () => {
+    result.undo();
+    note.textContent = " The import is undone: everything is as it was.";
+    announce(note.textContent);
+    showProgress();
+  });
+  note.append(undo);
 }
 
 async function openExercise(id: string): Promise<void> {
   const host = document.querySelector<HTMLElement>("[data-workspace]");
   if (host === null) return;
   const address = new URL(location.href);
+  // Pane, test and seed belong to the exercise that the address names.
+  if (address.searchParams.get("exercise") !== id) forgetPlace(address);
   address.searchParams.set("exercise", id);
   history.replaceState(null, "", address);
   host.hidden = false;
@@ -84,11 +95,16 @@ async function openExercise(id: string): Promise<void> {
   }
 }
 
+/** Takes everything out of an address that says which exercise is open, and where in it. */
+function forgetPlace(address: URL): void {
+  for (const name of ["exercise", "pane", "test", "seed"]) address.searchParams.delete(name);
+}
+
 function closeExercise(): void {
   const host = document.querySelector<HTMLElement>("[data-workspace]");
   const address = new URL(location.href);
   const id = address.searchParams.get("exercise");
-  address.searchParams.delete("exercise");
+  forgetPlace(address);
   history.replaceState(null, "", address);
   document.body.classList.remove("has-workspace");
   delete document.body.dataset["pane"];

@@ -3,7 +3,8 @@
  *
  * Entries are small and independent, so that two open tabs damage each other as little as possible, and a page can show
  * progress without loading the workspace. `localStorage` answers at once, so a page that is closed in the middle of a
- * word has saved it. When storage is off, everything works and nothing is kept.
+ * word has saved it. When the browser refuses to store (private mode, a full disk), values live on in this page's
+ * memory: everything works, export included, and `storageProblem` says what to tell the reader.
  */
 import type { Depth } from "#exercises/lib/exercise.ts";
 
@@ -11,11 +12,21 @@ import type { Depth } from "#exercises/lib/exercise.ts";
 export interface Version {
   /** Milliseconds since the epoch. */
   readonly at: number;
-  /** What replaced it: "reset", "depth", "import", "solution", or "run" for an attempt. */
+  /** What replaced it: "reset", "depth", "import", "solution", …, or "run" for an attempt. */
   readonly why: string;
   readonly text: string;
   /** Points of the attempt, when the version was run. */
   readonly earned?: number;
+}
+
+/** What the runs so far say about one test: the course map and the review are made from it. */
+export interface TestMemory {
+  /** When the test passed for the first time. */
+  readonly passedAt?: number;
+  /** When the test failed last. */
+  readonly failedAt?: number;
+  /** How many runs it failed. */
+  readonly failures: number;
 }
 
 export interface ExerciseRecord {
@@ -30,27 +41,41 @@ export interface ExerciseRecord {
   readonly solvedAt?: number;
   /** Whether the solution was looked at. It takes nothing away; the learner may want to know. */
   readonly hasSeenSolution?: boolean;
+  /** Test id to what its runs said. Absent in records from before this was kept. */
+  readonly tests?: Readonly<Record<string, TestMemory>>;
   readonly history: readonly Version[];
 }
 
-/** The file that export writes and import reads. */
-export interface ProgressFile {
-  readonly schema: "offset-zero/progress/1";
-  readonly savedAt: string;
-  readonly exercises: Readonly<Record<string, ExerciseRecord>>;
-  readonly predictions: Readonly<Record<string, number>>;
-}
-
-const exercisePrefix = "oz:exercise:";
-const predictionPrefix = "oz:prediction:";
+/** Begins the key of every exercise's record. */
+export const exercisePrefix = "oz:exercise:";
+/** Begins the key of every prediction. */
+export const predictionPrefix = "oz:prediction:";
+/** Begins the keys of the review; their shape is its own, and export takes them along as they are. */
+export const reviewPrefix = "oz:review";
+/** Sent on the document before everything is read: an open exercise then stores what it has not stored yet. */
+export const saveEvent = "oz:save";
+/** Sent on the document after stored values were replaced from outside: an open exercise then shows them. */
+export const storedEvent = "oz:stored";
 /** The characters of history kept for one exercise; 35 exercises then stay below half of what browsers allow. */
 const historyCharactersMax = 40_000;
+
+/** Why the browser did not store the last value: storage is switched off, or there is no room. */
+export type StorageProblem = "off" | "full";
+
+/** What could not be stored, by key, as JSON. It outlives nothing but is better than nothing. */
+const unstored = new Map<string, string>();
+let problem: StorageProblem | undefined;
+
+/** What is wrong with storage, while something is not stored. */
+export function storageProblem(): StorageProblem | undefined {
+  return unstored.size === 0 ? undefined : problem;
+}
 
 /** Reads one value of any shape; undefined when there is none, or storage is off, or it is not JSON. */
 export function readStored(key: string): unknown {
   try {
-    const text = localStorage.getItem(key);
-    return text === null ? undefined : (JSON.parse(text) as unknown);
+    const text = readText(key);
+    return text === undefined ? undefined : (JSON.parse(text) as unknown);
   } catch {
     return undefined;
   }
@@ -58,12 +83,44 @@ export function readStored(key: string): unknown {
 
 /** Writes one value; false when the browser refuses, so that the page can say that it is not saved. */
 export function writeStored(key: string, value: unknown): boolean {
+  return writeText(key, JSON.stringify(value));
+}
+
+/** The stored text of a key; undefined when there is none. */
+export function readText(key: string): string | undefined {
+  const text = unstored.get(key);
+  if (text !== undefined) return text;
   try {
-    localStorage.setItem(key, JSON.stringify(value));
-    return true;
+    return localStorage.getItem(key) ?? undefined;
   } catch {
+    return undefined;
+  }
+}
+
+/** Stores a text, or takes the key away when there is none. */
+export function writeText(key: string, text: string | undefined): boolean {
+  try {
+    if (text === undefined) localStorage.removeItem(key);
+    else localStorage.setItem(key, text);
+    unstored.delete(key);
+    return true;
+  } catch (error) {
+    problem = error instanceof DOMException && error.name === "QuotaExceededError" ? "full" : "off";
+    if (text === undefined) unstored.delete(key);
+    else unstored.set(key, text);
     return false;
   }
+}
+
+/** Every key that something is kept under, in this browser or in this page. */
+export function storedKeys(): string[] {
+  let stored: string[];
+  try {
+    stored = Object.keys(localStorage);
+  } catch {
+    stored = [];
+  }
+  return [...new Set([...stored, ...unstored.keys()])];
 }
 
 export function readExercise(id: string): ExerciseRecord | undefined {
@@ -72,7 +129,12 @@ export function readExercise(id: string): ExerciseRecord | undefined {
 }
 
 export function writeExercise(id: string, record: ExerciseRecord): boolean {
-  return writeStored(exercisePrefix + id, { ...record, history: trimHistory(record.history) });
+  return writeText(exercisePrefix + id, recordText(record));
+}
+
+/** A record as it is stored: with no more history than there is room for. */
+export function recordText(record: ExerciseRecord): string {
+  return JSON.stringify({ ...record, history: trimHistory(record.history) });
 }
 
 /** The storage key of an exercise, for listeners of the `storage` event. */
@@ -89,76 +151,6 @@ export function writePrediction(id: string, choice: number): void {
   writeStored(predictionPrefix + id, choice);
 }
 
-/** Everything that is kept, as one value. */
-export function exportProgress(): ProgressFile {
-  const exercises: Record<string, ExerciseRecord> = {};
-  const predictions: Record<string, number> = {};
-  for (const key of storedKeys()) {
-    if (key.startsWith(exercisePrefix)) {
-      const id = key.slice(exercisePrefix.length);
-      const record = readExercise(id);
-      if (record !== undefined) exercises[id] = record;
-    } else if (key.startsWith(predictionPrefix)) {
-      const id = key.slice(predictionPrefix.length);
-      const choice = readPrediction(id);
-      if (choice !== undefined) predictions[id] = choice;
-    }
-  }
-  return { schema: "offset-zero/progress/1", savedAt: new Date().toISOString(), exercises, predictions };
-}
-
-/**
- * Takes in an exported file. The learner's present texts go to the history of their exercises first, and what is
- * already solved stays solved. Returns how many exercises were taken, or what is wrong with the file.
- */
-export function importProgress(text: string): { readonly count: number } | { readonly problem: string } {
-  let file: unknown;
-  try {
-    file = JSON.parse(text);
-  } catch {
-    return { problem: "This file is not JSON, so it is not a progress file." };
-  }
-  if (!isProgressFile(file)) return { problem: "This is not a progress file of Offset Zero." };
-  let count = 0;
-  for (const [id, incoming] of Object.entries(file.exercises)) {
-    if (!isExerciseRecord(incoming)) continue;
-    if (!writeExercise(id, merge(readExercise(id), incoming))) {
-      return { problem: "The browser's storage is full or switched off; not everything was brought in." };
-    }
-    count++;
-  }
-  for (const [id, choice] of Object.entries(file.predictions)) {
-    if (typeof choice === "number") writePrediction(id, choice);
-  }
-  return { count };
-}
-
-function merge(present: ExerciseRecord | undefined, incoming: ExerciseRecord): ExerciseRecord {
-  if (present === undefined) return incoming;
-  const kept = [...present.history, ...incoming.history];
-  if (present.text !== undefined && present.text !== incoming.text) {
-    kept.push({ at: Date.now(), why: "import", text: present.text });
-  }
-  const text = incoming.text ?? present.text;
-  const solvedAt = Math.min(present.solvedAt ?? Infinity, incoming.solvedAt ?? Infinity);
-  const best = better(present.best, incoming.best);
-  return {
-    depth: incoming.depth,
-    hints: { ...present.hints, ...incoming.hints },
-    attempts: Math.max(present.attempts, incoming.attempts),
-    history: kept.toSorted((a, b) => a.at - b.at),
-    ...(text !== undefined && { text }),
-    ...(Number.isFinite(solvedAt) && { solvedAt }),
-    ...(best !== undefined && { best }),
-    ...((present.hasSeenSolution ?? incoming.hasSeenSolution) === true && { hasSeenSolution: true }),
-  };
-}
-
-function better(a: ExerciseRecord["best"], b: ExerciseRecord["best"]): ExerciseRecord["best"] {
-  if (a === undefined || b === undefined) return a ?? b;
-  return a.earned >= b.earned ? a : b;
-}
-
 /** Drops the oldest versions beyond the limit, and those whose text the next one repeats. */
 function trimHistory(history: readonly Version[]): Version[] {
   const distinct = history.filter((version, index) => version.text !== history[index + 1]?.text);
@@ -172,35 +164,20 @@ function trimHistory(history: readonly Version[]): Version[] {
   return kept;
 }
 
-function storedKeys(): string[] {
-  try {
-    return Object.keys(localStorage);
-  } catch {
-    return [];
-  }
-}
-
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function isExerciseRecord(value: unknown): value is ExerciseRecord {
+/** Whether a value has the shape of a record; what comes from storage may be from another version of the course. */
+export function isExerciseRecord(value: unknown): value is ExerciseRecord {
   return (
     isObject(value) &&
     (value["text"] === undefined || typeof value["text"] === "string") &&
     ["guided", "skeleton", "blank"].includes(value["depth"] as string) &&
     isObject(value["hints"]) &&
     typeof value["attempts"] === "number" &&
+    (value["tests"] === undefined || isObject(value["tests"])) &&
     Array.isArray(value["history"]) &&
     value["history"].every((version) => isObject(version) && typeof version["text"] === "string")
-  );
-}
-
-function isProgressFile(value: unknown): value is ProgressFile {
-  return (
-    isObject(value) &&
-    value["schema"] === "offset-zero/progress/1" &&
-    isObject(value["exercises"]) &&
-    isObject(value["predictions"])
   );
 }

@@ -5,10 +5,11 @@
 import { render } from "preact";
 import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
 import { href } from "../lib/links.ts";
+import { followPlace, goToPlace, readPlace } from "./address.ts";
 import { showPane } from "./pane.ts";
 import { embeddedBackend } from "./run.ts";
 import { chosenBackend } from "./settings.ts";
-import { openSession, type Session } from "./session.ts";
+import { openSession } from "./session.ts";
 import { Workspace } from "./view/workspace.tsx";
 import "../styles/workspace.css";
 
@@ -18,27 +19,36 @@ export interface WorkspaceHooks {
   readonly onClose: () => void;
 }
 
-let open: { readonly id: string; readonly session: Session } | undefined;
+let open: { readonly id: string; readonly close: () => void } | undefined;
 
 /** Shows the exercise in `host`, in place of the one that was open there. */
 export async function openWorkspace(host: HTMLElement, id: string, hooks: WorkspaceHooks): Promise<void> {
-  showPane("code");
-  if (open?.id === id) return;
+  if (open?.id === id) return showPane("code");
   const bundle = await fetchBundle(id);
-  open?.session.close();
+  open?.close();
   render(null, host);
   host.replaceChildren();
+  showPane("code");
+  const place = readPlace(location.search);
   const session = openSession({
     bundle,
     backend: chosenBackend,
     announce: hooks.announce,
     onProgress: hooks.onProgress,
-    seed: seedInAddress(),
+    seed: place.seed,
   });
-  open = { id, session };
   embeddedBackend().prewarm(bundle);
+  goToPlace(session, place);
+  const unfollow = followPlace(session);
+  open = {
+    id,
+    close() {
+      unfollow();
+      session.close();
+    },
+  };
   const close = (): void => {
-    session.close();
+    open?.close();
     open = undefined;
     render(null, host);
     hooks.onClose();
@@ -50,11 +60,4 @@ async function fetchBundle(id: string): Promise<ExerciseBundle> {
   const response = await fetch(href(`exercises/${id}.json`));
   if (!response.ok) throw new Error(`the exercise ${id} is not there: ${response.status}`);
   return (await response.json()) as ExerciseBundle;
-}
-
-/** A replay link carries the seed of the failing run: `?exercise=…&seed=7`. */
-function seedInAddress(): number | undefined {
-  const text = new URLSearchParams(location.search).get("seed");
-  const seed = Number(text);
-  return text !== null && Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32 ? seed : undefined;
 }

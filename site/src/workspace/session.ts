@@ -1,32 +1,23 @@
 /**
- * One exercise as the learner has it open: their text, what is running, what was found. The views only show it; every
- * change goes through the functions that are returned here.
- *
- * The rule above all others: nothing replaces the learner's text without putting the old one into the history first,
- * and without an undo on the screen.
+ * One exercise as the learner has it open: their text (`draft.ts`), what is running, what was found. The views only
+ * show it; every change goes through the functions that are returned here.
  */
 import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import type { Backend } from "#exercises/grader/backend.ts";
 import type { Grade, TestStatus } from "#exercises/grader/grade.ts";
 import { seedDefault } from "#exercises/lib/seed.ts";
 import type { Depth, ExerciseBundle } from "#exercises/lib/exercise.ts";
-import {
-  exerciseKey,
-  readExercise,
-  writeExercise,
-  type ExerciseRecord,
-  type Version,
-} from "../scripts/storage.ts";
+import type { ExerciseRecord, TestMemory, Version } from "../scripts/storage.ts";
+import { openDraft, withVersion, type Draft } from "./draft.ts";
 import type { Problem } from "./editor/editor.ts";
 import { runAndGrade } from "./run.ts";
 
-export type Panel = "task" | "results" | "hints" | "console" | "history";
+/** The parts of the panel below the editor. */
+export const panels = ["task", "results", "hints", "console", "history"] as const;
+export type Panel = (typeof panels)[number];
 
-/** A line at the bottom of the workspace, with at most one thing to do about it. */
-export interface Toast {
-  readonly text: string;
-  readonly undo?: () => void;
-}
+/** How the message of a part begins that is not written yet (exercises/lib/todo.ts). */
+const todoMessage = "not written yet: ";
 
 /** A run that is going on. */
 export interface Running {
@@ -35,10 +26,19 @@ export interface Running {
   readonly current: string | undefined;
 }
 
-export interface Session {
+/** What stands beside the learner's text: the solution, or an earlier version of their own. */
+export interface Comparison {
+  readonly kind: "solution" | "version";
+  /** Names the other text: "the solution", "your version of 10:32". */
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface Session extends Pick<
+  Draft,
+  "record" | "text" | "saving" | "toast" | "edit" | "replace" | "offerUndo"
+> {
   readonly bundle: ExerciseBundle;
-  readonly record: ReadonlySignal<ExerciseRecord>;
-  readonly text: ReadonlySignal<string>;
   readonly running: ReadonlySignal<Running | undefined>;
   readonly grade: ReadonlySignal<Grade | undefined>;
   /** Whether the text has changed since the grade was given. */
@@ -46,10 +46,12 @@ export interface Session {
   readonly problems: Signal<readonly Problem[]>;
   readonly panel: Signal<Panel>;
   readonly file: Signal<string>;
-  readonly isComparing: Signal<boolean>;
-  readonly toast: Signal<Toast | undefined>;
-  readonly saving: ReadonlySignal<"saved" | "pending" | "refused">;
-  readonly edit: (text: string) => void;
+  /** Where every random choice of the next run starts. */
+  readonly seed: Signal<number>;
+  /** The test that the address points at, by id. */
+  readonly target: Signal<string | undefined>;
+  readonly comparison: ReadonlySignal<Comparison | undefined>;
+  readonly announce: (text: string) => void;
   readonly run: () => Promise<void>;
   readonly stop: () => void;
   readonly setDepth: (depth: Depth) => void;
@@ -57,7 +59,10 @@ export interface Session {
   readonly restore: (version: Version) => void;
   readonly showHint: (region: string) => void;
   readonly openSolution: () => void;
-  readonly closeSolution: () => void;
+  readonly openVersion: (version: Version) => void;
+  /** Puts the earlier version that is compared with in place of the learner's text. */
+  readonly restoreCompared: () => void;
+  readonly closeComparison: () => void;
   /** Writes what is not written yet and stops what runs. */
   readonly close: () => void;
 }
@@ -72,172 +77,154 @@ export interface SessionOptions {
   readonly seed: number | undefined;
 }
 
-const saveDelayMs = 250;
-
 export function openSession({ bundle, backend, announce, onProgress, seed }: SessionOptions): Session {
   const { exercise } = bundle;
-  const { id } = exercise;
-  const possible = exercise.tests.reduce((sum, test) => sum + test.points, 0);
-  const record = signal(readExercise(id) ?? freshRecord(exercise.depth));
-  const text = signal(record.value.text ?? bundle.stubs[record.value.depth]);
+  const draft = openDraft({ bundle, announce, onProgress });
+  const { record, text, toast, change, replace } = draft;
   const running = signal<Running | undefined>(undefined);
   const grade = signal<Grade | undefined>(undefined);
   const gradedText = signal<string | undefined>(undefined);
-  const isStale = computed(() => gradedText.value !== undefined && gradedText.value !== text.value);
-  const problems = signal<readonly Problem[]>([]);
   const panel = signal<Panel>("task");
   const file = signal(bundle.editable);
-  const isComparing = signal(false);
-  const toast = signal<Toast | undefined>(undefined);
-  const saving = signal<"saved" | "pending" | "refused">("saved");
-  let saveTimer: ReturnType<typeof setTimeout> | undefined;
+  const seedOfRuns = signal(seed ?? seedDefault);
+  const comparison = signal<Comparison | undefined>(undefined);
   let abort: AbortController | undefined;
 
-  function save(): void {
-    clearTimeout(saveTimer);
-    saveTimer = undefined;
-    saving.value = writeExercise(id, record.value) ? "saved" : "refused";
-  }
-  function change(changes: Partial<ExerciseRecord>): void {
-    record.value = { ...record.value, ...changes };
-    save();
-    onProgress();
-  }
-  function edit(next: string): void {
-    if (next === text.value) return;
-    text.value = next;
-    record.value = { ...record.value, text: next };
-    saving.value = "pending";
-    clearTimeout(saveTimer);
-    saveTimer = setTimeout(save, saveDelayMs);
-  }
-  /** Every replacement of the learner's text comes through here. */
-  function replace(next: string, why: string, note: string, changes: Partial<ExerciseRecord> = {}): void {
-    const before = { text: text.value, record: record.value };
-    const old: Version = { at: Date.now(), why, text: before.text };
-    text.value = next;
-    change({ ...changes, text: next, history: [...before.record.history, old] });
-    file.value = bundle.editable;
-    announce(`${note} Undo is at the bottom of the workspace.`);
-    toast.value = {
-      text: note,
-      undo: () => {
-        text.value = before.text;
-        change({ text: before.text, depth: before.record.depth });
-        toast.value = { text: "Your code is back." };
-        announce("Your code is back.");
-      },
-    };
-  }
-  function onStorage(event: StorageEvent): void {
-    if (event.key !== exerciseKey(id)) return;
-    const theirs = readExercise(id);
-    if (theirs?.text === undefined || theirs.text === text.value) return;
-    replace(theirs.text, "other tab", "Another tab changed this exercise; its text is shown.", {
-      ...theirs,
-      history: theirs.history,
-    });
-  }
   async function run(): Promise<void> {
     if (running.value !== undefined) return;
-    save();
+    draft.save();
     const submission = text.value;
     panel.value = "results";
     const control = new AbortController();
     abort = control;
     running.value = { total: exercise.tests.length, done: new Map(), current: undefined };
     announce("Running the tests.");
-    const chosen = await backend();
-    const { grade: next, end } = await runAndGrade({
-      bundle,
-      submission,
-      seed: seed ?? seedDefault,
-      backend: chosen,
-      signal: control.signal,
-      onEvent: (event) => {
-        running.value = advance(running.value, event);
-      },
-    });
-    running.value = undefined;
-    abort = undefined;
-    if (control.signal.aborted && end.kind === "stopped") {
-      announce("Stopped.");
-      toast.value = { text: "Stopped. Your code is as it was." };
-      return;
+    try {
+      const { grade: next, end } = await runAndGrade({
+        bundle,
+        submission,
+        seed: seedOfRuns.value,
+        backend: await backend(),
+        signal: control.signal,
+        onEvent: (event) => {
+          running.value = advance(running.value, event);
+        },
+      });
+      if (control.signal.aborted && end.kind === "stopped") return say("Stopped. Your code is as it was.");
+      grade.value = next;
+      gradedText.value = submission;
+      change(afterAttempt(record.value, next, submission));
+      announce(summaryOf(next));
+    } catch (error) {
+      say(`The tests could not be run: ${error instanceof Error ? error.message : String(error)}`);
+    } finally {
+      running.value = undefined;
+      abort = undefined;
     }
-    grade.value = next;
-    gradedText.value = submission;
-    keepAttempt(next, submission);
-    announce(summaryOf(next));
   }
-  function keepAttempt(next: Grade, submission: string): void {
-    const { best, solvedAt, attempts, history } = record.value;
-    const { earned } = next.points;
-    const isSolved = next.outcome === "graded" && earned === possible;
-    change({
-      attempts: attempts + 1,
-      history: [...history, { at: Date.now(), why: "run", text: submission, earned }],
-      ...((best === undefined || earned > best.earned) &&
-        next.outcome === "graded" && { best: { earned, possible } }),
-      ...(isSolved && solvedAt === undefined && { solvedAt: Date.now() }),
-    });
+  function say(line: string): void {
+    toast.value = { text: line };
+    announce(line);
   }
-
-  addEventListener("storage", onStorage);
-  addEventListener("pagehide", save);
+  function setDepth(depth: Depth): void {
+    if (depth === record.value.depth) return;
+    const kept = text.value === bundle.stubs[record.value.depth] ? "" : " Your code is in the history.";
+    replace(bundle.stubs[depth], "depth", `The ${depth} stub is shown.${kept}`, { depth });
+  }
+  function compareWith(other: Comparison, changes: Partial<ExerciseRecord> = {}): void {
+    const before: Version = { at: Date.now(), why: other.kind, text: text.value };
+    file.value = bundle.editable;
+    comparison.value = other;
+    // What is taken over from the other text can then be taken back as a whole.
+    change({ ...changes, text: text.value, history: withVersion(record.value.history, before) });
+    announce(`Beside your code stands ${other.name}.`);
+  }
+  const show = (next: string, why: string, note: string): void => {
+    file.value = bundle.editable;
+    comparison.value = undefined;
+    replace(next, why, note);
+  };
   return {
     bundle,
     record,
     text,
     running,
     grade,
-    isStale,
-    problems,
+    isStale: computed(() => gradedText.value !== undefined && gradedText.value !== text.value),
+    problems: signal<readonly Problem[]>([]),
     panel,
     file,
-    isComparing,
+    seed: seedOfRuns,
+    target: signal<string | undefined>(undefined),
+    comparison,
     toast,
-    saving,
-    edit,
+    saving: draft.saving,
+    announce,
+    edit: draft.edit,
+    replace,
+    offerUndo: draft.offerUndo,
     run,
     stop: () => abort?.abort(),
-    setDepth(depth) {
-      if (depth === record.value.depth) return;
-      const isUntouched = text.value === bundle.stubs[record.value.depth];
-      if (isUntouched) {
-        text.value = bundle.stubs[depth];
-        change({ depth, text: bundle.stubs[depth] });
-        announce(`The ${depth} stub is shown.`);
-      } else
-        replace(bundle.stubs[depth], "depth", `The ${depth} stub is shown. Your code is in the history.`, {
-          depth,
-        });
+    setDepth,
+    reset: () => show(bundle.stubs[record.value.depth], "reset", "Reset. Your code is in the history."),
+    restore: (version) => show(version.text, "restore", "An earlier version is shown."),
+    restoreCompared() {
+      const other = comparison.value;
+      if (other?.kind === "version") show(other.text, "restore", "An earlier version is shown.");
     },
-    reset: () => replace(bundle.stubs[record.value.depth], "reset", "Reset. Your code is in the history."),
-    restore: (version) => replace(version.text, "restore", "An earlier version is shown."),
     showHint(region) {
       const shown = record.value.hints[region] ?? 0;
       change({ hints: { ...record.value.hints, [region]: Math.min(shown + 1, 3) } });
     },
-    openSolution() {
-      const old: Version = { at: Date.now(), why: "solution", text: text.value };
-      file.value = bundle.editable;
-      isComparing.value = true;
-      change({ hasSeenSolution: true, text: text.value, history: [...record.value.history, old] });
-      announce("The solution stands beside your code.");
-    },
-    closeSolution: () => void (isComparing.value = false),
+    openSolution: () =>
+      compareWith(
+        { kind: "solution", name: "the solution", text: bundle.solution },
+        { hasSeenSolution: true },
+      ),
+    openVersion: (version) =>
+      compareWith({
+        kind: "version",
+        name: `your version of ${new Date(version.at).toLocaleString(undefined, { timeStyle: "medium", dateStyle: "short" })}`,
+        text: version.text,
+      }),
+    closeComparison: () => void (comparison.value = undefined),
     close() {
       abort?.abort();
-      save();
-      removeEventListener("storage", onStorage);
-      removeEventListener("pagehide", save);
+      draft.close();
     },
   };
 }
 
-function freshRecord(depth: Depth): ExerciseRecord {
-  return { depth, hints: {}, attempts: 0, history: [] };
+/** What a finished run changes in the record. */
+function afterAttempt(record: ExerciseRecord, grade: Grade, submission: string): Partial<ExerciseRecord> {
+  const { earned, possible } = grade.points;
+  const attempt: Version = { at: Date.now(), why: "run", text: submission, earned };
+  const changes = { attempts: record.attempts + 1, history: withVersion(record.history, attempt) };
+  if (grade.outcome !== "graded") return changes;
+  const { best, solvedAt } = record;
+  return {
+    ...changes,
+    tests: rememberTests(record.tests ?? {}, grade),
+    ...((best === undefined || earned > best.earned) && { best: { earned, possible } }),
+    ...(earned === possible && solvedAt === undefined && { solvedAt: attempt.at }),
+  };
+}
+
+/** A test that waits for code which is not written yet has not failed: there is nothing to review about it. */
+function rememberTests(
+  before: Readonly<Record<string, TestMemory>>,
+  grade: Grade,
+): Readonly<Record<string, TestMemory>> {
+  const now = Date.now();
+  const after: Record<string, TestMemory> = { ...before };
+  for (const { id, status, failure } of grade.tests) {
+    const old = after[id] ?? { failures: 0 };
+    if (status === "pass") after[id] = { ...old, passedAt: old.passedAt ?? now };
+    else if (status !== "unknown" && failure?.message.startsWith(todoMessage) !== true) {
+      after[id] = { ...old, failedAt: now, failures: old.failures + 1 };
+    }
+  }
+  return after;
 }
 
 type RunEventOf = Parameters<Parameters<Backend["run"]>[1]>[0];

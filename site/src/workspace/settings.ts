@@ -13,6 +13,14 @@ export function setEditorChoice(choice: EditorChoice): void {
   writeStored("oz:editor", choice);
 }
 
+/** Whether the full editor has Vim keys. */
+export const hasVimKeys = signal(readStored("oz:vim") === true);
+
+export function setVimKeys(isOn: boolean): void {
+  hasVimKeys.value = isOn;
+  writeStored("oz:vim", isOn);
+}
+
 function readChoice(): EditorChoice {
   const value = readStored("oz:editor");
   return value === "monaco" || value === "light" ? value : "auto";

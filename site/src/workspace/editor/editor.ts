@@ -25,6 +25,26 @@ export interface EditorHooks {
   readonly onRun: () => void;
   /** The type checker's errors in the learner's file; the light editor has no type checker and never calls it. */
   readonly onProblems: (problems: readonly Problem[]) => void;
+  /** Asks for another file of the exercise, as "go to definition" does. */
+  readonly onOpen: (path: string, line: number) => void;
+}
+
+/** Another text beside the learner's own, which stays theirs to edit. */
+export interface CompareOptions {
+  readonly parent: HTMLElement;
+  /** What to call the other text, for screen readers: "the solution". */
+  readonly name: string;
+  readonly text: string;
+  /** Told how many differences there are and which one the cursor is at, counted from one; 0 when at none. */
+  readonly onCount: (count: number, current: number) => void;
+}
+
+/** A comparison that is open. */
+export interface Comparing {
+  go(to: "next" | "previous"): void;
+  /** Puts the other text's lines in place of the learner's, in the difference that the cursor is at. */
+  take(): void;
+  close(): void;
 }
 
 export interface EditorOptions {
@@ -44,11 +64,10 @@ export interface CodeEditor {
   /** Shows a line of a file and puts the cursor there. */
   reveal(path: string, line: number): void;
   mark(marks: readonly Mark[]): void;
-  /** Formats the learner's file; false when this editor cannot. */
-  format(): Promise<boolean>;
   focus(): void;
-  /** Shows the solution beside the learner's text in `parent`; the result takes it away. */
-  compare(parent: HTMLElement, solution: string): () => void;
+  compare(options: CompareOptions): Comparing;
+  /** Switches Vim keys on or off; `status` shows the mode and takes commands. Absent where there are none. */
+  setVim?(isOn: boolean, status: HTMLElement): Promise<void>;
   dispose(): void;
 }
 

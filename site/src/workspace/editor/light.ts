@@ -1,5 +1,5 @@
 /** The light editor: CodeMirror 6, which works with fingers and screen keyboards and weighs a fifteenth of Monaco. */
-import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { javascript } from "@codemirror/lang-javascript";
 import { HighlightStyle, bracketMatching, indentOnInput, syntaxHighlighting } from "@codemirror/language";
 import {
@@ -18,8 +18,8 @@ import {
   type DecorationSet,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
-import { diffLines } from "diff";
 import type { CodeEditor, EditorOptions, Mark } from "./editor.ts";
+import { compareInLight } from "./light-compare.ts";
 
 const setMarks = StateEffect.define<readonly Mark[]>();
 
@@ -68,12 +68,20 @@ export function createLightEditor(options: EditorOptions): CodeEditor {
     hooks.onRun();
     return true;
   };
+  // Tab indents; Escape makes the next Tab move on, which the editor does by itself.
+  const keys = keymap.of([
+    { key: "Mod-s", run },
+    { key: "Mod-Enter", run },
+    indentWithTab,
+    ...defaultKeymap,
+    ...historyKeymap,
+  ]);
   const own: Extension = [
     history(),
     indentOnInput(),
-    keymap.of([{ key: "Mod-s", run }, { key: "Mod-Enter", run }, ...defaultKeymap, ...historyKeymap]),
+    keys,
     EditorView.contentAttributes.of({
-      "aria-label": "Your code",
+      "aria-label": "Your code. Escape, then Tab, leaves the editor.",
       autocapitalize: "off",
       spellcheck: "false",
     }),
@@ -109,13 +117,15 @@ export function createLightEditor(options: EditorOptions): CodeEditor {
     states.set(editable, next);
     if (next.doc !== state.doc) hooks.onEdit(next.doc.toString());
   };
+  const ownState = (): EditorState => (shown === editable ? view.state : states.get(editable)!);
+  const setOwnText = (text: string): void => {
+    const { doc } = ownState();
+    if (doc.toString() === text) return;
+    dispatchOwn(() => ({ changes: { from: 0, to: doc.length, insert: text } }));
+  };
   return {
     kind: "light",
-    setText(text) {
-      const state = shown === editable ? view.state : states.get(editable)!;
-      if (state.doc.toString() === text) return;
-      dispatchOwn(() => ({ changes: { from: 0, to: state.doc.length, insert: text } }));
-    },
+    setText: setOwnText,
     show,
     reveal(path, line) {
       show(path);
@@ -124,13 +134,20 @@ export function createLightEditor(options: EditorOptions): CodeEditor {
       view.focus();
     },
     mark: (marks) => dispatchOwn(() => ({ effects: setMarks.of(marks) })),
-    format: () => Promise.resolve(false),
     focus: () => view.focus(),
-    compare: (target, solution) => {
-      const text = (shown === editable ? view.state : states.get(editable)!).doc.toString();
-      target.replaceChildren(renderDiff(text, solution));
-      return () => target.replaceChildren();
-    },
+    compare: (comparison) =>
+      compareInLight({
+        ...comparison,
+        mine: ownState().doc.toString(),
+        extensions: [
+          shared,
+          history(),
+          keys,
+          EditorView.updateListener.of((update) => {
+            if (update.docChanged) setOwnText(update.state.doc.toString());
+          }),
+        ],
+      }),
     dispose: () => view.destroy(),
   };
 }
@@ -140,35 +157,4 @@ function revealTodo(view: EditorView): void {
   const at = view.state.doc.toString().search(/(?<=\n *)(return )?todo\(/);
   if (at < 0) return;
   view.dispatch({ selection: { anchor: at }, effects: EditorView.scrollIntoView(at, { y: "center" }) });
-}
-
-/** Unchanged lines around a difference that stay in sight. */
-const contextLines = 3;
-
-/** The lines of a part of the comparison, with the middle of a long unchanged one left out. */
-function foldedLines(part: {
-  readonly value: string;
-  readonly added: boolean;
-  readonly removed: boolean;
-}): string[] {
-  const lines = part.value.replace(/\n$/, "").split("\n");
-  const left = lines.length - 2 * contextLines;
-  if (part.added || part.removed || left < 2) return lines;
-  return [...lines.slice(0, contextLines), `… ${left} lines are equal …`, ...lines.slice(-contextLines)];
-}
-
-/** The differences as one column of lines, for windows where two columns do not fit. */
-function renderDiff(mine: string, solution: string): HTMLElement {
-  const list = Object.assign(document.createElement("pre"), { className: "line-diff", tabIndex: 0 });
-  list.setAttribute("aria-label", "Your code against the solution: minus is yours, plus is the solution's");
-  for (const part of diffLines(mine, solution)) {
-    const sign = part.added ? "+" : part.removed ? "-" : " ";
-    for (const line of foldedLines(part)) {
-      const row = document.createElement("span");
-      row.className = part.added ? "is-added" : part.removed ? "is-removed" : "";
-      row.textContent = `${sign} ${line}\n`;
-      list.append(row);
-    }
-  }
-  return list;
 }

@@ -90,6 +90,17 @@ function configureTypeScript(monaco: Monaco): void {
   typescriptDefaults.addExtraLib(platformTypes, "file:///reference/platform.d.ts");
 }
 
+/** What `tools/build-editor.ts` puts into vim.js: monaco-vim. */
+interface VimModule {
+  readonly initVimMode: (editor: unknown, status: HTMLElement) => { dispose(): void };
+  readonly VimMode: { readonly Vim: { defineEx(name: string, prefix: string, command: () => void): void } };
+}
+
+/** The Vim keys, fetched when somebody switches them on. */
+export function loadVim(): Promise<VimModule> {
+  return import(/* @vite-ignore */ address("vim.js")) as Promise<VimModule>;
+}
+
 let areTypesAsked = false;
 
 /** Adds the declarations of vitest and fast-check, a third of a megabyte, once the editor stands. */

@@ -1,9 +1,8 @@
 /** The full editor: Monaco with a model for each file of the exercise. */
-import { addPackageTypes, loadMonaco, shownLanguage, type Monaco } from "./monaco-loader.ts";
-import type { CodeEditor, EditorFile, EditorOptions, Mark } from "./editor.ts";
-
-type Model = ReturnType<Monaco["editor"]["createModel"]>;
-type StandaloneEditor = ReturnType<Monaco["editor"]["create"]>;
+import { addPackageTypes, loadMonaco, loadVim, type Monaco } from "./monaco-loader.ts";
+import { compareInMonaco } from "./monaco-compare.ts";
+import { appearance, letTabLeave, type Model, type StandaloneEditor } from "./monaco-shared.ts";
+import type { CodeEditor, Comparing, EditorFile, EditorHooks, EditorOptions, Mark } from "./editor.ts";
 
 export async function createMonacoEditor(options: EditorOptions): Promise<CodeEditor> {
   const monaco = await loadMonaco();
@@ -19,11 +18,23 @@ export async function createMonacoEditor(options: EditorOptions): Promise<CodeEd
   const problems = monaco.editor.onDidChangeMarkers((changed) => {
     if (changed.some((uri) => uri.toString() === own.uri.toString())) reportProblems(monaco, own, options);
   });
+  const opener = monaco.editor.registerEditorOpener({
+    openCodeEditor(_source, uri, place) {
+      const path = uri.path.slice(1);
+      if (!models.has(path)) return false;
+      options.hooks.onOpen(
+        path,
+        place === undefined ? 1 : "lineNumber" in place ? place.lineNumber : place.startLineNumber,
+      );
+      return true;
+    },
+  });
   revealTodo(editor, own);
+  const vim = vimKeys(editor, options.hooks);
   requestIdleCallbackOr(() => void addPackageTypes(monaco).catch(() => undefined));
 
   const places = new Map<string, ReturnType<StandaloneEditor["saveViewState"]>>();
-  let closeComparison = (): void => undefined;
+  let comparing: Comparing | undefined;
   let shown = options.editable;
   const show = (path: string): void => {
     const model = models.get(path);
@@ -52,45 +63,24 @@ export async function createMonacoEditor(options: EditorOptions): Promise<CodeEd
       editor.focus();
     },
     mark: (marks) => markFailures(monaco, own, marks),
-    async format() {
-      await editor.getAction("editor.action.formatDocument")?.run();
-      return true;
-    },
     focus: () => editor.focus(),
-    compare(parent, solution) {
-      closeComparison();
-      closeComparison = compare(monaco, parent, own, solution);
-      return closeComparison;
+    setVim: (isOn, status) => vim.set(isOn, status),
+    compare(comparison) {
+      comparing?.close();
+      comparing = compareInMonaco(monaco, own, comparison);
+      return comparing;
     },
     dispose() {
       // First, because it shows the learner's model too.
-      closeComparison();
+      comparing?.close();
+      vim.dispose();
+      opener.dispose();
       problems.dispose();
       editor.dispose();
       for (const model of models.values()) model.dispose();
     },
   };
 }
-
-const appearance = {
-  automaticLayout: true,
-  bracketPairColorization: { enabled: false },
-  fixedOverflowWidgets: true,
-  fontFamily: '"JetBrains Mono Variable", ui-monospace, monospace',
-  fontSize: 13.5,
-  lineHeight: 21,
-  guides: { indentation: false },
-  lineNumbersMinChars: 3,
-  occurrencesHighlight: "off",
-  minimap: { enabled: false },
-  overviewRulerBorder: false,
-  padding: { top: 10, bottom: 10 },
-  renderLineHighlight: "none",
-  scrollBeyondLastLine: false,
-  stickyScroll: { enabled: false },
-  tabSize: 2,
-  unicodeHighlight: { ambiguousCharacters: false },
-} as const;
 
 function modelOf(monaco: Monaco, file: EditorFile): Model {
   const uri = monaco.Uri.parse(`file:///${file.path}`);
@@ -124,14 +114,28 @@ function wireKeys(monaco: Monaco, editor: StandaloneEditor, { hooks }: EditorOpt
   // Monaco would insert a line below on Ctrl+Enter.
   editor.addCommand(KeyMod.CtrlCmd | KeyCode.Enter, hooks.onRun);
   editor.addCommand(KeyMod.CtrlCmd | KeyCode.KeyS, hooks.onRun);
-  // Escape makes the next Tab move on, as in a text field; any other key makes Tab indent again.
-  editor.onKeyDown((event) => {
-    if (event.keyCode === KeyCode.Escape) editor.updateOptions({ tabFocusMode: true });
-    else if (event.keyCode !== KeyCode.Tab && event.keyCode !== KeyCode.Shift) {
-      editor.updateOptions({ tabFocusMode: false });
-    }
-  });
-  editor.onDidBlurEditorText(() => editor.updateOptions({ tabFocusMode: false }));
+  letTabLeave(monaco, editor);
+}
+
+/** Vim keys that can be switched on and off. In Vim, `:w` is what saves, so here it runs the tests. */
+function vimKeys(editor: StandaloneEditor, { onRun }: EditorHooks) {
+  let mode: { dispose(): void } | undefined;
+  let isWanted = false;
+  const dispose = (): void => {
+    mode?.dispose();
+    mode = undefined;
+  };
+  return {
+    dispose,
+    async set(isOn: boolean, status: HTMLElement): Promise<void> {
+      isWanted = isOn;
+      if (!isOn) return dispose();
+      const { initVimMode, VimMode } = await loadVim();
+      if (!isWanted || mode !== undefined) return;
+      VimMode.Vim.defineEx("write", "w", onRun);
+      mode = initVimMode(editor, status);
+    },
+  };
 }
 
 function reportProblems(monaco: Monaco, model: Model, { hooks }: EditorOptions): void {
@@ -154,42 +158,6 @@ function markFailures(monaco: Monaco, model: Model, marks: readonly Mark[]): voi
       endColumn: model.getLineMaxColumn(line),
     }));
   monaco.editor.setModelMarkers(model, "offset-zero", markers);
-}
-
-/**
- * The solution on the left, the learner's own text on the right, which stays theirs to edit. The arrows between the two
- * take one difference over; nothing is taken by itself, and undo works as anywhere.
- */
-function compare(monaco: Monaco, parent: HTMLElement, own: Model, solution: string): () => void {
-  // Coloured as TypeScript, but not checked: a checker that is still busy would miss the model when it goes away.
-  const original = monaco.editor.createModel(solution, shownLanguage);
-  const editor = monaco.editor.createDiffEditor(parent, {
-    ...appearance,
-    originalEditable: false,
-    renderSideBySide: true,
-    useInlineViewWhenSpaceIsLimited: true,
-    renderSideBySideInlineBreakpoint: 560,
-    glyphMargin: true,
-    renderMarginRevertIcon: true,
-    renderGutterMenu: false,
-    hideUnchangedRegions: { enabled: true, contextLineCount: 4 },
-    originalAriaLabel: "The solution, for reading",
-    modifiedAriaLabel: "Your code beside the solution. Escape, then Tab, leaves the editor.",
-  });
-  editor.setModel({ original, modified: own });
-  const keys = editor.getModifiedEditor();
-  keys.onKeyDown((event) => {
-    const isTab = event.keyCode === monaco.KeyCode.Tab || event.keyCode === monaco.KeyCode.Shift;
-    if (event.keyCode === monaco.KeyCode.Escape) keys.updateOptions({ tabFocusMode: true });
-    else if (!isTab) keys.updateOptions({ tabFocusMode: false });
-  });
-  let isOpen = true;
-  return () => {
-    if (!isOpen) return;
-    isOpen = false;
-    editor.dispose();
-    original.dispose();
-  };
 }
 
 /** Safari has no idle callback; a moment later does as well. */

@@ -1,14 +1,18 @@
 /** One failure, in the order in which it helps: the rule, what went wrong, where in the bytes, how to have it again. */
-import { Inline } from "./inline.tsx";
 import { useSignal } from "@preact/signals";
-import type { Failure } from "#exercises/grader/grade.ts";
+import type { Failure, StackFrame } from "#exercises/grader/grade.ts";
+import { Where } from "./bytes.tsx";
+import { Compared } from "./compared.tsx";
+import { Inline } from "./inline.tsx";
 
 interface FailureProps {
   readonly failure: Failure;
   readonly onReveal: (path: string, line: number) => void;
+  /** The address that opens this test again. */
+  readonly link: string;
 }
 
-export function FailureView({ failure, onReveal }: FailureProps) {
+export function FailureView({ failure, onReveal, link }: FailureProps) {
   const { rule, must, message, expected, actual, where, seed, counterexample, replay, stack } = failure;
   return (
     <div class="failure">
@@ -16,78 +20,59 @@ export function FailureView({ failure, onReveal }: FailureProps) {
         <span class="rule-id">{rule}</span> <Inline text={must} />
       </p>
       <p class="failure-message">{message}</p>
-      {(expected !== undefined || actual !== undefined) && (
-        <dl class="compared">
-          <div>
-            <dt>expected</dt>
-            <dd>
-              <pre tabIndex={0}>{expected ?? ""}</pre>
-            </dd>
-          </div>
-          <div>
-            <dt>your code</dt>
-            <dd>
-              <pre tabIndex={0}>{actual ?? ""}</pre>
-            </dd>
-          </div>
-        </dl>
-      )}
-      {where !== undefined && (
-        <pre class="where" tabIndex={0} aria-label="Where: fields and bytes">
-          {withCarets(where)}
-        </pre>
-      )}
+      <Compared expected={expected} actual={actual} />
+      {where !== undefined && <Where text={where} />}
       {counterexample !== undefined && (
         <p class="counterexample">
           Smallest case found: <code>{counterexample}</code>
         </p>
       )}
-      {stack.length > 0 && (
-        <p class="stack">
-          {stack.map(({ file, line, method }) => (
-            <button
-              type="button"
-              class="link-button place"
-              key={`${file}:${line}`}
-              onClick={() => onReveal(file, line)}
-            >
-              {file.split("/").at(-1)}:{line}
-              {method !== "" && ` ${method}`}
-            </button>
-          ))}
-        </p>
-      )}
+      {stack.length > 0 && <Stack stack={stack} onReveal={onReveal} />}
       <p class="replay">
         {seed !== undefined && <span>seed {seed}</span>}
         <code>{replay}</code>
-        <CopyButton text={replay} />
+        <CopyButton what="the command" text={replay} label="Copy" />
+        <CopyButton what="a link to this test" text={link} label="Copy a link" />
       </p>
     </div>
   );
 }
 
-/** The lines of a dump that only point (`^`) stand out. */
-function withCarets(text: string) {
-  return text.split("\n").map((line, index) => (
-    <span key={index} class={/^[\s|]*\^+/.test(line) || /\^{2,}/.test(line) ? "caret-line" : undefined}>
-      {line}
-      {"\n"}
-    </span>
-  ));
+/** The places that a failure went through, each named once. */
+function Stack({
+  stack,
+  onReveal,
+}: { readonly stack: readonly StackFrame[] } & Pick<FailureProps, "onReveal">) {
+  const places = [...new Map(stack.map((frame) => [`${frame.file}:${frame.line}`, frame])).values()];
+  return (
+    <p class="stack">
+      {places.map(({ file, line, method }) => (
+        <button
+          type="button"
+          class="link-button place"
+          key={`${file}:${line}`}
+          onClick={() => onReveal(file, line)}
+        >
+          {file.split("/").at(-1)}:{line}
+          {method !== "" && ` ${method}`}
+        </button>
+      ))}
+    </p>
+  );
 }
 
-function CopyButton({ text }: { readonly text: string }) {
-  const label = useSignal("Copy");
+function CopyButton(props: { readonly what: string; readonly text: string; readonly label: string }) {
+  const label = useSignal(props.label);
   const copy = async (): Promise<void> => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(props.text);
       label.value = "Copied";
     } catch {
-      label.value = "Select it to copy";
+      label.value = "Your browser does not allow it";
     }
   };
   return (
-    <button type="button" class="link-button" onClick={() => void copy()}>
+    <button type="button" class="link-button" title={`Copy ${props.what}`} onClick={() => void copy()}>
       {label}
     </button>
   );

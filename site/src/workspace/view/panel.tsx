@@ -1,9 +1,10 @@
 /** The panel below the editor: task, results, hints, console, earlier versions. */
 import type { Session, Panel } from "../session.ts";
-import { Inline } from "./inline.tsx";
+import { History } from "./history.tsx";
 import { Hints } from "./hints.tsx";
 import { Results } from "./results.tsx";
 import { Tabs } from "./tabs.tsx";
+import { Task } from "./task.tsx";
 
 interface PanelProps {
   readonly session: Session;
@@ -56,90 +57,9 @@ function PanelBody({ session, onReveal }: PanelProps) {
   return <History session={session} />;
 }
 
-function Task({ session }: { readonly session: Session }) {
-  const { exercise } = session.bundle;
-  const passed = new Set(
-    session.grade.value?.tests.filter(({ status }) => status === "pass").map(({ objective }) => objective),
-  );
-  const failed = new Set(
-    session.grade.value?.tests.filter(({ status }) => status !== "pass").map(({ objective }) => objective),
-  );
-  return (
-    <div class="task">
-      <p>
-        <Inline text={exercise.summary} />
-      </p>
-      <h2>The rules</h2>
-      <dl class="rules">
-        {exercise.rules.map(({ id, must }) => (
-          <div key={id}>
-            <dt>{id}</dt>
-            <dd>
-              <Inline text={must} />
-            </dd>
-          </div>
-        ))}
-      </dl>
-      <h2>When you are done you can</h2>
-      <ul class="objectives">
-        {Object.entries(exercise.objectives).map(([tag, text]) => {
-          const isReached = passed.has(tag) && !failed.has(tag);
-          return (
-            <li key={tag} class={isReached ? "is-reached" : ""}>
-              <Inline text={text} />
-              {isReached && <span class="visually-hidden"> (reached)</span>}
-            </li>
-          );
-        })}
-      </ul>
-    </div>
-  );
-}
-
 function ConsoleView({ session }: { readonly session: Session }) {
   const lines = session.grade.value?.console ?? [];
   if (lines.length === 0)
     return <p class="empty">Nothing was printed. console.log in your code shows up here.</p>;
   return <pre class="console-lines">{lines.join("\n")}</pre>;
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  run: "run",
-  reset: "before a reset",
-  depth: "before another stub",
-  solution: "before looking at the solution",
-  import: "before an import",
-  restore: "before going back",
-  "other tab": "before another tab changed it",
-};
-
-function History({ session }: { readonly session: Session }) {
-  const versions = session.record.value.history.toReversed();
-  if (versions.length === 0)
-    return <p class="empty">Earlier versions of your code appear here: each run, each reset.</p>;
-  const possible = session.record.value.best?.possible;
-  return (
-    <ol class="history">
-      {versions.map((version) => (
-        <li key={`${version.at}${version.why}`}>
-          <time dateTime={new Date(version.at).toISOString()}>
-            {new Date(version.at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" })}
-          </time>
-          <span>
-            {reasons[version.why] ?? version.why}
-            {version.earned !== undefined &&
-              `: ${version.earned}${possible === undefined ? "" : ` of ${possible}`} points`}
-          </span>
-          <button
-            type="button"
-            class="link-button"
-            disabled={version.text === session.text.value}
-            onClick={() => session.restore(version)}
-          >
-            {version.text === session.text.value ? "Shown now" : "Bring back"}
-          </button>
-        </li>
-      ))}
-    </ol>
-  );
 }

@@ -1,9 +1,12 @@
 /** The results of a run: how far it got, then each test, with the first failure open. */
 import type { Grade, TestGrade } from "#exercises/grader/grade.ts";
+import { seedDefault } from "#exercises/lib/seed.ts";
+import { useEffect, useRef } from "preact/hooks";
+import { addressOf } from "../address.ts";
 import type { Running, Session } from "../session.ts";
 import { Inline } from "./inline.tsx";
 import { FailureView } from "./failure.tsx";
-import { runKey } from "./toolbar.tsx";
+import { runKey } from "../keys.ts";
 
 interface ResultsProps {
   readonly session: Session;
@@ -30,11 +33,14 @@ export function Results({ session, onReveal }: ResultsProps) {
           </p>
         </aside>
       )}
-      {grade.outcome === "graded" ? (
-        <TestList grade={grade} onReveal={onReveal} />
-      ) : (
-        <Diagnostics grade={grade} onReveal={onReveal} />
+      {grade.outcome === "graded" && (
+        <>
+          {grade.diagnostics.length > 0 && <h3 class="stray-title">Errors outside any test</h3>}
+          <Diagnostics grade={grade} onReveal={onReveal} />
+          <TestList grade={grade} session={session} onReveal={onReveal} />
+        </>
       )}
+      {grade.outcome !== "graded" && <Diagnostics grade={grade} onReveal={onReveal} />}
     </div>
   );
 }
@@ -102,7 +108,27 @@ function Verdict({ grade, session }: { readonly grade: Grade; readonly session: 
         grade.reason !== undefined && <p>{grade.reason}</p>
       )}
       <p class="run-note">
-        {grade.run.durationMs} ms, seed {grade.seed}
+        {grade.run.durationMs} ms, seed {grade.seed}{" "}
+        <button
+          type="button"
+          class="link-button is-quiet"
+          title="Runs the tests again with other random cases"
+          onClick={() => {
+            session.seed.value = crypto.getRandomValues(new Uint32Array(1))[0]!;
+            void session.run();
+          }}
+        >
+          another seed
+        </button>
+        {grade.seed !== seedDefault && (
+          <button
+            type="button"
+            class="link-button is-quiet"
+            onClick={() => (session.seed.value = seedDefault)}
+          >
+            {session.seed.value === seedDefault ? "next run: the usual seed" : "back to the usual one"}
+          </button>
+        )}
       </p>
     </header>
   );
@@ -115,34 +141,58 @@ const marks: Readonly<Record<TestGrade["status"], { readonly sign: string; reado
   unknown: { sign: "?", word: "not decided" },
 };
 
-function TestList({
-  grade,
-  onReveal,
-}: {
+interface TestListProps extends ResultsProps {
   readonly grade: Grade;
-  readonly onReveal: ResultsProps["onReveal"];
-}) {
+}
+
+function TestList({ grade, session, onReveal }: TestListProps) {
+  const list = useRef<HTMLOListElement>(null);
+  const target = session.target.value;
   const first = grade.tests.find(({ status }) => status !== "pass")?.id;
+  const open = grade.tests.some(({ id, failure }) => id === target && failure !== undefined) ? target : first;
+  // Whoever follows a link to a test wants to see that one.
+  useEffect(() => {
+    if (target === undefined) return;
+    const item = list.current?.querySelector<HTMLElement>(`#test-${CSS.escape(target)}`);
+    item?.scrollIntoView({ block: "start" });
+    (item?.querySelector<HTMLElement>("summary") ?? item)?.focus({ preventScroll: true });
+  }, [grade]);
   return (
-    <ol class="tests">
+    <ol class="tests" ref={list}>
       {grade.tests.map((test) => (
-        <li key={`${test.id}-${grade.run.startedAt}`} class={`test is-${test.status}`} id={`test-${test.id}`}>
+        <li
+          key={`${test.id}-${grade.run.startedAt}`}
+          class={`test is-${test.status} ${test.id === target ? "is-target" : ""}`}
+          id={`test-${test.id}`}
+          tabIndex={-1}
+        >
           {test.failure === undefined ? (
             <p class="test-line">
               <TestLine test={test} />
             </p>
           ) : (
-            <details open={test.id === first}>
-              <summary class="test-line">
+            <details open={test.id === open}>
+              <summary
+                class="test-line"
+                onClick={(event) => {
+                  const isOpen = (event.currentTarget.parentElement as HTMLDetailsElement).open;
+                  session.target.value = isOpen ? undefined : test.id;
+                }}
+              >
                 <TestLine test={test} />
               </summary>
-              <FailureView failure={test.failure} onReveal={onReveal} />
+              <FailureView failure={test.failure} onReveal={onReveal} link={linkTo(session, grade, test)} />
             </details>
           )}
         </li>
       ))}
     </ol>
   );
+}
+
+function linkTo(session: Session, grade: Grade, test: TestGrade): string {
+  const place = { pane: "results", test: test.id, seed: grade.seed } as const;
+  return addressOf(location.href, session.bundle.exercise.id, place).href;
 }
 
 function TestLine({ test }: { readonly test: TestGrade }) {

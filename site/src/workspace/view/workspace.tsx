@@ -1,11 +1,13 @@
 /** The workspace as a whole: bar, files, editor, and the panel below it. */
-import { useSignal, useSignalEffect } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { editorKindFor, type CodeEditor } from "../editor/editor.ts";
-import { pane, showPane, type Pane } from "../pane.ts";
+import type { CodeEditor } from "../editor/editor.ts";
+import { showPane } from "../pane.ts";
 import type { Session } from "../session.ts";
-import { editorChoice } from "../settings.ts";
+import { ComparisonView } from "./comparison.tsx";
+import { EditorView } from "./editor-view.tsx";
 import { PanelView } from "./panel.tsx";
+import { PhoneTabs } from "./phone-tabs.tsx";
 import { Splitter } from "./splitter.tsx";
 import { Tabs } from "./tabs.tsx";
 import { Toolbar } from "./toolbar.tsx";
@@ -26,6 +28,7 @@ export function Workspace({ session, onClose }: WorkspaceProps) {
     editor.value?.reveal(path, line);
   };
   const { exercise } = session.bundle;
+  const comparison = session.comparison.value;
   return (
     <section
       class="workspace"
@@ -44,8 +47,10 @@ export function Workspace({ session, onClose }: WorkspaceProps) {
       <div class="work-area">
         <div class="code-area" data-pane="code">
           <FileTabs session={session} />
-          <EditorView session={session} editor={editor} />
-          {session.isComparing.value && <Comparison session={session} editor={editor} />}
+          <EditorView session={session} editor={editor} onReveal={reveal} />
+          {comparison !== undefined && (
+            <ComparisonView session={session} comparison={comparison} editor={editor} />
+          )}
         </div>
         <Splitter
           name="panel"
@@ -103,149 +108,6 @@ function shownFiles({ bundle }: Session): string[] {
   );
   const rank = (path: string): number => (path.startsWith("reference/") ? 0 : 1);
   return [bundle.editable, bundle.suite, ...others.toSorted((a, b) => rank(a) - rank(b))];
-}
-
-interface EditorProps {
-  readonly session: Session;
-  readonly editor: { value: CodeEditor | undefined };
-}
-
-function EditorView({ session, editor }: EditorProps) {
-  const host = useRef<HTMLDivElement>(null);
-  const problem = useSignal<string | undefined>(undefined);
-  const kind = editorKindFor(editorChoice.value);
-  useEffect(() => {
-    let isGone = false;
-    problem.value = undefined;
-    void makeEditor(kind, session, host.current!)
-      .then((made) => {
-        if (isGone) return made.dispose();
-        editor.value = made;
-        made.show(session.file.value);
-        if (document.activeElement?.classList.contains("workspace") === true) made.focus();
-      })
-      .catch((error: unknown) => {
-        problem.value = `The editor could not be loaded: ${String(error)}`;
-      });
-    return () => {
-      isGone = true;
-      editor.value?.dispose();
-      editor.value = undefined;
-      host.current?.replaceChildren();
-    };
-  }, [session, kind]);
-  useSignalEffect(() => editor.value?.show(session.file.value));
-  useSignalEffect(() => editor.value?.setText(session.text.value));
-  useSignalEffect(() => {
-    const grade = session.grade.value;
-    const own = session.bundle.editable;
-    const marks = (grade?.tests ?? []).flatMap(({ name, failure }) => {
-      const frame = failure?.stack.find(({ file }) => file === own);
-      return frame === undefined ? [] : [{ line: frame.line, message: `${name}: ${failure?.message ?? ""}` }];
-    });
-    const errors = (grade?.diagnostics ?? []).map(({ line, message }) => ({ line, message }));
-    editor.value?.mark([...errors, ...marks]);
-  });
-  return (
-    <div class="editor-frame" id="oz-editor" role="tabpanel" aria-label="Code">
-      {problem.value !== undefined && (
-        <p class="editor-problem" role="alert">
-          {problem.value}{" "}
-          <button type="button" class="link-button" onClick={() => (editorChoice.value = "light")}>
-            Use the light editor
-          </button>
-        </p>
-      )}
-      {editor.value === undefined && problem.value === undefined && (
-        <pre class="editor-waiting" tabIndex={0} aria-label="Your code, while the editor loads">
-          {session.text.value}
-        </pre>
-      )}
-      <div class="editor-host" ref={host} />
-    </div>
-  );
-}
-
-async function makeEditor(
-  kind: CodeEditor["kind"],
-  session: Session,
-  parent: HTMLElement,
-): Promise<CodeEditor> {
-  const { bundle } = session;
-  const options = {
-    parent,
-    editable: bundle.editable,
-    files: Object.entries({ ...bundle.files, [bundle.editable]: session.text.peek() }).map(
-      ([path, text]) => ({
-        path,
-        text,
-      }),
-    ),
-    hooks: {
-      onEdit: session.edit,
-      onRun: () => void session.run(),
-      onProblems: (problems: Session["problems"]["value"]) => {
-        session.problems.value = problems;
-      },
-    },
-  };
-  if (kind === "light") {
-    const { createLightEditor } = await import("../editor/light.ts");
-    return createLightEditor(options);
-  }
-  const { createMonacoEditor } = await import("../editor/monaco.ts");
-  return createMonacoEditor(options);
-}
-
-function Comparison({ session, editor }: EditorProps) {
-  const host = useRef<HTMLDivElement>(null);
-  const current = editor.value;
-  useEffect(() => current?.compare(host.current!, session.bundle.solution), [current]);
-  const isLight = current?.kind === "light";
-  return (
-    <div class="comparison" role="region" aria-label="Solution beside your code">
-      <p class="comparison-bar">
-        <span>
-          {isLight
-            ? "Minus is yours, plus is the solution’s. Nothing is taken over."
-            : "Left: the solution. Right: yours, still editable; an arrow takes one difference over."}
-        </span>
-        <button type="button" class="button" onClick={session.closeSolution}>
-          Back to your code
-        </button>
-      </p>
-      <div class="comparison-host" ref={host} />
-    </div>
-  );
-}
-
-const panes: readonly { readonly name: Pane; readonly text: string }[] = [
-  { name: "prose", text: "Text" },
-  { name: "code", text: "Code" },
-  { name: "results", text: "Results" },
-];
-
-function PhoneTabs({ session }: { readonly session: Session }) {
-  useSignalEffect(() => {
-    if (session.running.value !== undefined && pane.peek() !== "results") showPane("results");
-  });
-  const grade = session.grade.value;
-  const note = grade === undefined ? undefined : `${grade.points.earned}/${grade.points.possible}`;
-  return (
-    <nav class="phone-tabs" aria-label="Panes">
-      {panes.map(({ name, text }) => (
-        <button
-          key={name}
-          type="button"
-          aria-current={pane.value === name ? "true" : undefined}
-          onClick={() => showPane(name)}
-        >
-          {text}
-          {name === "results" && note !== undefined && <span class="tab-note">{note}</span>}
-        </button>
-      ))}
-    </nav>
-  );
 }
 
 function ToastView({ session }: { readonly session: Session }) {
