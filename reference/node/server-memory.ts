@@ -33,13 +33,16 @@ const appendPart = 8;
 const tailsPart = 8;
 const inputPart = 8;
 
-/** Sockets of producers are stopped when this part of the append bytes waits, and read from again at the other. */
-const stopPart = 1 / 2;
-const goPart = 1 / 8;
+/** Sockets of producers are stopped when this part of the budget waits for the disk, and read from at the other. */
+const stopPart = 16;
+const goPart = 64;
 
-/** Batches are refused when this part waits, and taken again at the other. */
+/** Batches are refused when this part of what may wait does, and taken again at the other. */
 const refusePart = 15 / 16;
 const takePart = 3 / 4;
+
+/** The largest request takes no more than this part: it has to fit while it arrives, and once more as a batch. */
+const framePart = 4;
 
 /** The budget of one server. */
 export interface ServerMemory {
@@ -50,6 +53,8 @@ export interface ServerMemory {
   readonly tails: HotTails;
   /** Bytes of requests that may have arrived in part. */
   readonly inputBytes: number;
+  /** The largest request: what is set, or what the budget allows. */
+  readonly frameSizeMax: number;
   readonly backPressure: BackPressure;
   report(): MemoryReport;
 }
@@ -57,30 +62,36 @@ export interface ServerMemory {
 /** Divides the budget. What unfinished requests may take is set aside at once. */
 export function openMemory({
   memory,
-  frameSizeMax,
+  frameSizeMax: wantedFrameSizeMax,
 }: Pick<Settings, "memory" | "frameSizeMax">): ServerMemory {
   const accounts = openBrokerAccounts(memory);
+  const frameSizeMax = Math.min(wantedFrameSizeMax, Math.floor(memory / framePart));
   const inputBytes = Math.max(Math.floor(memory / inputPart), frameSizeMax);
-  const input = accounts.produce.reserve(Math.min(inputBytes, accounts.produce.roomBytes));
+  const input = accounts.produce.reserve(inputBytes);
   assert(input.kind === "lease", `no room in a budget of ${memory} bytes`);
   // One batch of the largest size has to fit, with a chunk beside it, whatever the budget is.
   const appendBytes = Math.max(Math.floor(memory / appendPart), frameSizeMax + largeChunkBytes);
-  const buffers = new AppendBuffers(appendBytes, { reserve: (bytes) => reserve(bytes) });
-  const capBytes = appendBytes + buffers.freeBytesMax + Math.floor(memory / tailsPart);
-  const batches = accounts.records.open({ name: "batches", capBytes });
-  const free = batches.reserve(buffers.freeBytesMax);
-  assert(free.kind === "lease", `no room for batches in a budget of ${memory} bytes`);
+  const batches = accounts.records.open({
+    name: "batches",
+    capBytes: appendBytes + Math.floor(memory / tailsPart),
+  });
   const append = batches.open({ name: "append", capBytes: appendBytes });
   const tails = new HotTails(batches.open({ name: "tails" }), () => admission.update());
-  // What is kept for later waits for nothing, so the marks begin above it.
-  const keptBytes = free.bytes + tails.usage().residentBytes;
-  const markOf = (part: number): number => Math.floor(keptBytes + appendBytes * part);
   const admission = new Admission({
     clock: nodeClock,
     gated: batches,
-    reclaimer: tails.store,
-    highBytes: markOf(refusePart),
-    lowBytes: markOf(takePart),
+    reclaimer: {
+      get reclaimableBytes() {
+        return buffers.freeBytes + tails.store.reclaimableBytes;
+      },
+      offload(bytes) {
+        const dropped = buffers.dropFree(bytes);
+        return dropped < bytes ? dropped + tails.store.offload(bytes - dropped) : dropped;
+      },
+    },
+    // What the tails keep for themselves waits for nothing, so the marks begin above it.
+    highBytes: Math.floor(tails.usage().residentBytes + appendBytes * refusePart),
+    lowBytes: Math.floor(tails.usage().residentBytes + appendBytes * takePart),
     // Nobody waits in here: a batch is taken or refused in the turn in which it came.
     waitMsMax: 0,
     queueMax: 1,
@@ -88,41 +99,32 @@ export function openMemory({
     retryAfterMsMin: 20,
     retryAfterMsMax: 1000,
   });
-  const backPressure = new BackPressure({
-    highBytes: appendBytes * stopPart,
-    lowBytes: appendBytes * goPart,
+  const buffers = new AppendBuffers(appendBytes, {
+    reserve(bytes) {
+      const lease = admission.tryAdmit(append, bytes);
+      return lease.kind === "lease" ? lease : undefined;
+    },
   });
-  const reserve = (bytes: number): { release(): void } | undefined => {
-    const lease = admission.tryAdmit(append, bytes);
-    backPressure.update(append.reservedBytes);
-    if (lease.kind === "rejected") return undefined;
-    const release = (): void => {
-      lease.release();
-      backPressure.update(append.reservedBytes);
-    };
-    return { release };
+  const backPressure = new BackPressure({ highBytes: memory / stopPart, lowBytes: memory / goPart });
+  buffers.onHeld = (heldBytes) => {
+    backPressure.update(heldBytes);
+    // A chunk that came back is no lease that ended, but it may be what the gate waits for.
+    if (admission.isPaused) admission.update();
   };
-  const shown = [
-    accounts.produce,
-    append,
-    tails.account,
-    accounts.fetch,
-    accounts.replication,
-    accounts.control,
-  ];
+  const { produce, fetch, replication, control } = accounts;
+  const shown = [produce, append, tails.account, fetch, replication, control];
   return {
     accounts,
     inputBytes,
+    frameSizeMax,
     backPressure,
     tails,
     buffers,
     report: () => ({
       ...tails.usage(),
       budgetBytes: memory,
-      accounts: {
-        ...Object.fromEntries(shown.map(({ name, reservedBytes }) => [name, reservedBytes])),
-        append: append.reservedBytes + free.bytes,
-      },
+      accounts: Object.fromEntries(shown.map(({ name, reservedBytes }) => [name, reservedBytes])),
+      reclaimableBytes: tails.store.reclaimableBytes + buffers.freeBytes,
       isPaused: backPressure.isOn || admission.isPaused,
       pauseCount: backPressure.pauseCount,
       waitingCount: admission.waitingCount,

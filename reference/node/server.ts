@@ -31,7 +31,7 @@ import { meteredDisk } from "./metered-disk.ts";
 import { onePassChecksum } from "./one-pass-checksum.ts";
 import { NodeNetwork, formatAddress } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
-import { Scavenger } from "./scavenger.ts";
+import { Scavenger, limitYoungGeneration } from "./scavenger.ts";
 import type { ServerMemory } from "./server-memory.ts";
 import { openMemory } from "./server-memory.ts";
 import type { Settings } from "./settings.ts";
@@ -78,6 +78,7 @@ export async function startServer(
     release = () => lock.release();
     process.once("exit", release);
     const recovered: string[] = [];
+    limitYoungGeneration(settings.memory);
     const telemetry = startTelemetry(settings, events);
     const memory = openMemory(settings);
     const checksums = onePassChecksum(fastChecksum);
@@ -92,9 +93,9 @@ export async function startServer(
       limits: {
         connectionsMax: settings.connectionsMax,
         inFlightMax: settings.inFlightMax,
-        frameSizeMax: settings.frameSizeMax,
+        frameSizeMax: memory.frameSizeMax,
         inputBytesMax: memory.inputBytes,
-        outputBytesMax: Math.max(settings.outputSizeMax, 2 * settings.frameSizeMax),
+        outputBytesMax: Math.max(settings.outputSizeMax, 2 * memory.frameSizeMax),
         idleTimeoutMs: settings.idleTimeout,
         drainTimeoutMs: settings.drainTimeout,
       },
@@ -139,7 +140,7 @@ async function openBroker(
   memory: ServerMemory,
   batchChecksum: Checksum,
 ): Promise<Broker> {
-  const batchBytesMax = settings.frameSizeMax - frameBytesAroundBatch;
+  const batchBytesMax = memory.frameSizeMax - frameBytesAroundBatch;
   const retention = { retentionMs: settings.retentionTime, retentionBytes: settings.retentionSize };
   // Shared by all logs: the bounds on open files and on bytes that wait to be written are the process's.
   const files = new FilePool(disk);
@@ -171,7 +172,7 @@ async function openBroker(
     random: nodeRandom,
     openLog,
     limits: {
-      frameSizeMax: settings.frameSizeMax,
+      frameSizeMax: memory.frameSizeMax,
       recordSizeMax: batchBytesMax,
       inFlightMax: settings.inFlightMax,
       idleTimeoutMs: settings.idleTimeout,

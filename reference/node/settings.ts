@@ -200,7 +200,11 @@ export const settings = {
   ),
   partitions: setting(integer(1, 10_000), 1, "Partitions of a topic that is made by producing to it."),
   autoCreateTopics: setting(flag, true, "Whether producing to an unknown topic makes it."),
-  frameSizeMax: setting(size("16MiB", 1024, 2 ** 30), 16 * 2 ** 20, "Largest request."),
+  frameSizeMax: setting(
+    size("16MiB", 1024, 2 ** 30),
+    16 * 2 ** 20,
+    "Largest request; at most a quarter of the memory.",
+  ),
   connectionsMax: setting(integer(1, 1_000_000), 10_000, "Connections held at once."),
   inFlightMax: setting(integer(1, 1_000_000), 65_536, "Requests that one connection may have open."),
   outputSizeMax: setting(size("32MiB", 2 ** 16), 32 * 2 ** 20, "Bytes that may wait for one client to read."),

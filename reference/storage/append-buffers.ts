@@ -6,6 +6,9 @@
  * quiet partitions hold nothing. The first chunk of a round is small and the following ones are large: most rounds of
  * a quiet log are small, and a busy log should write in few calls.
  *
+ * A chunk that comes back is kept for the next round, and its memory is paid for all the while: what was dropped would
+ * stay resident until the garbage collector looks for it, which is no time at which to count on it.
+ *
  * When the bound is reached, `acquire` gives nothing and the append is refused with a retriable error. That is the
  * choice between refusing on purpose and running out of memory.
  */
@@ -18,7 +21,7 @@ export interface AppendChunk {
   /** The offset after the last batch in the chunk. */
   endOffset: number;
   /** What pays for it, when there is a budget. */
-  readonly lease?: { release(): void };
+  readonly lease?: { release(): void } | undefined;
 }
 
 /** Pays for chunks: a part of a process's memory budget. */
@@ -33,24 +36,29 @@ export const smallChunkBytes = 64 * 1024;
 export const largeChunkBytes = 1024 * 1024;
 /** The default bound on all chunks that are out at once. */
 export const appendBytesMaxDefault = 64 * 1024 * 1024;
-/** This part of the bound is kept as free chunks: their memory has been touched, which makes them fast. */
-const freePart = 4;
+
+/** Memory that a chunk can have: paid for as long as it exists, in use or not. */
+interface ChunkMemory {
+  readonly bytes: Uint8Array;
+  readonly lease?: { release(): void } | undefined;
+}
 
 /** A bounded set of chunks. */
 export class AppendBuffers {
-  /** Bytes of all chunks that are out. */
+  /** Bytes of all chunks that are out: batches that wait to be written. */
   heldBytes = 0;
+  /** Bytes of the chunks that came back and wait to be used again. */
+  freeBytes = 0;
+  /** Called when `heldBytes` has changed. */
+  onHeld: ((heldBytes: number) => void) | undefined = undefined;
   readonly bytesMax: number;
-  /** The most that is kept in free chunks, which no lease of the budget pays for: set it aside. */
-  readonly freeBytesMax: number;
-  #freeBytes = 0;
-  readonly #freeSmall: Uint8Array[] = [];
-  readonly #freeLarge: Uint8Array[] = [];
+  /** Chunks that came back. Their memory has been touched, which makes them fast, and it counts as ours. */
+  readonly #freeSmall: ChunkMemory[] = [];
+  readonly #freeLarge: ChunkMemory[] = [];
   readonly #budget: AppendBudget | undefined;
 
   constructor(bytesMax = appendBytesMaxDefault, budget?: AppendBudget) {
     this.bytesMax = bytesMax;
-    this.freeBytesMax = Math.floor(bytesMax / freePart);
     this.#budget = budget;
   }
 
@@ -59,28 +67,50 @@ export class AppendBuffers {
     const isSmall = isFirst && neededBytes <= smallChunkBytes;
     // A batch larger than a chunk gets one of its own size, which is not kept afterwards.
     const size = isSmall ? smallChunkBytes : Math.max(largeChunkBytes, neededBytes);
-    if (this.heldBytes + size > this.bytesMax) return undefined;
-    const lease = this.#budget?.reserve(size);
-    if (this.#budget !== undefined && lease === undefined) return undefined;
+    const memory = (size <= largeChunkBytes ? this.#takeFree(isSmall) : undefined) ?? this.#allocate(size);
+    if (memory === undefined) return undefined;
     this.heldBytes += size;
-    const free = isSmall ? this.#freeSmall : this.#freeLarge;
-    const kept = size <= largeChunkBytes ? free.pop() : undefined;
-    this.#freeBytes -= kept?.length ?? 0;
-    const bytes = kept ?? new Uint8Array(size);
-    return { bytes, used: 0, endOffset: 0, ...(lease !== undefined && { lease }) };
+    this.onHeld?.(this.heldBytes);
+    return { bytes: memory.bytes, used: 0, endOffset: 0, lease: memory.lease };
   }
 
   /** Takes a chunk back. The caller must not touch its bytes any more. */
-  release(chunk: AppendChunk): void {
-    this.heldBytes -= chunk.bytes.length;
+  release({ bytes, lease }: AppendChunk): void {
+    this.heldBytes -= bytes.length;
     assert(this.heldBytes >= 0, "a chunk was released twice");
-    const isSmall = chunk.bytes.length === smallChunkBytes;
-    const free = isSmall ? this.#freeSmall : this.#freeLarge;
-    const isKept = isSmall || chunk.bytes.length === largeChunkBytes;
-    if (isKept && this.#freeBytes + chunk.bytes.length <= this.freeBytesMax) {
-      free.push(chunk.bytes);
-      this.#freeBytes += chunk.bytes.length;
+    if (bytes.length > largeChunkBytes) {
+      lease?.release();
+    } else {
+      this.freeBytes += bytes.length;
+      (bytes.length === smallChunkBytes ? this.#freeSmall : this.#freeLarge).push({ bytes, lease });
     }
-    chunk.lease?.release();
+    this.onHeld?.(this.heldBytes);
+  }
+
+  /** Gives up free chunks until `bytes` came back to the budget, or none is left; returns how many bytes did. */
+  dropFree(bytes: number): number {
+    let dropped = 0;
+    while (dropped < bytes) {
+      const memory = this.#takeFree(false) ?? this.#takeFree(true);
+      if (memory === undefined) break;
+      dropped += memory.bytes.length;
+      memory.lease?.release();
+    }
+    return dropped;
+  }
+
+  #takeFree(isSmall: boolean): ChunkMemory | undefined {
+    const memory = (isSmall ? this.#freeSmall : this.#freeLarge).pop();
+    this.freeBytes -= memory?.bytes.length ?? 0;
+    return memory;
+  }
+
+  /** New memory within the bound and the budget. Free chunks of the other size make room for it. */
+  #allocate(size: number): ChunkMemory | undefined {
+    const excess = this.heldBytes + this.freeBytes + size - this.bytesMax;
+    if (excess > 0 && this.dropFree(excess) < excess) return undefined;
+    const lease = this.#budget?.reserve(size);
+    if (this.#budget !== undefined && lease === undefined) return undefined;
+    return { bytes: new Uint8Array(size), lease };
   }
 }

@@ -370,10 +370,8 @@ export class Segment {
   }
 }
 
-/**
- * A run of whole batches at the start of `bytes`: the first holds `offset`, the last ends at or before
- * `visibleEnd`.
- */
+// #region whole-batches
+/** A run of whole batches at the start of `bytes`: the first holds `offset`, the last ends by `visibleEnd`. */
 function wholeBatches(
   bytes: Uint8Array,
   offset: number,
@@ -383,15 +381,18 @@ function wholeBatches(
   let at = 0;
   let nextOffset = -1;
   while (bytes.length - at >= batchHeaderBytes) {
+    // 1. Stop at a batch that is cut off or whose header is wrong. The records are the consumer's to check.
     const end = at + batchBytesAt(bytes, at);
-    // The records are the consumer's to check. A header that is wrong would send it to the wrong place.
     if (end > bytes.length || !isHeaderIntact(bytes, at, checksum)) break;
+    // 2. The first batch must hold the offset, and each one after it go on where the one before it ended.
     const batchNext = nextOffsetAt(bytes, at);
     const base = baseOffsetAt(bytes, at);
     const isNext = nextOffset < 0 ? base <= offset && batchNext > offset : base === nextOffset;
+    // 3. A batch is visible as a whole or not at all.
     if (!isNext || batchNext > visibleEnd) break;
     at = end;
     nextOffset = batchNext;
   }
   return { bytes: at, nextOffset };
 }
+// #endregion whole-batches

@@ -1,4 +1,5 @@
 /** `oz serve`: runs the broker until it is told to stop. */
+import { flushCompileCache } from "node:module";
 import { defineCommand, done, failed, misused, option } from "../cli/command.ts";
 import type { OptionDefinition } from "../cli/command.ts";
 import type { SettingName } from "../settings.ts";
@@ -54,6 +55,8 @@ export const command = defineCommand({
     const { parseAddress } = await import("../network.ts");
     if (json) printJson({ listening: { ...parseAddress(server.address), adminPort: server.adminPort } });
     else print(`listening on ${server.address}`);
+    // A server that is killed writes nothing at its end; the next start would compile everything again.
+    flushCompileCache();
     if (!signal.aborted) {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
     }
