@@ -2,9 +2,10 @@
  * The Disk port over `node:fs`: one folder of the real file system.
  *
  * Every call goes to libuv's thread pool, so that a slow disk never stops the event loop, with one exception. A small
- * write ends in the page cache after a few microseconds, while the way to the pool and back costs about fifty. So small
- * writes are made in place, as long as they are as fast as that; one that was not (the kernel slows writers down when
- * too much is dirty) sends those of the time that follows to the pool.
+ * write ends in the page cache after a few microseconds, and so does a read of what was written lately, while the way to
+ * the pool and back costs about fifty. So both are made in place, as long as they are as fast as that; one that was not
+ * (the kernel slows writers down when too much is dirty, or the bytes are not in the cache) sends those of the time that
+ * follows to the pool.
  *
  * Files are plain descriptors: a `FileHandle` adds a promise and an object to every call.
  */
@@ -13,11 +14,13 @@ import path from "node:path";
 import { makeDirectory } from "./make-directory.ts";
 import { DiskError, type Disk, type DiskErrorCode, type DiskFile, type OpenMode } from "../ports.ts";
 
-/** Writes up to this size are made in place. */
+/** Writes and reads up to this size are made in place. */
 export const inlineWriteBytesMax = 1024 * 1024;
-/** A write in place that took longer than this was no mere copy into the page cache. */
+const inlineReadBytesMax = 256 * 1024;
+/** A write in place that took longer than this was no mere copy into the page cache; nor was such a read out of it. */
 const inlineWriteMsMax = 2;
-/** After such a write all go to the thread pool for so many times as long: the loop loses a twentieth at most. */
+const inlineReadMsMax = 0.5;
+/** After such a call all go to the thread pool for so many times as long: the loop loses a twentieth at most. */
 const inlinePauseFactor = 20;
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
@@ -157,8 +160,9 @@ export class NodeDisk implements Disk {
   }
 }
 
-/** Until when writes of all files go to the thread pool: they share the disk that was slow. */
+/** Until when writes or reads of all files go to the thread pool: they share the disk that was slow. */
 let inlinePausedUntilMs = 0;
+let inlineReadsPausedUntilMs = 0;
 
 /**
  * An open descriptor. `close` waits for the calls in flight: the kernel hands a closed number to the next
@@ -177,6 +181,10 @@ class NodeDiskFile implements DiskFile {
   }
 
   read(target: Uint8Array, position: number): Promise<number> {
+    if (target.length <= inlineReadBytesMax && !this.#isClosed) {
+      const startMs = performance.now();
+      if (startMs >= inlineReadsPausedUntilMs) return this.#readInline(target, position, startMs);
+    }
     return this.#run("read", (done) => fs.read(this.#descriptor, target, 0, target.length, position, done));
   }
 
@@ -218,6 +226,18 @@ class NodeDiskFile implements DiskFile {
       return Promise.resolve(count);
     } catch (error) {
       return Promise.reject(diskError(error, "write", this.path));
+    }
+  }
+
+  #readInline(target: Uint8Array, position: number, startMs: number): Promise<number> {
+    try {
+      const count = fs.readSync(this.#descriptor, target, 0, target.length, position);
+      const endMs = performance.now();
+      const tookMs = endMs - startMs;
+      if (tookMs > inlineReadMsMax) inlineReadsPausedUntilMs = endMs + tookMs * inlinePauseFactor;
+      return Promise.resolve(count);
+    } catch (error) {
+      return Promise.reject(diskError(error, "read", this.path));
     }
   }
 
