@@ -7,9 +7,11 @@ import { frameSizeMaxDefault } from "./limits.ts";
 
 /** Every wait and every heap of a connection ends at one of these. A time of 0 means no limit. */
 export interface ConnectionLimits {
+  /** Connections at once; one more is told so and closed. */
   readonly connectionsMax: number;
   /** Requests that one connection may have open at once. */
   readonly inFlightMax: number;
+  /** The largest value of a frame's length field, in bytes. */
   readonly frameSizeMax: number;
   /** Parts of frames that have come, over all connections: whoever goes beyond it is cut off. 0 is no limit. */
   readonly inputBytesMax: number;

@@ -10,3 +10,8 @@ declare module "virtual:exercises" {
   /** Every exercise of the course, in its order. */
   export const bundles: readonly import("#exercises/lib/exercise.ts").ExerciseBundle[];
 }
+
+declare module "virtual:limits" {
+  /** Every limit of the reference. */
+  export const limits: readonly import("../tools/limits.ts").LimitEntry[];
+}

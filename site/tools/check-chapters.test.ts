@@ -102,3 +102,9 @@ test("hosts that read _headers send the headers that we send", () => {
   for (const [name, value] of Object.entries(isolationHeaders))
     expect(file).toContain(`  ${name}: ${value}\n`);
 });
+
+test("a table whose rows begin with nothing is refused, because a screen reader would say nothing", () => {
+  expect(complaintsAbout("| | a |\n|---|---|\n| x | 1 |")).toEqual([
+    `${path}:9: a cell that begins a row says what the row is about`,
+  ]);
+});

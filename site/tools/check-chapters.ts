@@ -62,6 +62,7 @@ export function checkChapter(root: string, path: string, text: string): string[]
   }
   for (const [index, line] of proseLines(text).entries()) {
     if (/^(import|export)\s/.test(line)) complain(index + 1, "a chapter has no imports and no exports");
+    if (/^\|\s*\|/.test(line)) complain(index + 1, "a cell that begins a row says what the row is about");
   }
   return complaints;
 }

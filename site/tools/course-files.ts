@@ -3,6 +3,7 @@
  *
  * `virtual:exercises` is the list of exercise bundles. They are made here, in plain Node, from the files on disk, and
  * handed to Vite as data: code that reads files relative to itself would look in the wrong place once it is bundled.
+ * `virtual:limits` is made the same way, from the modules of the reference.
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,12 +14,15 @@ import { bundleExercise } from "../../exercises/tools/bundle.ts";
 import { listExerciseIds, sourceTree } from "../../exercises/tools/source-tree.ts";
 import type { ExerciseBundle } from "../../exercises/lib/exercise.ts";
 import { checkChapters } from "./check-chapters.ts";
+import { collectLimits } from "./limits.ts";
 import { buildEditor } from "./build-editor.ts";
 import { writeServiceWorker, type OfflineVersions } from "./offline.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const virtualId = "virtual:exercises";
 const resolvedId = `\0${virtualId}`;
+const limitsId = "virtual:limits";
+const resolvedLimitsId = `\0${limitsId}`;
 
 export function courseFiles(): AstroIntegration {
   let versions: OfflineVersions | undefined;
@@ -26,7 +30,7 @@ export function courseFiles(): AstroIntegration {
     name: "offset-zero:course-files",
     hooks: {
       "astro:config:setup": async ({ command, updateConfig }) => {
-        updateConfig({ vite: { plugins: [exercisesPlugin()] } });
+        updateConfig({ vite: { plugins: [exercisesPlugin(), limitsPlugin()] } });
         if (command !== "build" && command !== "dev") return;
         const [editorVersion, runner] = await Promise.all([buildEditor(), buildRunner()]);
         versions = { editorVersion, runnerVersion: runner.version };
@@ -74,5 +78,17 @@ function exercisesPlugin(): Plugin {
       }
       return `export const bundles = ${JSON.stringify(bundles)};`;
     },
+  };
+}
+
+/** The limits of the reference, read from its modules in plain Node. */
+function limitsPlugin(): Plugin {
+  return {
+    name: "offset-zero:limits",
+    resolveId: (id) => (id === limitsId ? resolvedLimitsId : undefined),
+    load: async (id) =>
+      id === resolvedLimitsId
+        ? `export const limits = ${JSON.stringify(await collectLimits(root))};`
+        : undefined,
   };
 }
