@@ -20,6 +20,7 @@ const pureFolders = [
   "memory",
   "observability",
   "raft",
+  "checkers",
   "broker",
   "client",
   "maelstrom",
@@ -36,6 +37,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   memory: [],
   observability: [],
   raft: [],
+  checkers: ["raft"],
   // The record batch is one format for wire, log and fetch: the client makes what the log keeps.
   client: [
     "protocol",
