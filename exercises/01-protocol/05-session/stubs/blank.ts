@@ -1,0 +1,274 @@
+// Generated from reference/client/session.ts (stub 12fa32d9).
+// Write your solution here; `npx oz reset 01-protocol/05-session` starts again.
+/**
+ * A session: many requests at once over one connection, and each of them settled exactly once.
+ *
+ * A caller that waits for each answer before it sends the next request leaves the line idle for a round trip. So
+ * requests go out as they come ("pipelining"), each with an id of its own, and the answers find their way back by that
+ * id, in whatever order they come. All the rest of this file is about what can go wrong with that: answers that come
+ * twice, late or never; a peer that reads too slowly; a caller that gives up; a connection that ends.
+ *
+ * - Every request settles once: with its answer, or with a `ProtocolError`. Afterwards nothing of it is left.
+ * - The deadline runs from the moment of `request`, whether or not its bytes have left.
+ * - What is not sent yet stays below `bufferBytesMax`; beyond that, a request is refused and not queued.
+ * - An intact answer that does not fit its request fails that request alone. A broken *frame* ends the connection,
+ *   because nobody knows where the next frame starts.
+ */
+import { todo } from "#exercises/lib/todo.ts";
+import { assert } from "#reference/base/assert.ts";
+import type { Checksum, Clock, Connection } from "#reference/ports.ts";
+import { checksumBytes, errorResponseHeaderBytes, frameChecksum } from "#reference/protocol/frame.ts";
+import { lengthFieldBytes, responseHeaderBytes } from "#reference/protocol/frame.ts";
+import type { FrameFault } from "#reference/protocol/frame.ts";
+import { FrameStream } from "#reference/protocol/frame-stream.ts";
+import { frameSizeMaxDefault, protocolVersionMin } from "#reference/protocol/limits.ts";
+import { FrameOutput } from "#reference/protocol/output.ts";
+import { putRequest, requestSize } from "#reference/protocol/put-request.ts";
+import { RoomPool } from "#reference/protocol/room-pool.ts";
+import type { CancelSignal } from "#reference/client/cancel.ts";
+import { ProtocolError, errorFromReply, invalidReply, protocolError } from "#reference/client/protocol-error.ts";
+import type { ReadReply, RequestOptions, SessionOptions, StreamListener } from "#reference/client/request.ts";
+import { SlotTable } from "#reference/client/slot-table.ts";
+
+const bufferBytesMaxDefault = 2 * frameSizeMaxDefault;
+/** What is handed over before the turn ends: the server works at it while we encode the rest. */
+const flushBytes = 64 * 1024;
+const flushRequests = 64;
+const noTail = new Uint8Array(0);
+/** What a stream's reader returns for every reply but the last. */
+const goesOn = Symbol("goes on");
+
+/** A request that has not settled. It is in the table, and nowhere else. */
+interface OpenRequest {
+  readonly id: number;
+  readonly type: number;
+  /** On the monotonic clock. */
+  deadlineMs: number;
+  /** Makes a value of a reply that is no error; `goesOn` says that more replies follow. */
+  readonly read: ReadReply<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly signal: CancelSignal | undefined;
+  readonly onAbort: (() => void) | undefined;
+}
+
+/** One connection's requests. */
+export class Session {
+  /** The protocol version that requests are sent in: what the handshake agreed on. */
+  version = protocolVersionMin;
+  /** Replies to nobody: late, doubled or invented. */
+  ignoredReplies = 0;
+  /** Called once, when the session has ended. */
+  onEnd: (reason: ProtocolError) => void = () => {};
+
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #checksum: Checksum;
+  readonly #requestTimeoutMs: number;
+  readonly #bufferBytesMax: number;
+  readonly #frameSizeMax: number;
+  readonly #input: FrameStream;
+  readonly #output = new FrameOutput();
+  /** Open requests by id. Ids are never used again, so a late reply cannot meet a newer request. */
+  readonly #open = new SlotTable<OpenRequest>();
+  readonly #write = (bytes: Uint8Array): boolean => this.#connection.write(bytes);
+  readonly #sink = {
+    frame: (bytes: Uint8Array, view: DataView, start: number, end: number) =>
+      this.#receive(bytes, view, start, end),
+    fault: (fault: FrameFault) => this.destroy(new ProtocolError(fault.code, fault.message)),
+  };
+  #nextId = 1;
+  /** Requests that were given up. */
+  #abandoned = 0;
+  #isBlocked = false;
+  #isFlushPlanned = false;
+  /** Requests since the last flush, and when the first of them came. */
+  #unflushed = 0;
+  #unflushedMs = 0;
+  /** One timer serves all deadlines: it stands at the earliest, or before it. */
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #cancelTimer: (() => void) | undefined = undefined;
+  #ended: ProtocolError | undefined = undefined;
+  #closing: { readonly done: () => void; readonly promise: Promise<void> } | undefined = undefined;
+  #writableWaiters: (() => void)[] = [];
+
+  constructor(connection: Connection, options: SessionOptions) {
+    const { frameSizeMax = frameSizeMaxDefault, checksum = frameChecksum } = options;
+    this.#connection = connection;
+    this.#clock = options.clock;
+    this.#checksum = checksum;
+    this.#frameSizeMax = frameSizeMax;
+    this.#requestTimeoutMs = options.requestTimeoutMs ?? 30_000;
+    this.#bufferBytesMax = options.bufferBytesMax ?? bufferBytesMaxDefault;
+    this.#input = new FrameStream("response", { frameSizeMax, checksum }, new RoomPool());
+    connection.onData = (chunk) => this.#input.receive(chunk, this.#sink);
+    connection.onDrain = () => this.#drained();
+    connection.onClose = (reason) => this.#connectionClosed(reason);
+  }
+
+  /** Requests that have not settled. */
+  get openRequests(): number {
+    return this.#open.size;
+  }
+
+  /** Bytes that wait for the connection. */
+  get bufferedBytes(): number {
+    return this.#output.pendingBytes;
+  }
+
+  /** Whether the connection takes data at once. */
+  get isWritable(): boolean {
+    return !this.#isBlocked;
+  }
+
+  /** Whether requests are taken: not ended, and not closing. */
+  get isOpen(): boolean {
+    return this.#ended === undefined && this.#closing === undefined;
+  }
+
+  // #region request
+  /**
+   * Sends one request. The payload is copied before this returns. The promise resolves to what `read` makes of the
+   * reply and rejects with a `ProtocolError`: the server's, or one of this side.
+   */
+  request<Value>(
+    type: number,
+    payload: Uint8Array,
+    read: ReadReply<Value>,
+    options: RequestOptions = {},
+  ): Promise<Value> {
+    todo("request");
+  }
+  // #endregion request
+
+  /**
+   * Sends a request that is answered many times, until `listener.reply` says that a reply was the last. The first
+   * reply must come within the deadline; the others take their time. Returns the request's id.
+   */
+  stream(type: number, payload: Uint8Array, listener: StreamListener, options: RequestOptions = {}): number {
+    const refusal = this.#refusal(payload, options);
+    const id = this.#nextId++;
+    if (refusal !== undefined) {
+      listener.failed(refusal);
+      return id;
+    }
+    const deadlineMs = this.#nowMs() + (options.timeoutMs ?? this.#requestTimeoutMs);
+    const read: ReadReply<unknown> = (bytes, view, start, end) =>
+      listener.reply(bytes, view, start, end) ? id : goesOn;
+    const { signal } = options;
+    const onAbort = signal && this.#watch(id, signal);
+    const settlers = { resolve: () => {}, reject: listener.failed };
+    this.#open.add({ id, type, deadlineMs, read, ...settlers, signal, onAbort });
+    this.#watchDeadline(deadlineMs);
+    this.#append(id, type, payload, options);
+    return id;
+  }
+
+  /** Sends a request that is never answered. */
+  send(type: number, payload: Uint8Array): void {
+    if (this.#ended === undefined) this.#append(this.#nextId++, type, payload, {});
+  }
+
+  // #region receive
+  /** One intact reply. Whatever it holds, it can hurt no request but its own. */
+  #receive(bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    todo("receive");
+  }
+  // #endregion receive
+
+  // #region settle
+  /** Takes a request out of the table, with everything that was kept for it. */
+  #settle(opened: OpenRequest): void {
+    todo("settle");
+  }
+
+  #fail(opened: OpenRequest, error: unknown): void {
+    todo("settle");
+  }
+  // #endregion settle
+
+  // #region deadlines
+  /** Now, asked once for the requests that leave together. */
+  #nowMs(): number {
+    todo("deadlines");
+  }
+
+  /** Makes sure that the timer fires no later than `deadlineMs`. */
+  #watchDeadline(deadlineMs: number): void {
+    todo("deadlines");
+  }
+
+  /** Fails every request whose deadline has passed, and sets the timer to the next one. */
+  #expire(): void {
+    todo("deadlines");
+  }
+
+  #stopTimer(): void {
+    todo("deadlines");
+  }
+  // #endregion deadlines
+
+  // #region abort
+  /** Listens for the caller's change of mind. */
+  #watch(id: number, signal: CancelSignal): () => void {
+    todo("abort");
+  }
+  // #endregion abort
+
+  // #region flush
+  /** Writes one frame behind the others and sees to it that they leave by the end of this turn. */
+  #append(id: number, type: number, payload: Uint8Array, options: RequestOptions): void {
+    todo("flush");
+  }
+
+  /** Hands over what waits, unless the connection has said stop. */
+  #flush(): void {
+    todo("flush");
+  }
+
+  /** The connection takes more: send what waited, then let in those who wait for room. */
+  #drained(): void {
+    todo("flush");
+  }
+  // #endregion flush
+
+  /** Resolves when the connection takes data, or when the session has ended and a request would say so. */
+  writable(): Promise<void> {
+    if (!this.#isBlocked || this.#ended !== undefined) return Promise.resolve();
+    return new Promise((resolve) => void this.#writableWaiters.push(resolve));
+  }
+
+  // #region close
+  /** Takes no more requests, waits until those that are open have settled, then ends the connection in order. */
+  close(): Promise<void> {
+    todo("close");
+  }
+
+  /** Ends everything at once: each open request fails with `reason`. */
+  destroy(reason: ProtocolError = protocolError("client-closed")): void {
+    todo("close");
+  }
+
+  #connectionClosed(reason: Error | undefined): void {
+    todo("close");
+  }
+
+  #end(reason: ProtocolError): void {
+    todo("close");
+  }
+  // #endregion close
+
+  /** Why a request cannot even be tried; undefined when it can. */
+  #refusal(payload: Uint8Array, { tail = noTail, signal }: RequestOptions): ProtocolError | undefined {
+    if (this.#ended !== undefined) return this.#ended;
+    if (this.#closing !== undefined) return protocolError("client-closed");
+    if (signal?.aborted) return protocolError("request-aborted", "", signal.reason);
+    const size = requestSize(payload.length, tail.length);
+    const sizeMax = Math.min(this.#frameSizeMax + lengthFieldBytes, this.#bufferBytesMax);
+    if (size > sizeMax)
+      return protocolError("frame-too-large", `request of ${size} bytes exceeds ${sizeMax}`);
+    if (this.bufferedBytes + size <= this.#bufferBytesMax) return undefined;
+    const problem = `${this.bufferedBytes} of ${this.#bufferBytesMax} bytes are not sent yet`;
+    return protocolError("buffer-full", problem);
+  }
+}
