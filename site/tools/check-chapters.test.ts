@@ -103,8 +103,9 @@ test("hosts that read _headers send the headers that we send", () => {
     expect(file).toContain(`  ${name}: ${value}\n`);
 });
 
-test("a table whose rows begin with nothing is refused, because a screen reader would say nothing", () => {
+test("a table whose first column has no heading is refused, because a screen reader would say nothing", () => {
   expect(complaintsAbout("| | a |\n|---|---|\n| x | 1 |")).toEqual([
-    `${path}:9: a cell that begins a row says what the row is about`,
+    `${path}:9: a table's first column needs a heading`,
   ]);
+  expect(complaintsAbout("| `x` | a |\n|---|---|\n| | 1 |\n| `y` | 2 |")).toEqual([]);
 });

@@ -62,7 +62,11 @@ export function checkChapter(root: string, path: string, text: string): string[]
   }
   for (const [index, line] of proseLines(text).entries()) {
     if (/^(import|export)\s/.test(line)) complain(index + 1, "a chapter has no imports and no exports");
-    if (/^\|\s*\|/.test(line)) complain(index + 1, "a cell that begins a row says what the row is about");
+  }
+  const lines = text.split("\n");
+  for (const [index, line] of lines.entries()) {
+    const isHead = /^\|[\s|:-]+$/.test(lines[index + 1] ?? "") && (lines[index + 1] ?? "").includes("---");
+    if (isHead && /^\|\s*\|/.test(line)) complain(index + 1, "a table's first column needs a heading");
   }
   return complaints;
 }
