@@ -1,8 +1,9 @@
 /**
  * The self-check of the simulator: the same scenario twice, and the two traces compared line by line.
  *
- * A simulation that depends on anything but its seed (the order of a set of objects, a real clock, an address) still finds bugs,
- * and then nobody can look at them again. The first line that differs names the moment at which the outside got in.
+ * A simulation that depends on anything but its seed (the order of a set of objects, a real clock, an
+ * address) still finds bugs, and then nobody can look at them again. The first line that differs names the
+ * moment at which the outside got in.
  */
 import { TraceFingerprint, TraceRecorder, type TraceLine, type TraceSink } from "./trace.ts";
 

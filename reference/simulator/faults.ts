@@ -1,9 +1,9 @@
 /**
  * Faults as plain data: what goes wrong, with whom, when, and for how long.
  *
- * A schedule of faults is drawn before the simulation begins and does not depend on what happens in it. So it can be printed,
- * cut down to the two entries that matter, and run again. The one thing that is decided late is who `leader`
- * means: the most interesting victim is not known before.
+ * A schedule of faults is drawn before the simulation begins and does not depend on what happens in it. So it
+ * can be printed, cut down to the two entries that matter, and run again. The one thing that is decided late
+ * is who `leader` means: the most interesting victim is not known before.
  */
 import { unreachable } from "#reference/base/assert.ts";
 import type { SimulatedProcess } from "./process.ts";
@@ -82,8 +82,8 @@ interface Cables {
 export interface FaultyDisk {
   /** Multiplies how long a write takes. */
   slowness: number;
-  /** Lets the next write fail. */
-  failNext(): void;
+  /** The next write that ends, ends in failure, which switches this off again. */
+  isFailing: boolean;
 }
 
 /** What faults act on. */
@@ -203,12 +203,16 @@ export class Nemesis {
           disk.slowness = 1;
         };
       }
-      case "disk-error":
-        this.#world.disk(name)?.failNext();
+      case "disk-error": {
+        const disk = this.#world.disk(name);
+        if (disk === undefined) return undefined;
+        disk.isFailing = true;
         return () => {
+          disk.isFailing = false;
           const process = this.#world.process(name);
           if (process.isDown) process.start();
         };
+      }
       default:
         return unreachable(fault, "fault");
     }

@@ -1,9 +1,10 @@
 /**
  * How long a message takes: a distribution, and a draw from it that is the same on every platform.
  *
- * Logarithms may differ in their last bit from one JavaScript engine to the next, and one bit is another history. So
- * nothing here calls `Math.log`: the exponential distribution is drawn by comparing uniform numbers, the method
- * of von Neumann (1951), and the heavy tail needs only a square root, which IEEE 754 defines to the last bit.
+ * Logarithms may differ in their last bit from one JavaScript engine to the next, and one bit is another
+ * history. So nothing here calls `Math.log`: the exponential distribution is drawn by comparing uniform
+ * numbers, the method of von Neumann (1951), and the heavy tail needs only a square root, which IEEE 754
+ * defines to the last bit.
  */
 import type { SeededRandom } from "#reference/base/prng.ts";
 import { unreachable } from "#reference/base/assert.ts";
@@ -15,7 +16,10 @@ export type Latency =
   | { readonly kind: "uniform"; readonly minMs: number; readonly maxMs: number }
   /** Many short ones, few long ones: what queues produce. */
   | { readonly kind: "exponential"; readonly meanMs: number; readonly minMs?: number }
-  /** Most are near `minMs`, one in ten thousand takes a hundred times as long: what real networks do on bad days. */
+  /**
+   * Most are near `minMs`, one in ten thousand takes a hundred times as long: what real networks do on bad
+   * days.
+   */
   | { readonly kind: "long-tail"; readonly minMs: number; readonly maxMs: number };
 
 /** One latency, in milliseconds. */
@@ -52,7 +56,8 @@ export function meanLatencyMs(latency: Latency): number {
 
 /**
  * An exponential variate of mean 1. A run of uniform numbers that keeps falling has an odd length with
- * probability `exp(-first)`: then the first is the fraction. Otherwise the whole part grows by one and a new run begins.
+ * probability `exp(-first)`: then the first is the fraction. Otherwise the whole part grows by one and a new
+ * run begins.
  */
 export function drawExponential(random: SeededRandom): number {
   for (let whole = 0; ; whole++) {

@@ -1,9 +1,10 @@
 /**
  * A network of messages that loses, doubles, delays and reorders them, and falls apart on request.
  *
- * Every message from one name to another travels on the *link* between the two. A link has its own random numbers, so that
- * removing a fault elsewhere does not change what happens here: this is what lets a failing schedule shrink.
- * Links in the two directions are two links, and a cut in one leaves the other, as when a firewall rule is wrong.
+ * Every message from one name to another travels on the *link* between the two. A link has its own random
+ * numbers, so that removing a fault elsewhere does not change what happens here: this is what lets a failing
+ * schedule shrink. Links in the two directions are two links, and a cut in one leaves the other, as when a
+ * firewall rule is wrong.
  *
  * A payload travels by reference: nobody may change one that was sent.
  */
@@ -22,8 +23,8 @@ export interface NetworkOptions {
   /** Chance that it arrives a second time, with a latency of its own. */
   readonly duplicateChance?: number;
   /**
-   * Chance that it may be overtaken. At 0 each link delivers in the order of sending, as one TCP connection does; at 1 every
-   * message travels by itself.
+   * Chance that it may be overtaken. At 0 each link delivers in the order of sending, as one TCP connection
+   * does; at 1 every message travels by itself.
    */
   readonly reorderChance?: number;
 }
@@ -86,7 +87,10 @@ export class SimulatedNetwork<Payload> {
     this.#trace = trace;
   }
 
-  /** Gives a name to whoever receives. With a process, messages wait while it is paused and are lost while it is down. */
+  /**
+   * Gives a name to whoever receives. With a process, messages wait while it is paused and are lost while it
+   * is down.
+   */
   attach(name: string, receive: Receive<Payload>, process?: SimulatedProcess): void {
     this.#endpoints.set(name, { process, receive });
   }
@@ -130,7 +134,10 @@ export class SimulatedNetwork<Payload> {
     this.#cutCount--;
   }
 
-  /** Cuts everyone in `left` off from everyone in `right`; `one-way` cuts only what left sends. Returns what heals it. */
+  /**
+   * Cuts everyone in `left` off from everyone in `right`; `one-way` cuts only what left sends. Returns what
+   * heals it.
+   */
   partition(
     left: readonly string[],
     right: readonly string[],
@@ -153,7 +160,9 @@ export class SimulatedNetwork<Payload> {
     };
   }
 
-  /** Makes everything from one to the other take `factor` times as long, until told otherwise; 1 is normal. */
+  /**
+   * Makes everything from one to the other take `factor` times as long, until told otherwise; 1 is normal.
+   */
   slow(from: string, to: string, factor: number): void {
     this.#link(from, to).slowness = factor;
   }
@@ -164,6 +173,8 @@ export class SimulatedNetwork<Payload> {
       for (const link of links.values()) {
         link.cuts = 0;
         link.slowness = 1;
+        // A new connection: what is stuck in the old one holds nothing up.
+        link.lastArrivalUs = 0;
       }
     }
     this.#cutCount = 0;
@@ -226,7 +237,10 @@ export class SimulatedNetwork<Payload> {
   }
 }
 
-/** A number for a text, so that a link's random numbers depend on its ends and not on who spoke first (FNV-1a). */
+/**
+ * A number for a text, so that a link's random numbers depend on its ends and not on who spoke first
+ * (FNV-1a).
+ */
 export function textSeed(text: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) {

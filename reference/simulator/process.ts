@@ -1,10 +1,10 @@
 /**
  * A process that can crash, stand still and come back, and the clocks it looks at.
  *
- * A *crash* takes everything in memory: timers are gone, messages on their way find nobody. A *pause* takes nothing: the
- * process does not notice that it stood still (a collection of garbage, a virtual machine that was moved) and acts
- * on what it believed before. Each of its clocks is wrong in its own way: the monotonic one runs too fast or too
- * slow, the wall clock also jumps.
+ * A *crash* takes everything in memory: timers are gone, messages on their way find nobody. A *pause* takes
+ * nothing: the process does not notice that it stood still (a collection of garbage, a virtual machine that
+ * was moved) and acts on what it believed before. Each of its clocks is wrong in its own way: the monotonic
+ * one runs too fast or too slow, the wall clock also jumps.
  */
 import { assert } from "#reference/base/assert.ts";
 import type { Clock } from "../ports.ts";
@@ -28,6 +28,10 @@ export class SimulatedProcess {
   readonly clock: SimulatedClock;
   /** What runs; it grows with each start. */
   incarnation = 0;
+  /**
+   * Called when the program has ended, by a crash or by itself: for what lies outside it, such as its disk.
+   */
+  onCrash: (() => void) | undefined;
   #state: "down" | "up" | "paused" = "down";
   #held: (() => void)[] = [];
   readonly #boot: () => void;
@@ -76,6 +80,7 @@ export class SimulatedProcess {
     this.#state = "down";
     this.#held = [];
     this.#record(event);
+    this.onCrash?.();
   }
 
   pause(): void {
@@ -153,7 +158,9 @@ export class SimulatedClock implements Clock {
     };
   }
 
-  /** True microseconds until this clock has moved on by so much: rounded up, so that nobody wakes too early. */
+  /**
+   * True microseconds until this clock has moved on by so much: rounded up, so that nobody wakes too early.
+   */
   trueUsFor(delayMs: number): number {
     return Math.ceil((Math.max(0, delayMs) * usPerMs) / this.#rate);
   }

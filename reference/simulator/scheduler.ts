@@ -1,12 +1,12 @@
 /**
  * Virtual time: a queue of events, and a clock that jumps from one to the next.
  *
- * Nothing in a simulation waits. A minute of a quiet cluster costs a few thousand function calls, so a night of
- * simulation sees more crashes than a data centre in a century. And because this queue alone decides what happens
- * next, the same events are scheduled in the same order each time: one seed, one history.
+ * Nothing in a simulation waits. A minute of a quiet cluster costs a few thousand function calls, so a night
+ * of simulation sees more crashes than a data centre in a century. And because this queue alone decides what
+ * happens next, the same events are scheduled in the same order each time: one seed, one history.
  *
- * Time is a whole number of microseconds. Whole numbers add up the same way everywhere; fractions of milliseconds do
- * not, and one rounding error would be another history.
+ * Time is a whole number of microseconds. Whole numbers add up the same way everywhere; fractions of
+ * milliseconds do not, and one rounding error would be another history.
  */
 import { assert } from "#reference/base/assert.ts";
 
@@ -92,7 +92,9 @@ export class Scheduler {
     return false;
   }
 
-  /** Lets everything happen up to and at a time, and moves the clock there unless the simulation was stopped. */
+  /**
+   * Lets everything happen up to and at a time, and moves the clock there unless the simulation was stopped.
+   */
   runUntil(untilUs: number): void {
     for (let at = this.nextAtUs; at !== undefined && at <= untilUs; at = this.nextAtUs) {
       if (!this.step()) return;
@@ -101,8 +103,9 @@ export class Scheduler {
   }
 
   /**
-   * As `runUntil`, for code that awaits: after each event, promises get a fixed number of turns before time moves on.
-   * A longer chain of awaits goes on during later events; the order of promises is fixed, so that is reproducible too.
+   * As `runUntil`, for code that awaits: after each event, promises get a fixed number of turns before time
+   * moves on. A longer chain of awaits goes on during later events; the order of promises is fixed, so that
+   * is reproducible too.
    */
   async runUntilAsync(untilUs: number): Promise<void> {
     await turns();

@@ -1,10 +1,11 @@
 /**
  * Shrinking: from a night of bad weather to the two faults that matter.
  *
- * A failing seed comes with dozens of faults, most of them innocent. fast-check walks through smaller schedules, always
- * going on from one that still fails, until none of the next smaller ones does. What is left is a *cut*: which faults of the seed's
- * schedule to keep, which features of the network to switch off, and when to end. A cut is short enough to
- * stand in one command, and together with the seed it says everything.
+ * A failing seed comes with dozens of faults, most of them innocent. fast-check walks through smaller
+ * schedules, always going on from one that still fails, until none of the next smaller ones does. What is
+ * left is a *cut*: which faults of the seed's schedule to keep, which features of the network to switch off,
+ * and when to end. A cut is short enough to stand in one command, and together with the seed it says
+ * everything.
  */
 import { Arbitrary, asyncProperty, check, Stream, Value } from "fast-check";
 

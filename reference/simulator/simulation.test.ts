@@ -244,7 +244,7 @@ function runDemo(seed: number, trace: TraceSink, noise: () => number = () => 0):
     );
     node.start();
   }
-  const disks = new Map(nodes.map((name) => [name, { slowness: 1, failNext: () => undefined }]));
+  const disks = new Map(nodes.map((name) => [name, { slowness: 1, isFailing: false }]));
   const faultWorld: FaultWorld = {
     scheduler: simulation.scheduler,
     network: simulation.network,
@@ -260,7 +260,7 @@ function runDemo(seed: number, trace: TraceSink, noise: () => number = () => 0):
   nemesis.healAll();
   for (const node of simulation.processes) expect(node.isUp).toBe(true);
   expect(simulation.network.isWhole).toBe(true);
-  for (const disk of disks.values()) expect(disk.slowness).toBe(1);
+  for (const disk of disks.values()) expect(disk).toEqual({ slowness: 1, isFailing: false });
   trace.record({
     kind: "end",
     at: simulation.scheduler.nowUs,

@@ -1,8 +1,9 @@
 /**
  * One simulated world: time, randomness, a network and processes, all from one seed.
  *
- * What runs in it is not its business: Raft nodes, Maelstrom nodes, whole brokers. The parts take what they need from here
- * and draw from `fork`ed generators, so that one part that draws more does not change what another part draws.
+ * What runs in it is not its business: Raft nodes, Maelstrom nodes, whole brokers. The parts take what they
+ * need from here and draw from `fork`ed generators, so that one part that draws more does not change what
+ * another part draws.
  */
 import { SeededRandom } from "#reference/base/prng.ts";
 import { assert } from "#reference/base/assert.ts";

@@ -1,10 +1,10 @@
 /**
  * Swarm testing: each seed is another kind of bad weather.
  *
- * A simulation in which everything goes wrong all the time finds less than many in which a few things go wrong each: under
- * constant partitions no log grows long enough for a snapshot, and with constant crashes nobody leads long enough to be
- * deposed. So a seed first draws which features are on at all and how strong they are (Groce and others, "Swarm
- * Testing", 2012), and then a schedule of faults from those.
+ * A simulation in which everything goes wrong all the time finds less than many in which a few things go
+ * wrong each: under constant partitions no log grows long enough for a snapshot, and with constant crashes
+ * nobody leads long enough to be deposed. So a seed first draws which features are on at all and how strong
+ * they are (Groce and others, "Swarm Testing", 2012), and then a schedule of faults from those.
  */
 import { unreachable } from "#reference/base/assert.ts";
 import type { SeededRandom } from "#reference/base/prng.ts";

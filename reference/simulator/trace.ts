@@ -1,14 +1,15 @@
 /**
  * The trace: everything that happened in a simulated cluster, one JSON object a line (`trace.ndjson`).
  *
- * Simulator, graders and viewers share this one format. It holds what a page needs to draw the cluster at any moment:
- * nodes and what becomes of them, every message with its fate, what each node believes (whole now and then, and each
- * change in between), faults, what clients asked and were told, and the rule that was broken. To show a moment, take the last
- * `state` of each node before it and apply the `change`s since. To fork, run the header's scenario again up to a moment
- * and go on with other faults: a simulation has no other memory than its scenario.
+ * Simulator, graders and viewers share this one format. It holds what a page needs to draw the cluster at any
+ * moment: nodes and what becomes of them, every message with its fate, what each node believes (whole now and
+ * then, and each change in between), faults, what clients asked and were told, and the rule that was broken.
+ * To show a moment, take the last `state` of each node before it and apply the `change`s since. To fork, run
+ * the header's scenario again up to a moment and go on with other faults: a simulation has no other memory
+ * than its scenario.
  *
- * `trace.schema.json` is the same in JSON Schema, for programs in other languages. `at` is always virtual time in
- * whole microseconds since the start; lines are in the order in which things happened.
+ * `trace.schema.json` is the same in JSON Schema, for programs in other languages. `at` is always virtual
+ * time in whole microseconds since the start; lines are in the order in which things happened.
  */
 import { crc32 } from "#reference/base/crc32.ts";
 
@@ -160,7 +161,10 @@ export type ParsedTrace =
   | { readonly kind: "trace"; readonly header: TraceHeader; readonly events: readonly TraceEvent[] }
   | { readonly kind: "invalid"; readonly line: number; readonly problem: string };
 
-/** Reads a `trace.ndjson`. It looks at what makes it a trace; the schema is for those who want every field checked. */
+/**
+ * Reads a `trace.ndjson`. It looks at what makes it a trace; the schema is for those who want every field
+ * checked.
+ */
 export function parseTrace(text: string): ParsedTrace {
   const events: TraceEvent[] = [];
   let header: TraceHeader | undefined;
@@ -192,7 +196,10 @@ export function parseTrace(text: string): ParsedTrace {
   return { kind: "trace", header, events };
 }
 
-/** Characters to bytes, each above 255 folded into two: good for checksums, and needs nothing from the platform. */
+/**
+ * Characters to bytes, each above 255 folded into two: good for checksums, and needs nothing from the
+ * platform.
+ */
 class LatinEncoder {
   #bytes = new Uint8Array(1024);
 

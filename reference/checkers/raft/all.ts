@@ -1,0 +1,62 @@
+/**
+ * The invariants of Raft, one a file, together.
+ */
+import { CommitMonotone } from "./commit-monotone.ts";
+import type { ClusterView, RaftChecker, ServerView } from "./checker.ts";
+import { ElectionSafety } from "./election-safety.ts";
+import { LeaderCompleteness } from "./leader-completeness.ts";
+import { LogMatching } from "./log-matching.ts";
+import { PersistBeforeSend } from "./persist-before-send.ts";
+import { QuorumDurability } from "./quorum-durability.ts";
+import { StateMachineSafety } from "./state-machine-safety.ts";
+import type { Write } from "#reference/raft/effects.ts";
+import type { Entry } from "#reference/raft/entry.ts";
+import type { Message } from "#reference/raft/messages.ts";
+
+/** All invariants as one checker. */
+export class RaftInvariants implements Required<RaftChecker> {
+  readonly rule = "raft";
+  readonly #onStart: RaftChecker[];
+  readonly #onStep: RaftChecker[];
+  readonly #onWrite: RaftChecker[];
+  readonly #onSend: RaftChecker[];
+  readonly #onApply: RaftChecker[];
+
+  constructor(cluster: ClusterView) {
+    const all: readonly RaftChecker[] = [
+      new ElectionSafety(),
+      new LogMatching(),
+      new LeaderCompleteness(cluster),
+      new StateMachineSafety(),
+      new CommitMonotone(),
+      new PersistBeforeSend(),
+      new QuorumDurability(cluster),
+    ];
+    // Sorted out once: this is called after every event.
+    this.#onStart = all.filter((checker) => "onStart" in checker);
+    this.#onStep = all.filter((checker) => "onStep" in checker);
+    this.#onWrite = all.filter((checker) => "onWrite" in checker);
+    this.#onSend = all.filter((checker) => "onSend" in checker);
+    this.#onApply = all.filter((checker) => "onApply" in checker);
+  }
+
+  onStart(server: ServerView): void {
+    for (const checker of this.#onStart) checker.onStart!(server);
+  }
+
+  onStep(server: ServerView): void {
+    for (const checker of this.#onStep) checker.onStep!(server);
+  }
+
+  onWrite(server: ServerView, write: Write): void {
+    for (const checker of this.#onWrite) checker.onWrite!(server, write);
+  }
+
+  onSend(server: ServerView, message: Message): void {
+    for (const checker of this.#onSend) checker.onSend!(server, message);
+  }
+
+  onApply(server: ServerView, entries: readonly Entry[]): void {
+    for (const checker of this.#onApply) checker.onApply!(server, entries);
+  }
+}
