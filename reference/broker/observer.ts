@@ -12,6 +12,7 @@ import type {
   RequestFields,
   WideEvents,
 } from "../observability/wide-events.ts";
+import type { SpanSink } from "../observability/spans.ts";
 import type { Clock } from "../ports.ts";
 import type { ErrorName } from "../protocol/errors.ts";
 import type { MessageName } from "../protocol/messages.ts";
@@ -27,6 +28,7 @@ export interface ObservedRequest {
   readonly name: MessageName;
   readonly receivedAtMs: number;
   readonly event: RequestEvent;
+  readonly trace: TraceContext | undefined;
 }
 
 /** Where a request belongs, for its event. */
@@ -41,6 +43,8 @@ export class BrokerObserver {
   readonly metrics: BrokerMetrics;
   readonly #events: WideEvents;
   readonly #clock: Clock;
+  /** Takes the spans of traced requests; undefined when nobody collects them. */
+  readonly #spans: SpanSink | undefined;
   readonly #requests: Readonly<Record<MessageName, RequestMetrics>>;
   readonly #unknown: RequestMetrics;
   readonly #rejections = new Map<ErrorName, Counter>();
@@ -50,10 +54,12 @@ export class BrokerObserver {
     readonly metrics: BrokerMetrics;
     readonly events: WideEvents;
     readonly clock: Clock;
+    readonly spans?: SpanSink | undefined;
   }) {
     this.metrics = options.metrics;
     this.#events = options.events;
     this.#clock = options.clock;
+    this.#spans = options.spans;
     const names = Object.keys(messages) as MessageName[];
     const entries = names.map((name) => [name, this.metrics.request(name)] as const);
     this.#requests = Object.fromEntries(entries) as Record<MessageName, RequestMetrics>;
@@ -83,12 +89,12 @@ export class BrokerObserver {
     };
     const event = this.#events.begin({ ...identity, ...(clientName !== "" && { clientName }) });
     event.started();
-    return { name, receivedAtMs, event };
+    return { name, receivedAtMs, event, trace };
   }
 
   /** It ends: with an error when `error` is given. */
   end(
-    { name, receivedAtMs, event }: ObservedRequest,
+    { name, receivedAtMs, event, trace }: ObservedRequest,
     isOpen: boolean,
     fields: RequestFields,
     error?: ErrorName,
@@ -98,7 +104,9 @@ export class BrokerObserver {
       this.topic(fields.topic).fetchedBytes.add(fields.bytesOut);
     }
     event.end(isOpen ? (error === undefined ? "success" : "error") : "connection-lost", error);
-    this.#count(this.#requests[name], (this.now() - receivedAtMs) / 1000, 1, error);
+    const durationMs = this.now() - receivedAtMs;
+    this.#count(this.#requests[name], durationMs / 1000, 1, error);
+    this.#span(name, trace, durationMs, fields, error);
   }
 
   /** A Produce request was refused before anything was stored, or a request of any kind at the gate. */
@@ -112,8 +120,9 @@ export class BrokerObserver {
   ): void {
     this.#count(name === undefined ? this.#unknown : this.#requests[name], 0, 1, error);
     const requestType = name ?? `type ${type}`;
-    const ids = idsOf(trace ?? forgetTrace(connection.state, idLow));
-    this.#emit(requestType, connection, idLow, "error", 0, ids, error);
+    const context = trace ?? forgetTrace(connection.state, idLow);
+    this.#span(requestType, context, 0, {}, error);
+    this.#emit(requestType, connection, idLow, "error", 0, idsOf(context), error);
   }
 
   /** A batch was appended; its answer is still to come. */
@@ -135,9 +144,12 @@ export class BrokerObserver {
     this.#count(this.#requests.Produce, durationMs / 1000, 1, error);
     const outcome = connection.isOpen ? (error === undefined ? "success" : "error") : "connection-lost";
     const trace = forgetTrace(connection.state, idLow);
-    if (!this.#events.keeps(outcome, durationMs)) return;
-    const fields = { ...idsOf(trace), topic: partition.topic, partition: partition.number, offset };
-    this.#emit("Produce", connection, idLow, outcome, durationMs, fields, error);
+    const isKept = this.#events.keeps(outcome, durationMs);
+    if (!isKept && trace === undefined) return;
+    const fields = { topic: partition.topic, partition: partition.number, offset };
+    this.#span("Produce", trace, durationMs, fields, error);
+    if (!isKept) return;
+    this.#emit("Produce", connection, idLow, outcome, durationMs, { ...idsOf(trace), ...fields }, error);
   }
 
   /** The handles of a topic. */
@@ -170,6 +182,28 @@ export class BrokerObserver {
       this.#rejections.set(error, rejection);
     }
     rejection.add(count);
+  }
+
+  /** A span for a request of a trace that is recorded, however few requests are logged. */
+  #span(
+    requestType: string,
+    trace: TraceContext | undefined,
+    durationMs: number,
+    fields: RequestFields,
+    errorCode?: ErrorName,
+  ): void {
+    if (this.#spans === undefined || trace?.isSampled !== true) return;
+    const { topic, partition, offset, group } = fields;
+    const attributes = {
+      "messaging.system": "offset-zero",
+      "messaging.operation.name": requestType,
+      ...(topic !== undefined && { "messaging.destination.name": topic }),
+      ...(partition !== undefined && { "messaging.destination.partition.id": String(partition) }),
+      ...(group !== undefined && { "messaging.consumer.group.name": group }),
+      ...(offset !== undefined && { "oz.offset": offset }),
+    };
+    const error = errorCode === undefined ? {} : { errorCode };
+    this.#spans.record({ trace, requestType, durationMs, attributes, ...error });
   }
 
   #emit(

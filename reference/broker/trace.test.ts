@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { SeededRandom } from "#reference/base/prng.ts";
 import { BrokerMetrics } from "../observability/broker-metrics.ts";
 import { MetricsRegistry } from "../observability/metrics.ts";
+import type { TracedRequest } from "../observability/spans.ts";
 import type { WideEvent } from "../observability/wide-events.ts";
 import { WideEvents } from "../observability/wide-events.ts";
 import { encodeRequestPayload } from "../protocol/messages-codec.ts";
@@ -20,14 +21,21 @@ const { traceId, spanId } = trace;
 const batch = encodeRecordBatch([{ value: new TextEncoder().encode("hello") }]);
 
 /** A broker that logs every request, and a client that sends payloads and flags as they are. */
-async function tracedRig() {
+async function tracedRig(sampleRate = 1) {
   const clock = new VirtualClock();
+  const spans: TracedRequest[] = [];
   const lines: WideEvent[] = [];
   const sink = { write: (event: WideEvent) => void lines.push(event) };
   const random = new SeededRandom(1);
-  const events = new WideEvents({ clock, random, sink, sampleRate: 1, slowMs: 1000, queueMax: 100 });
+  const events = new WideEvents({ clock, random, sink, sampleRate, slowMs: 1000, queueMax: 100 });
   const metrics = new BrokerMetrics(new MetricsRegistry(), "test");
-  const rig = await TestBroker.open({ observer: new BrokerObserver({ metrics, events, clock }) });
+  const observer = new BrokerObserver({
+    metrics,
+    events,
+    clock,
+    spans: { record: (span) => void spans.push(span) },
+  });
+  const rig = await TestBroker.open({ observer });
   const client = rig.connect();
   let nextId = 1000n;
   const send = async <Name extends MessageName>(
@@ -41,7 +49,7 @@ async function tracedRig() {
   };
   const askTraced = <Name extends MessageName>(name: Name, request: RequestOf<Name>) =>
     send(name, tracedPayload(trace, encodeRequestPayload(name, request)), 1);
-  return { client, rig, lines, send, askTraced };
+  return { client, rig, lines, spans, send, askTraced };
 }
 
 describe("a traced request", () => {
@@ -114,5 +122,32 @@ describe("a traced request", () => {
     expect(await send("Ping", zeros, 1)).toMatchObject({ value: { token: 7n } });
     expect(await send("Ping", payload, 0xfffe)).toMatchObject({ value: { token: 7n } });
     for (const line of lines) expect(line).not.toHaveProperty("traceId");
+  });
+});
+
+describe("spans", () => {
+  test("tell of every request of a sampled trace, logged or not, and of no other", async () => {
+    const { client, lines, spans, send, askTraced } = await tracedRig(1e-9);
+    await askTraced("Produce", { topic: "t", partition: 0, batch });
+    await askTraced("Fetch", { topic: "t", partition: 0, offset: 0, bytesMax: 1000, waitMs: 0 });
+    await askTraced("JoinGroup", { group: "g", memberId: "", topics: ["t"], owned: [] });
+    await askTraced("DeleteTopic", { topic: "none" });
+    await client.produce("t", ["plain"]);
+    const unsampled = tracedPayload(
+      { ...trace, isSampled: false },
+      encodeRequestPayload("Ping", { token: 1n }),
+    );
+    await send("Ping", unsampled, 1);
+    expect(lines).toMatchObject([{ requestType: "DeleteTopic" }]);
+    expect(spans).toMatchObject([
+      {
+        requestType: "Produce",
+        attributes: { "messaging.destination.name": "t", "messaging.destination.partition.id": "0" },
+      },
+      { requestType: "Fetch", attributes: { "messaging.destination.name": "t" } },
+      { requestType: "JoinGroup", attributes: { "messaging.consumer.group.name": "g" } },
+      { requestType: "DeleteTopic", errorCode: "topic-not-found" },
+    ]);
+    for (const span of spans) expect(span.trace).toEqual(trace);
   });
 });

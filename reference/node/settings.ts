@@ -36,6 +36,17 @@ const text: SettingKind<string> = {
 
 const path: SettingKind<string> = { ...text, valueName: "PATH", allowed: "a path" };
 
+/** A web address, or nothing. */
+const httpUrl: SettingKind<string> = {
+  valueName: "URL",
+  allowed: "an address that begins with http:// or https://",
+  parse(value) {
+    const isOne = value === "" || (/^https?:\/\//.test(value) && URL.canParse(value));
+    return isOne ? { value } : { problem: "must be an address that begins with http:// or https://" };
+  },
+  format: (value) => value,
+};
+
 function integer(low: number, high: number): SettingKind<number> {
   const allowed = `a whole number from ${low} to ${high}`;
   return {
@@ -232,6 +243,11 @@ export const settings = {
     integer(1, 1_000_000_000),
     1000,
     "Of successful requests, one in so many is logged; errors always.",
+  ),
+  otlpEndpoint: setting(
+    httpUrl,
+    "",
+    "OpenTelemetry collector for spans of traced requests (OTLP over HTTP), such as http://127.0.0.1:4318.",
   ),
 } as const satisfies Readonly<Record<string, Setting<unknown>>>;
 

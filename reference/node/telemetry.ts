@@ -2,11 +2,13 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
 import { SeededRandom } from "#reference/base/prng.ts";
 import type { Broker } from "../broker/broker.ts";
 import { BrokerObserver } from "../broker/observer.ts";
 import { BrokerMetrics } from "../observability/broker-metrics.ts";
 import { MetricsRegistry } from "../observability/metrics.ts";
+import { SpanQueue } from "../observability/spans.ts";
 import type { WideEvent } from "../observability/wide-events.ts";
 import { WideEvents } from "../observability/wide-events.ts";
 import { createAdminHandler } from "./admin/handler.ts";
@@ -14,10 +16,14 @@ import { collectProcessMetrics } from "./admin/process-metrics.ts";
 import { nodeClock, nodeRandom } from "./clock.ts";
 import { describeListenError } from "./listen-error.ts";
 import { formatAddress } from "./network.ts";
+import { otlpSender } from "./otlp-sender.ts";
 import type { ServerMemory } from "./server-memory.ts";
 import type { ServerEvents } from "./server.ts";
 import type { Settings } from "./settings.ts";
 import { createLogSink } from "./wide-event-sink.ts";
+
+/** What we call ourselves to those who collect metrics and spans. */
+const version = "0.1.0";
 
 /** A request that took longer is always logged. */
 const slowMs = 1000;
@@ -41,7 +47,7 @@ export interface Telemetry {
 /** Makes the metrics and the log; the admin port opens with `listen`. */
 export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Telemetry {
   const registry = new MetricsRegistry();
-  const metrics = new BrokerMetrics(registry, "0.1.0");
+  const metrics = new BrokerMetrics(registry, version);
   const stopProcessMetrics = collectProcessMetrics(registry);
   const sink = createLogSink(undefined, onBug);
   const rank = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
@@ -59,17 +65,19 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
     slowMs,
     queueMax,
   });
+  const spans = settings.otlpEndpoint === "" ? undefined : startSpans(settings.otlpEndpoint);
   let broker: Broker | undefined;
   let memory: ServerMemory | undefined;
   registry.collect(() => {
     collectEvents(metrics, events);
+    if (spans !== undefined) metrics.reportSpans({ ...spans.counts() });
     if (memory !== undefined) metrics.reportMemory(memory.report());
     if (broker !== undefined) collectBroker(metrics, broker);
   });
   let server: http.Server | undefined;
   return {
     metrics,
-    observer: new BrokerObserver({ metrics, events, clock: nodeClock }),
+    observer: new BrokerObserver({ metrics, events, clock: nodeClock, spans }),
     watch(watched, budget) {
       broker = watched;
       memory = budget;
@@ -95,9 +103,20 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
       stopProcessMetrics();
       server?.closeAllConnections();
       server?.close();
-      await sink.close();
+      await Promise.all([sink.close(), spans?.close()]);
     },
   };
+}
+
+/** Collects spans for a collector, whose absence nobody notices. */
+function startSpans(endpoint: string): SpanQueue {
+  const resource = {
+    "service.name": "offset-zero",
+    "service.version": version,
+    "service.instance.id": `${hostname()}:${process.pid}`,
+  };
+  const send = otlpSender(endpoint, resource, version);
+  return new SpanQueue({ clock: nodeClock, random: nodeRandom, send });
 }
 
 function collectEvents(metrics: BrokerMetrics, events: WideEvents): void {

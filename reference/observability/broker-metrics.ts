@@ -82,6 +82,7 @@ export class BrokerMetrics {
   readonly #connectionsClosed: Family<Counter>;
   readonly #diskErrors: Family<Counter>;
   readonly #events: Family<Counter>;
+  readonly #spans: Family<Counter>;
   readonly #requests: Family<Counter>;
   readonly #durations: Family<Histogram>;
   readonly #producedRecords: Family<Counter>;
@@ -150,6 +151,7 @@ export class BrokerMetrics {
     this.syncDuration = duration("oz_disk_sync_duration_seconds", "Time of one group commit's sync.").with();
     this.#diskErrors = counter("oz_disk_errors_total", "Disk operations that failed, by error.", "code");
     this.#events = counter("oz_wide_events_total", "Wide events, by what became of them.", "result");
+    this.#spans = counter("oz_spans_total", "Spans of traced requests, by what became of them.", "result");
     // A series that is born with its first error shows no increase, and its alert stays silent: begin at 0.
     for (const code of alarmingDiskErrors) this.#diskErrors.with({ code });
     for (const result of eventResults) this.#events.with({ result });
@@ -234,6 +236,11 @@ export class BrokerMetrics {
   /** For a collector: what became of the wide events, by result. */
   reportEvents(totals: Readonly<Record<(typeof eventResults)[number], number>>): void {
     for (const [result, total] of Object.entries(totals)) catchUp(this.#events.with({ result }), total);
+  }
+
+  /** For a collector: what became of the spans, by result. */
+  reportSpans(totals: Readonly<Record<string, number>>): void {
+    for (const [result, total] of Object.entries(totals)) catchUp(this.#spans.with({ result }), total);
   }
 }
 
