@@ -60,15 +60,21 @@ export interface Visit {
 
 /**
  * A new visitor with empty storage at a path of the site. Without a service worker, unless `options` say otherwise: it
- * would fetch the whole course for each of them.
+ * would fetch the whole course for each of them. `prepare` acts before the page is there.
  */
-export async function visit(site: Site, path: string, options: BrowserContextOptions = {}): Promise<Visit> {
+export async function visit(
+  site: Site,
+  path: string,
+  options: BrowserContextOptions = {},
+  prepare?: (page: Page) => Promise<unknown>,
+): Promise<Visit> {
   const context = await site.browser.newContext({
     viewport: { width: 1440, height: 900 },
     serviceWorkers: "block",
     ...options,
   });
   const page = await context.newPage();
+  await prepare?.(page);
   const { complaints, scripts } = watchPage(page);
   await page.goto(site.url + path);
   return { page, context, complaints, scripts };

@@ -1,34 +1,13 @@
 /** A learner's first exercise, in a real browser: with the network cut off, by keyboard alone, and on a phone. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Page } from "playwright-core";
 import { openSite, phone, readBundle, visit, type Site } from "./site-page.ts";
-
-const id = "01-protocol/01-primitives";
-const lesson = "01-protocol/01-bytes/";
+import { id, lesson, replaceText, verdict } from "./workspace-page.ts";
 
 let site: Site;
 beforeAll(async () => {
   site = await openSite();
 });
 afterAll(() => site.close());
-
-/** Puts a text into the focused editor in one go, as a paste does. */
-async function replaceText(page: Page, text: string): Promise<void> {
-  await page.keyboard.press("Control+A");
-  await page.evaluate((pasted) => {
-    const data = new DataTransfer();
-    data.setData("text/plain", pasted);
-    const event = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
-    document.activeElement?.dispatchEvent(event);
-  }, text);
-}
-
-/** The verdict's text once a run has ended, which `after` it must say. */
-async function verdict(page: Page, expected: RegExp): Promise<string> {
-  const line = page.locator(".verdict-line h2").filter({ hasText: expected });
-  await line.waitFor({ timeout: 30_000 });
-  return line.innerText();
-}
 
 test("a learner solves an exercise with the network cut off: first wrong, then right, and it is remembered", async () => {
   const { page, context, complaints } = await visit(site, lesson);

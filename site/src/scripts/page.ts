@@ -3,6 +3,7 @@
  * whose own code is fetched when an exercise is opened and not before.
  */
 import type { Imported } from "./progress-file.ts";
+import { wireShortcuts } from "./keys.ts";
 import { showProgress } from "./progress-marks.ts";
 
 const root = document.documentElement;
@@ -131,6 +132,7 @@ function foldContents(): void {
 }
 
 wireTheme();
+wireShortcuts();
 wireExport();
 wireExercises();
 foldContents();

@@ -97,7 +97,10 @@ export function MoreMenu({ session, editor }: MenuProps) {
           </label>
         )}
         <p class="menu-note">
-          {runKey} runs the tests. Escape, then Tab, leaves the editor. The key ? lists all keys.
+          {runKey} runs the tests. Escape, then Tab, leaves the editor.{" "}
+          <button type="button" class="link-button" data-shortcuts>
+            All keys
+          </button>
         </p>
         {obstacle !== undefined && (
           <p class="menu-note">Tests run in this page, offline. A WebContainer is not offered: {obstacle}.</p>

@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { CodeEditor } from "../editor/editor.ts";
+import { wireKeys } from "../keys.ts";
 import { showPane } from "../pane.ts";
 import type { Session } from "../session.ts";
 import { ComparisonView } from "./comparison.tsx";
@@ -20,7 +21,7 @@ export interface WorkspaceProps {
 export function Workspace({ session, onClose }: WorkspaceProps) {
   const root = useRef<HTMLElement>(null);
   const editor = useSignal<CodeEditor | undefined>(undefined);
-  useEffect(() => wireShortcuts(session), [session]);
+  useEffect(() => wireKeys(session, () => editor.value?.focus()), [session]);
   useEffect(() => root.current?.focus(), []);
   const reveal = (path: string, line: number): void => {
     showPane("code");
@@ -65,20 +66,6 @@ export function Workspace({ session, onClose }: WorkspaceProps) {
       <ToastView session={session} />
     </section>
   );
-}
-
-/** Ctrl+S and Ctrl+Enter run the tests wherever the focus is; the browser's own dialogue stays shut. */
-function wireShortcuts(session: Session): () => void {
-  const onKeyDown = (event: KeyboardEvent): void => {
-    if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
-    if (event.key !== "s" && event.key !== "Enter") return;
-    event.preventDefault();
-    // The editors have the same keys; one press is one run.
-    event.stopPropagation();
-    if (!event.repeat) void session.run();
-  };
-  addEventListener("keydown", onKeyDown, { capture: true });
-  return () => removeEventListener("keydown", onKeyDown, { capture: true });
 }
 
 function FileTabs({ session }: { readonly session: Session }) {
