@@ -75,7 +75,8 @@ export async function runBench(options: BenchOptions, say: (message: string) => 
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const reason = error instanceof ProtocolError ? `${error.message} (${error.name})` : error.message;
-    return { kind: "failed", message: `benchmark stopped: ${reason}` };
+    const lastWords = (await ours?.lastWords()) ?? "";
+    return { kind: "failed", message: `benchmark stopped: ${reason}${lastWords && `; ${lastWords}`}` };
   } finally {
     await ours?.stop();
     for (const server of servers) await server.stop();

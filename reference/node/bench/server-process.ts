@@ -1,12 +1,14 @@
 /** Servers of their own for a benchmark: started on a free port with a folder that is removed afterwards. */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Interface } from "node:readline";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 /** A server process that a benchmark started. */
@@ -17,11 +19,16 @@ export interface ServerProcess {
   residentBytes(): Promise<number>;
   /** Its JavaScript heap in bytes, after a collection; 0 when the server was not started for that. */
   heapBytes(): Promise<number>;
+  /** How it ended and what it said last, if it ended by itself a moment ago; empty while it runs. */
+  lastWords(): Promise<string>;
   stop(): Promise<void>;
 }
 
 const program = fileURLToPath(new URL("../../../oz.mjs", import.meta.url));
 const stopTimeoutMs = 10_000;
+/** A connection may be gone a moment before the process is seen to be. */
+const lastWordsWaitMs = 200;
+const lastWordsMax = 1000;
 
 /** How a server is started. */
 export interface SpawnOptions {
@@ -49,9 +56,17 @@ export async function spawnServer(
     await remove();
     throw error;
   });
+  let said = "";
+  const listen = (chunk: Buffer): void => void (said = (said + chunk.toString()).slice(-lastWordsMax));
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", listen);
   return {
     address,
     pid: child.pid ?? 0,
+    async lastWords() {
+      const isGone = (): boolean => child.exitCode !== null || child.signalCode !== null;
+      if (!isGone()) await Promise.race([once(child, "exit"), sleep(lastWordsWaitMs)]);
+      return isGone() ? `the server ended with ${child.exitCode ?? child.signalCode}: ${said.trim()}` : "";
+    },
     residentBytes: () => residentBytes(child.pid),
     async heapBytes() {
       if (!isMeasured || !child.kill("SIGUSR2")) return 0;
