@@ -1,4 +1,5 @@
 /** Predictions: the reader commits to a choice, then sees the answer. The choice is kept for the review. */
+import { notePrediction } from "../review/note.ts";
 import { readPrediction, writePrediction } from "./storage.ts";
 
 for (const box of document.querySelectorAll<HTMLElement>("[data-predict]")) wire(box);
@@ -25,6 +26,7 @@ function wire(box: HTMLElement): void {
       return;
     }
     writePrediction(id, choice);
+    if (choice !== answer) notePrediction(id, box.querySelector(".prompt")?.textContent.trim() ?? "");
     show(choice);
     if (details !== null) details.open = true;
   });
