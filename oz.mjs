@@ -5,11 +5,11 @@
  * The pinned Node comes with `npm ci` as an optional package for the platform. `npx oz` and npm scripts find it on
  * their own; `node oz.mjs` in a plain shell finds whatever Node the machine has, so this file starts itself again.
  */
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import module from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const nodeMajorMin = 26;
 const root = dirname(fileURLToPath(import.meta.url));
@@ -23,8 +23,9 @@ if (Number(process.versions.node.split(".")[0]) >= nodeMajorMin) {
 async function runHere() {
   if (!existsSync(join(root, "node_modules", "commander"))) return missing("its packages are not installed");
   // The compiler that the course commands use is nine megabytes of JavaScript, which need not be compiled each time.
-  module.enableCompileCache();
+  const { directory } = module.enableCompileCache();
   const argv = process.argv.slice(2);
+  if (argv[0] === "serve" && directory !== undefined) compileServer(directory);
   const { main } = await import("./reference/node/cli/main.ts");
   const io = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: process.env };
   // `oz consume topic | head`: the reader has gone, and nothing is left to do for it.
@@ -49,6 +50,38 @@ async function runHere() {
   });
   // What was written must be out before the process ends; a pipe may still hold it.
   process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+}
+
+/**
+ * Fills the compile cache with what a server loads, in a process of its own, when the code is not what it was. Whoever
+ * compiles TypeScript keeps Node's compiler in memory, 30 MB of it, for as long as it runs: too much for a server that is
+ * told to make do with little. Nothing depends on it; when it fails, the server compiles for itself.
+ */
+function compileServer(directory) {
+  const stampFile = join(directory, "oz-serve");
+  try {
+    const files = readdirSync(join(root, "reference"), { recursive: true }).filter((name) =>
+      name.endsWith(".ts"),
+    );
+    const newest = files.reduce(
+      (most, name) => Math.max(most, statSync(join(root, "reference", name)).mtimeMs),
+      0,
+    );
+    const stamp = `${root} ${files.length} ${newest}`;
+    if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
+    const urls = ["cli/main.ts", "commands/serve.ts", "config.ts", "server.ts"].map(
+      (name) => pathToFileURL(join(root, "reference/node", name)).href,
+    );
+    const script =
+      `import module from "node:module"; module.enableCompileCache(); ` +
+      `for (const url of ${JSON.stringify(urls)}) await import(url);`;
+    const { status } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], {
+      stdio: "ignore",
+    });
+    if (status === 0) writeFileSync(stampFile, stamp);
+  } catch {
+    // A cache that cannot be written is no reason not to start.
+  }
 }
 
 /** The value of `--mine` (empty when it has none); undefined when it is not given. */
