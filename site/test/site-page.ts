@@ -20,9 +20,17 @@ export interface Site {
 
 /** Builds the site when it is not there: `npm test` builds it first; alone, a test file does so itself. */
 export async function buildSite(): Promise<void> {
-  if (existsSync(join(dist, "index.html"))) return;
+  if (!existsSync(join(dist, "index.html"))) await buildInto({});
+}
+
+/** What Vitest puts into the environment, and Vite would take for its own. */
+const vitestNames = /^(VITEST.*|NODE_ENV|MODE|DEV|PROD|SSR|TEST|BASE_URL)$/;
+
+/** Builds the site as a shell would, with these variables on top. */
+export async function buildInto(variables: Readonly<Record<string, string>>): Promise<void> {
   const astro = join(root, "node_modules", "astro", "bin", "astro.mjs");
-  const env = { ...process.env, ASTRO_TELEMETRY_DISABLED: "1" };
+  const inherited = Object.entries(process.env).filter(([name]) => !vitestNames.test(name));
+  const env = { ...Object.fromEntries(inherited), ASTRO_TELEMETRY_DISABLED: "1", ...variables };
   await promisify(execFile)(process.execPath, [astro, "build", "--root", "site"], { cwd: root, env });
 }
 
