@@ -2,8 +2,9 @@
  * What the server's side of a connection is configured with, and whom it talks to.
  */
 import type { Checksum, Clock } from "../ports.ts";
-import type { ServerConnection } from "./connection.ts";
+import type { ErrorName } from "./errors.ts";
 import { frameSizeMaxDefault } from "./limits.ts";
+import type { FrameOutput } from "./output.ts";
 
 /** Every wait and every heap of a connection ends at one of these. A time of 0 means no limit. */
 export interface ConnectionLimits {
@@ -71,25 +72,45 @@ export type CloseReason =
   /** The handler asked for it. */
   | "closed-by-server";
 
+/** One client, as a handler sees it; connection.ts has the class behind it, and says more of each member. */
+export interface ClientConnection<State> {
+  readonly id: number;
+  readonly state: State;
+  readonly output: FrameOutput;
+  readonly checksum: Checksum;
+  readonly inFlight: number;
+  readonly isOpen: boolean;
+  pause(): void;
+  resume(): void;
+  answered(): void;
+  pushed(): boolean;
+  writable(): Promise<void>;
+  refuse(idHigh: number, idLow: number, name: ErrorName, message: string, retryAfterMs?: number): void;
+  deliver<Item>(delivery: Delivery<Item>): Promise<void>;
+  flush(): void;
+  close(reason: CloseReason): void;
+  destroy(reason: CloseReason): void;
+}
+
 /** Who answers requests. */
 export interface ConnectionHandler<State> {
   /** A connection begins; returns what the handler wants to keep for it. */
-  opened(connection: ServerConnection<State>): State;
+  opened(connection: ClientConnection<State>): State;
   /**
    * An intact request frame at `bytes[start..end)`, good only during the call. Sooner or later, call `answered` on the
    * connection once, also when nothing is replied.
    */
   request(
-    connection: ServerConnection<State>,
+    connection: ClientConnection<State>,
     bytes: Uint8Array,
     view: DataView,
     start: number,
     end: number,
   ): void;
   /** `request` threw `error`: a bug, of which the client has been told that much. */
-  crashed(connection: ServerConnection<State>, error: unknown): void;
+  crashed(connection: ClientConnection<State>, error: unknown): void;
   /** The connection is gone. Called once; nothing is called for this connection afterwards. */
-  closed(connection: ServerConnection<State>, reason: CloseReason): void;
+  closed(connection: ClientConnection<State>, reason: CloseReason): void;
 }
 
 /** What a hub is made of. */
@@ -105,7 +126,7 @@ export interface Delivery<Item> {
   /** Resolves to the next thing to send, when there is one; to undefined at the end or after `cancel`. */
   next(): Promise<Item | undefined>;
   /** Writes it into the connection's output. */
-  put(item: Item, connection: { readonly output: ServerConnection<unknown>["output"] }): void;
+  put(item: Item, connection: { readonly output: FrameOutput }): void;
   /** It was written to a peer that was still there: only now may an offset move. */
   delivered(item: Item): void;
   /** The connection ends: `next` must settle now. */

@@ -11,7 +11,7 @@
  */
 import type { Checksum, Clock, Connection } from "../ports.ts";
 import type { CloseReason, ConnectionHandler, ConnectionLimits } from "./connection-types.ts";
-import type { Delivery, HubOptions } from "./connection-types.ts";
+import type { ClientConnection, Delivery, HubOptions } from "./connection-types.ts";
 import { connectionLimitsDefault, tickMsOf } from "./connection-types.ts";
 import type { ErrorName } from "./errors.ts";
 import { errorNameOf } from "./errors.ts";
@@ -119,7 +119,7 @@ export class ConnectionHub<State> {
 }
 
 /** One client, as the server sees it. */
-export class ServerConnection<State> {
+export class ServerConnection<State> implements ClientConnection<State> {
   readonly id: number;
   /** What the handler keeps for this connection: made by `handler.opened`, gone with the connection. */
   readonly state: State;
