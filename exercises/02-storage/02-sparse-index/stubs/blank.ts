@@ -1,0 +1,184 @@
+// Generated from reference/storage/sparse-index.ts (stub fb5d1d83).
+// Write your solution here; `npx oz reset 02-storage/02-sparse-index` starts again.
+/**
+ * The sparse index of a segment: from an offset or a time to a position in the file.
+ *
+ * It has an entry for about every `intervalBytes` of log. A lookup finds the last entry at or before what is wanted
+ * (the *floor*) and steps from batch to batch from there, over less than one interval. So the index is small, costs
+ * nothing on most appends, and a lookup reads a bounded number of bytes however large the segment is.
+ *
+ * Each entry also holds the largest timestamp of all batches *before* it. Timestamps come from producers and may go
+ * back, but a running maximum never does, so it can be searched: everything before the last entry whose maximum is
+ * below t is older than t.
+ *
+ * ```
+ * file     0       4         8            16          24          32             40
+ *          | magic | version | baseOffset | endOffset | logLength | maxTimestamp | idMilliseconds |
+ *          48           52            56
+ *          | entryCount | damageCount | entries … | damaged ranges … | crc32 |
+ * entry    | relativeOffset 4 | position 4 | maxTimestampBefore 8 |
+ * damaged  | from 8 | to 8 | position 8 | endPosition 8 |
+ * ```
+ *
+ * The file is a copy that saves a scan at start-up. It is never trusted: it must match its checksum and the log file
+ * that it says it describes, or the index is built again from the log.
+ */
+import { todo } from "#exercises/lib/todo.ts";
+import type { Checksum, DiskFile } from "#reference/ports.ts";
+import { assert } from "#reference/base/assert.ts";
+import { readFully } from "#reference/storage/file-io.ts";
+import { getUint32, getUint53, setUint32, setUint53, uint32Max } from "#reference/storage/integers.ts";
+import {
+  baseOffsetAt,
+  batchBytesAt,
+  batchHeaderBytes,
+  isHeaderIntact,
+  nextOffsetAt,
+} from "#reference/storage/record-batch.ts";
+
+/** Log bytes from one entry to the next, at the least. */
+export const indexIntervalBytesDefault = 16 * 1024;
+/** Offsets that one segment can cover: an entry's offset is relative to the segment's and 32 bits wide. */
+export const segmentOffsetsMax = uint32Max;
+/** Bytes that one segment can have: a position is 32 bits wide. */
+export const segmentBytesCeiling = uint32Max;
+
+const indexMagic = 0x4f5a4958; // "OZIX"
+const indexVersion = 1;
+const indexHeaderBytes = 56;
+const entryBytes = 16;
+const damageBytes = 32;
+const firstCapacity = 64;
+
+/** Offsets and bytes of a segment that are damaged. Nobody changes them any more; readers are told. */
+export interface DamagedRange {
+  /** The first offset missing, and the first one after it that is there. */
+  readonly from: number;
+  readonly to: number;
+  readonly position: number;
+  readonly endPosition: number;
+}
+
+/** What an index file says about the log file that it was made from. */
+export interface IndexedLog {
+  readonly endOffset: number;
+  /** Bytes of the log file that the index covers. They were synced before the index was written. */
+  readonly logLength: number;
+  /** When the last record was appended: the milliseconds of its id; 0 when there is none. */
+  readonly idMilliseconds: number;
+  readonly damage: readonly DamagedRange[];
+}
+
+/** The entries of one segment, in memory. */
+export class SparseIndex {
+  readonly baseOffset: number;
+  readonly intervalBytes: number;
+  /** Entries. */
+  count = 0;
+  /** The largest timestamp of all batches noted, with an entry or without; -1 before the first. */
+  maxTimestamp = -1;
+
+  #offsets = new Uint32Array(firstCapacity);
+  #positions = new Uint32Array(firstCapacity);
+  #timestamps = new Float64Array(firstCapacity);
+
+  constructor(baseOffset: number, intervalBytes: number = indexIntervalBytesDefault) {
+    this.baseOffset = baseOffset;
+    this.intervalBytes = intervalBytes;
+  }
+
+  // #region note
+  /**
+   * Notes a batch, in the order of the log. `isResumption` asks for an entry whatever the distance: after damaged
+   * bytes, which nobody can step over.
+   */
+  note(baseOffset: number, position: number, maxTimestamp: number, isResumption = false): void {
+    todo("note");
+  }
+  // #endregion note
+
+  // #region floor
+  /** The number of the last entry whose offset is at or below `offset`; -1 when there is none. */
+  floor(offset: number): number {
+    todo("floor");
+  }
+
+  /** The number of the last entry before which every record is older than `timestampMs`; -1 when there is none. */
+  floorOfTime(timestampMs: number): number {
+    todo("floor");
+  }
+  // #endregion floor
+
+  /** The offset of entry `number`; the segment's base for -1. */
+  offsetAt(number: number): number {
+    return number < 0 ? this.baseOffset : this.baseOffset + this.#offsets[number]!;
+  }
+
+  /** The position of entry `number`; the start of the file for -1. */
+  positionAt(number: number): number {
+    return number < 0 ? 0 : this.#positions[number]!;
+  }
+
+  // #region truncate-index
+  /** Forgets every batch from `offset` on. `maxTimestamp` becomes that of the batches before the last entry left. */
+  truncate(offset: number): void {
+    todo("truncate-index");
+  }
+  // #endregion truncate-index
+
+  // #region encode-index
+  /** The index as a file's bytes, for a log file that is on disk up to `log.logLength`. */
+  encode(log: IndexedLog, checksum: Checksum): Uint8Array {
+    todo("encode-index");
+  }
+
+  /**
+   * The index in a file's bytes, or undefined when they are not one for the segment at `baseOffset`. The caller then
+   * builds a new one; it also compares `logLength` with the log file. Entries are checked one by one, for a checksum
+   * does not say that the writer was right.
+   */
+  static decode(
+    bytes: Uint8Array,
+    baseOffset: number,
+    intervalBytes: number,
+    checksum: Checksum,
+  ): { index: SparseIndex; log: IndexedLog } | undefined {
+    todo("encode-index");
+  }
+  // #endregion encode-index
+
+  #grow(): void {
+    const capacity = this.#offsets.length * 2;
+    const offsets = new Uint32Array(capacity);
+    const positions = new Uint32Array(capacity);
+    const timestamps = new Float64Array(capacity);
+    offsets.set(this.#offsets);
+    positions.set(this.#positions);
+    timestamps.set(this.#timestamps);
+    this.#offsets = offsets;
+    this.#positions = positions;
+    this.#timestamps = timestamps;
+  }
+}
+
+/** Where the batch with an offset begins. */
+export type Located =
+  | { readonly kind: "found"; readonly position: number; readonly scannedBytes: number }
+  /** The bytes on the way are not a run of batches: something is damaged around here. */
+  | { readonly kind: "broken"; readonly position: number; readonly scannedBytes: number };
+
+// #region locate
+/**
+ * Finds the batch that holds `offset`, which must lie between the segment's base and its end. Reads at most one
+ * interval and one header, and says how much it stepped over.
+ */
+export async function locateBatch(
+  file: DiskFile,
+  index: SparseIndex,
+  offset: number,
+  logLength: number,
+  checksum: Checksum,
+): Promise<Located> {
+  todo("locate");
+}
+// #endregion locate
