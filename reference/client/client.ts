@@ -14,7 +14,7 @@ import { Consumer } from "./consumer.ts";
 import type { ConsumerOptions } from "./consumer.ts";
 import { ServerPool } from "./pool.ts";
 import type { PooledSession } from "./pool.ts";
-import { ProduceTarget } from "./produce-target.ts";
+import { ProduceTarget, noOptions } from "./produce-target.ts";
 import type { ProducedBatch } from "./produce-target.ts";
 import type { ProducerOptions } from "./producer-types.ts";
 import { ProtocolError, protocolError } from "./protocol-error.ts";
@@ -213,7 +213,7 @@ export class BrokerClient {
   produce(
     topic: string,
     records: readonly RecordLike[],
-    options: ProduceOptions = {},
+    options: ProduceOptions = noOptions,
   ): Promise<ProducedBatch> {
     let batch: Uint8Array;
     try {

@@ -23,6 +23,8 @@ export interface ProducedBatch {
 const batchLengthBytes = 4;
 const replyBytes = 8 + 8 + 4;
 const noBatch = new Uint8Array(0);
+/** What a caller says that says nothing: the same object each time, so that it is known again. */
+export const noOptions: RequestOptions = {};
 
 /** One partition, as the goal of Produce requests. */
 export class ProduceTarget {
@@ -47,13 +49,19 @@ export class ProduceTarget {
     batchCrc?: number,
   ): Promise<ProducedBatch> {
     this.#view.setUint32(this.#head.length - batchLengthBytes, batch.length);
-    const whole = { ...options, tail: batch, tailCrc: batchCrc };
+    const whole =
+      options === noOptions ? { tail: batch, tailCrc: batchCrc } : withTail(options, batch, batchCrc);
     if (options.traceparent !== undefined) {
       const traced = withTrace(options.traceparent, this.#head, whole);
       return session.request(messages.Produce.type, traced.payload, readProduced, traced.options);
     }
     return session.request(messages.Produce.type, this.#head, readProduced, whole);
   }
+}
+
+/** Copying what a caller said costs as much as a checksum, and nearly always nothing was said. */
+function withTail(options: RequestOptions, tail: Uint8Array, tailCrc: number | undefined): RequestOptions {
+  return { ...options, tail, tailCrc };
 }
 
 const readProduced: ReadReply<ProducedBatch> = (_bytes, view, start, end) => {
