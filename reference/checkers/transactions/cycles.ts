@@ -35,43 +35,66 @@ const plainKinds: readonly { readonly kind: PlainCycle; readonly dependencies: r
   { kind: "G2-item", dependencies: ["ww", "wr", "rw"] },
 ];
 
+/** What a search for cycles found. */
+export interface FoundCycles {
+  readonly cycles: readonly Cycle[];
+  /** Forbidden kinds whose search was given up: whether there is such a cycle is not known. */
+  readonly undecided: readonly CycleKind[];
+}
+
+/** How many edges may be looked at for each kind that is forbidden, and for each that is only of interest. */
+export const searchStepsMax = 20_000_000;
+const sideStepsMax = 100_000;
+
+/** Out of one tangle a cycle this short is good enough; as many first edges are tried for a shorter one. */
+const shortLength = 3;
+const shorterTriesMax = 32;
+
 /** The cycles of a graph: for each kind at most one out of each tangle of transactions. */
-export function findCycles(graph: TransactionGraph): readonly Cycle[] {
+export function findCycles(graph: TransactionGraph, forbidden: ReadonlySet<string>): FoundCycles {
   const cycles: Cycle[] = [];
+  const undecided: CycleKind[] = [];
   for (const { suffix, extra } of orders) {
-    for (const { kind, dependencies } of plainKinds) {
+    for (const { kind: plain, dependencies } of plainKinds) {
+      const kind: CycleKind = `${plain}${suffix}`;
       const kinds = new Set<EdgeKind>(extra === undefined ? dependencies : [...dependencies, extra]);
-      const rule = ruleOf(kind, kinds, extra);
+      const rule = ruleOf(plain, kinds, extra);
+      const budget = { steps: forbidden.has(kind) ? searchStepsMax : sideStepsMax };
       const found = graph
         .components(kinds)
         .slice(0, examplesMax)
-        .flatMap((members) => shortestIn(graph, members, kind, rule, extra) ?? []);
-      cycles.push(...found.map((edges): Cycle => ({ kind: `${kind}${suffix}`, edges })));
+        .flatMap((members) => shortIn(graph, members, plain, rule, extra, budget) ?? []);
+      cycles.push(...found.map((edges): Cycle => ({ kind, edges })));
+      if (found.length === 0 && budget.steps < 0 && forbidden.has(kind)) undecided.push(kind);
     }
   }
-  return cycles;
+  return { cycles, undecided };
 }
 
-/** The shortest cycle of one kind inside a component. Each begins with the edge that is characteristic of the kind. */
-function shortestIn(
+/** A short cycle of one kind inside a component. Each begins with the edge that is characteristic of the kind. */
+function shortIn(
   graph: TransactionGraph,
   members: readonly number[],
   kind: PlainCycle,
   rule: CycleRule,
   extra: EdgeKind | undefined,
+  budget: { steps: number },
 ): readonly [readonly Edge[]] | undefined {
   const inside = new Set(members);
   const firstKind: EdgeKind = extra ?? (kind === "G0" ? "ww" : kind === "G1c" ? "wr" : "rw");
   let shortest: readonly Edge[] | undefined;
+  let triesLeft = Infinity;
   for (const from of members) {
     for (const edge of graph.edgesFrom(from)) {
       if (edge.kind !== firstKind || !inside.has(edge.to)) continue;
-      const cycle = graph.shortestCycle(edge, inside, rule);
+      if (budget.steps < 0 || triesLeft-- <= 0) return shortest === undefined ? undefined : [shortest];
+      const cycle = graph.shortestCycle(edge, inside, rule, budget);
       if (cycle === undefined || (shortest !== undefined && cycle.length >= shortest.length)) continue;
       // Twice around a smaller cycle, or around two that touch, is nothing new.
       if (new Set(cycle.map((step) => step.from)).size < cycle.length) continue;
       shortest = cycle;
-      if (cycle.length === 2) return [cycle];
+      if (cycle.length <= shortLength) return [cycle];
+      triesLeft = shorterTriesMax;
     }
   }
   return shortest === undefined ? undefined : [shortest];

@@ -90,8 +90,14 @@ export class TransactionGraph {
   /**
    * The shortest walk from the end of `first` back to its start that makes a cycle which `rule` accepts, or nothing.
    * The rule is a small automaton over the edges: it says in which state each edge leaves it, or that it may not come.
+   * `budget.steps` is counted down by the edges looked at; at 0 the search ends without an answer.
    */
-  shortestCycle(first: Edge, members: ReadonlySet<number>, rule: CycleRule): readonly Edge[] | undefined {
+  shortestCycle(
+    first: Edge,
+    members: ReadonlySet<number>,
+    rule: CycleRule,
+    budget: { steps: number },
+  ): readonly Edge[] | undefined {
     const start = rule.next(rule.start, first);
     if (start === undefined) return undefined;
     const reached = new Map<string, { readonly edge: Edge; readonly before: string | undefined }>();
@@ -105,6 +111,7 @@ export class TransactionGraph {
         // Once back at the start, going on would only make a longer cycle.
         if (node === first.from && node !== first.to) continue;
         for (const edge of this.#edges[node]!) {
+          if (--budget.steps < 0) return undefined;
           if (!members.has(edge.to)) continue;
           const after = rule.next(state, edge);
           if (after === undefined || reached.has(key(edge.to, after))) continue;

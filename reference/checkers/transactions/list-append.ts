@@ -2,8 +2,7 @@
  * Transactions over lists that are only appended to. A read shows the whole history of its key, so the order of the
  * versions is known, and from it who must have come before whom. (The idea is Elle's: Kingsbury and Alvaro, 2020.)
  */
-import type { Cycle } from "./cycles.ts";
-import { findCycles } from "./cycles.ts";
+import { findCycles, type FoundCycles } from "./cycles.ts";
 import { TransactionGraph } from "./graph.ts";
 import {
   addObservedOrder,
@@ -20,9 +19,8 @@ import {
   type Writer,
 } from "./history.ts";
 
-export interface TransactionFindings {
+export interface TransactionFindings extends FoundCycles {
   readonly problems: readonly TransactionProblem[];
-  readonly cycles: readonly Cycle[];
   /** How many transactions were answered; with none there is nothing to judge. */
   readonly committedCount: number;
 }
@@ -35,8 +33,11 @@ interface ListRead {
 
 type Writers = ReadonlyMap<string, Writer>;
 
-/** All that is wrong with a history; which of it is forbidden is a question of the isolation level. */
-export function findListAppendAnomalies(operations: readonly TransactionOperation[]): TransactionFindings {
+/** All that is wrong with a history. Kinds of cycle in `forbidden` are looked for with more patience than others. */
+export function findListAppendAnomalies(
+  operations: readonly TransactionOperation[],
+  forbidden: ReadonlySet<string>,
+): TransactionFindings {
   const problems = new Problems();
   const transactions = transactionsOf(operations, "append", problems);
   const writers = writersOf(operations, transactions);
@@ -51,7 +52,7 @@ export function findListAppendAnomalies(operations: readonly TransactionOperatio
   }
   addObservedOrder(graph, transactions);
   const committedCount = transactions.filter(({ isCommitted }) => isCommitted).length;
-  return { problems: problems.list, cycles: findCycles(graph), committedCount };
+  return { problems: problems.list, ...findCycles(graph, forbidden), committedCount };
 }
 
 /** What one transaction shows by itself: that it sees its own appends, and nobody's that it must not see. */

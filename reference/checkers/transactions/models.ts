@@ -72,6 +72,8 @@ export interface TransactionResult {
   readonly anomalies: readonly Anomaly[];
   /** Kinds that were found and are allowed at this level. */
   readonly allowed: readonly Anomaly[];
+  /** Kinds that the model forbids and that were not looked for to the end. */
+  readonly undecided: readonly Anomaly[];
   readonly problems: readonly TransactionProblem[];
   readonly cycles: readonly Cycle[];
 }
@@ -83,17 +85,19 @@ export function checkTransactions(
   model: ConsistencyModel,
 ): TransactionResult {
   const find = write === "append" ? findListAppendAnomalies : findRegisterAnomalies;
-  const { problems, cycles, committedCount } = find(operations);
   const forbidden = new Set<Anomaly>(consistencyModels[model]);
+  const { problems, cycles, undecided, committedCount } = find(operations, forbidden);
   const found = [
     ...new Set<Anomaly>([...problems.map(({ anomaly }) => anomaly), ...cycles.map(({ kind }) => kind)]),
   ];
   const anomalies = found.filter((anomaly) => forbidden.has(anomaly));
+  const isOpen = committedCount === 0 || undecided.length > 0;
   return {
-    verdict: anomalies.length > 0 ? "invalid" : committedCount === 0 ? "unknown" : "valid",
+    verdict: anomalies.length > 0 ? "invalid" : isOpen ? "unknown" : "valid",
     committedCount,
     anomalies,
     allowed: found.filter((anomaly) => !forbidden.has(anomaly)),
+    undecided,
     problems: problems.slice(0, 2 * examplesMax),
     cycles: cycles.slice(0, examplesMax),
   };

@@ -29,8 +29,11 @@ interface Version {
   readonly later: Set<string>;
 }
 
-/** All that is wrong with a history; which of it is forbidden is a question of the isolation level. */
-export function findRegisterAnomalies(operations: readonly TransactionOperation[]): TransactionFindings {
+/** All that is wrong with a history. Kinds of cycle in `forbidden` are looked for with more patience than others. */
+export function findRegisterAnomalies(
+  operations: readonly TransactionOperation[],
+  forbidden: ReadonlySet<string>,
+): TransactionFindings {
   const problems = new Problems();
   const transactions = transactionsOf(operations, "w", problems);
   const writers = writersOf(operations, transactions);
@@ -42,7 +45,7 @@ export function findRegisterAnomalies(operations: readonly TransactionOperation[
   noteCyclicVersions(versions, problems);
   addObservedOrder(graph, transactions);
   const committedCount = transactions.filter(({ isCommitted }) => isCommitted).length;
-  return { problems: problems.list, cycles: findCycles(graph), committedCount };
+  return { problems: problems.list, ...findCycles(graph, forbidden), committedCount };
 }
 
 function versionIn(versions: Map<string, Version>, key: Key, value: Value | null): Version {

@@ -1,0 +1,48 @@
+/**
+ * Lines out of chunks of bytes. A chunk may end in the middle of a line, or of a character, and may hold many lines.
+ */
+import { lineLengthMax } from "./message.ts";
+
+/** Collects bytes and hands out lines, without their ends. */
+export class LineSplitter {
+  readonly #onLine: (line: string) => void;
+  // A character of UTF-8 that is cut by the end of a chunk waits here for its rest.
+  readonly #decoder = new TextDecoder();
+  #pending: string[] = [];
+  #pendingLength = 0;
+
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine;
+  }
+
+  push(chunk: Uint8Array): void {
+    const text = this.#decoder.decode(chunk, { stream: true });
+    let start = 0;
+    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
+      this.#keep(text.slice(start, end));
+      this.#flush();
+      start = end + 1;
+    }
+    this.#keep(text.slice(start));
+  }
+
+  /** The input is over: what is left is a line, though nobody ended it. */
+  end(): void {
+    this.#keep(this.#decoder.decode());
+    if (this.#pendingLength > 0) this.#flush();
+  }
+
+  #keep(part: string): void {
+    if (part === "") return;
+    this.#pendingLength += part.length;
+    // Of a line that is too long only so much is kept that its reader can see that it is.
+    if (this.#pendingLength - part.length <= lineLengthMax) this.#pending.push(part);
+  }
+
+  #flush(): void {
+    const line = this.#pending.join("");
+    this.#pending = [];
+    this.#pendingLength = 0;
+    this.#onLine(line);
+  }
+}

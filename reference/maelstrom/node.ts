@@ -1,0 +1,262 @@
+/**
+ * A Maelstrom node without its wires: messages go in, messages come out, and a program of handlers lies between.
+ *
+ * The same node runs over standard input and output under the real Maelstrom, and in the simulator in virtual time. It
+ * does no I/O and has no clock of its own; all that it needs comes through `NodePorts`.
+ *
+ * Rules that a node must keep, and that this file keeps for every program:
+ * - `init` is answered, and nothing else happens before it. What comes earlier waits, since a peer may be faster.
+ * - Every request gets an answer: a type that nobody handles gets error 10, and so does nobody's silence.
+ * - A handler that waits for a peer does not hold up the others, or two nodes that ask each other would wait for ever.
+ * - A reply is matched by whom it comes from as well as by its number. A reply that nobody waits for is dropped.
+ * - No answer in time means *unknown*, never success and never failure.
+ */
+import type { Clock, Random } from "#reference/ports.ts";
+import { codeOf, isDefinite, RequestError } from "./errors.ts";
+import type { Body, Json, Message } from "./message.ts";
+
+/** What a node needs from where it runs. */
+export interface NodePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Hands a message to the network. It may throw or drop; the node neither waits nor asks. */
+  send(message: Message): void;
+  /** A line for whoever looks after the node; never the protocol's output. */
+  log(record: LogRecord): void;
+}
+
+/** A structured log line. `msg` is the event's name, the rest what it was about. */
+export interface LogRecord {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly msg: string;
+  readonly [field: string]: Json;
+}
+
+/** What a program can do; it is given it once `init` has told the node who it is. */
+export interface NodeContext {
+  /** The node's own name. */
+  readonly id: string;
+  /** The names of all nodes, this one among them, in the order of `init`: the same everywhere. */
+  readonly nodeIds: readonly string[];
+  /** The others. */
+  readonly peers: readonly string[];
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Sends without waiting for an answer. */
+  send(dest: string, body: Body): void;
+  /** Asks, and waits for the answer. Never rejects. */
+  call(dest: string, body: Body, timeoutMs?: number): Promise<CallResult>;
+  /** Calls `run` again and again, after `delayMs` each time, until the node ends. */
+  every(delayMs: () => number, run: () => void): void;
+  log(record: LogRecord): void;
+}
+
+/** How a call ended. Of a timeout and of an indefinite error it is not known whether the request took effect. */
+export type CallResult =
+  | { readonly kind: "reply"; readonly body: Body }
+  | { readonly kind: "error"; readonly code: number; readonly text: string; readonly isDefinite: boolean }
+  | { readonly kind: "timeout" };
+
+/** What a handler gives back: the answer, or nothing when there is none to give. */
+export type HandlerResult = Body | undefined;
+
+/** Handles one type of message. A thrown `RequestError` becomes an error reply, anything else thrown error 13. */
+export type Handler = (body: Body, from: string) => HandlerResult | Promise<HandlerResult>;
+
+/** What a node does: a handler for each type. */
+export type Program = Readonly<Record<string, Handler>>;
+
+/** Makes the program of a node that knows its name. */
+export type MakeProgram = (context: NodeContext) => Program;
+
+/** How long a call waits for its answer, unless told otherwise. */
+export const callTimeoutMsDefault = 1000;
+/** The most requests that wait inside a node, for `init` or for handlers to end; above it they are refused. */
+export const inFlightMax = 4096;
+/** The most calls that wait for an answer; above it a call ends at once as if none had come. */
+export const callsMax = 4096;
+
+interface PendingCall {
+  readonly dest: string;
+  readonly resolve: (result: CallResult) => void;
+  readonly cancelTimer: () => void;
+}
+
+/** One node. */
+export class MaelstromNode {
+  readonly #ports: NodePorts;
+  readonly #makeProgram: MakeProgram;
+  readonly #calls = new Map<number, PendingCall>();
+  #program: Program | undefined;
+  #id = "";
+  #nextMessageId = 1;
+  #inFlightCount = 0;
+  #isStopped = false;
+  /** What came before `init`. */
+  #early: Message[] = [];
+
+  constructor(ports: NodePorts, makeProgram: MakeProgram) {
+    this.#ports = ports;
+    this.#makeProgram = makeProgram;
+  }
+
+  /** A message has come. */
+  receive(message: Message): void {
+    if (this.#isStopped) return;
+    const { body, dest } = message;
+    if (body.type === "init") return this.#init(message);
+    if (this.#program === undefined) return this.#keepEarly(message);
+    if (dest !== this.#id) return this.#log("warn", "message for another node", { dest, type: body.type });
+    if (body.in_reply_to !== undefined) return this.#settle(message, body.in_reply_to);
+    void this.#handle(message);
+  }
+
+  /** A line came that was no message. */
+  noteMalformed(reason: string): void {
+    this.#log("warn", "malformed line", { reason });
+  }
+
+  /** Ends the node: nothing is sent any more, and no call is answered. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const { cancelTimer } of this.#calls.values()) cancelTimer();
+    this.#calls.clear();
+  }
+
+  #init({ src, body }: Message): void {
+    const { node_id: id, node_ids: ids, msg_id: inReplyTo } = body;
+    const isWhole =
+      typeof id === "string" && Array.isArray(ids) && ids.every((one) => typeof one === "string");
+    if (!isWhole)
+      return this.#replyError(
+        src,
+        inReplyTo,
+        codeOf("malformed-request"),
+        "init without node_id or node_ids",
+      );
+    if (this.#program === undefined) {
+      this.#id = id;
+      this.#program = this.#makeProgram(this.#contextOf(id, ids as readonly string[]));
+    }
+    this.#reply(src, inReplyTo, { type: "init_ok" });
+    const early = this.#early;
+    this.#early = [];
+    for (const message of early) this.receive(message);
+  }
+
+  #keepEarly(message: Message): void {
+    if (this.#early.length < inFlightMax) this.#early.push(message);
+    else this.#log("warn", "too many messages before init", { limit: inFlightMax });
+  }
+
+  async #handle({ src, body }: Message): Promise<void> {
+    const handler = Object.hasOwn(this.#program!, body.type) ? this.#program![body.type] : undefined;
+    if (handler === undefined) {
+      this.#log("warn", "unknown type", { type: body.type, src });
+      return this.#replyError(src, body.msg_id, codeOf("not-supported"), `no request of type ${body.type}`);
+    }
+    if (this.#inFlightCount >= inFlightMax) {
+      const text = `${inFlightMax} requests are waiting already`;
+      return this.#replyError(src, body.msg_id, codeOf("temporarily-unavailable"), text);
+    }
+    this.#inFlightCount++;
+    try {
+      const result = handler(body, src);
+      // An answer that is there already is sent at once: most are.
+      const answer = result instanceof Promise ? await result : result;
+      if (answer !== undefined) this.#reply(src, body.msg_id, answer);
+    } catch (error) {
+      this.#refuse(src, body, error);
+    } finally {
+      this.#inFlightCount--;
+    }
+  }
+
+  #refuse(src: string, body: Body, error: unknown): void {
+    if (error instanceof RequestError) return this.#replyError(src, body.msg_id, error.code, error.message);
+    const text = error instanceof Error ? error.message : String(error);
+    this.#log("error", "handler failed", { type: body.type, src, reason: text });
+    this.#replyError(src, body.msg_id, codeOf("crash"), text);
+  }
+
+  #settle({ src, body }: Message, messageId: number): void {
+    const call = this.#calls.get(messageId);
+    if (call === undefined || call.dest !== src) {
+      return this.#log("debug", "reply that nobody waits for", { src, in_reply_to: messageId });
+    }
+    this.#calls.delete(messageId);
+    call.cancelTimer();
+    call.resolve(body.type === "error" ? errorOf(body) : { kind: "reply", body });
+  }
+
+  #call(dest: string, body: Body, timeoutMs: number): Promise<CallResult> {
+    if (this.#isStopped || this.#calls.size >= callsMax) return Promise.resolve({ kind: "timeout" });
+    const messageId = this.#nextMessageId++;
+    return new Promise((resolve) => {
+      const cancelTimer = this.#ports.clock.after(timeoutMs, () => {
+        this.#calls.delete(messageId);
+        resolve({ kind: "timeout" });
+      });
+      this.#calls.set(messageId, { dest, resolve, cancelTimer });
+      this.#send(dest, { ...body, msg_id: messageId });
+    });
+  }
+
+  #reply(dest: string, inReplyTo: number | undefined, body: Body): void {
+    // Nobody waits for the answer to a message without a number.
+    if (inReplyTo === undefined) return;
+    this.#send(dest, { ...body, in_reply_to: inReplyTo });
+  }
+
+  #replyError(dest: string, inReplyTo: number | undefined, code: number, text: string): void {
+    this.#reply(dest, inReplyTo, { type: "error", code, text });
+  }
+
+  #send(dest: string, body: Body): void {
+    if (this.#isStopped) return;
+    try {
+      this.#ports.send({ src: this.#id, dest, body });
+    } catch (error) {
+      // One message that cannot be sent is lost, as on any network; the node goes on.
+      this.#log("error", "send failed", { dest, type: body.type, reason: String(error) });
+    }
+  }
+
+  #contextOf(id: string, nodeIds: readonly string[]): NodeContext {
+    const { clock, random } = this.#ports;
+    const every = (delayMs: () => number, run: () => void): void => {
+      clock.after(delayMs(), () => {
+        if (this.#isStopped) return;
+        run();
+        every(delayMs, run);
+      });
+    };
+    return {
+      id,
+      nodeIds,
+      peers: nodeIds.filter((other) => other !== id),
+      clock,
+      random,
+      send: (dest, body) => this.#send(dest, body),
+      call: (dest, body, timeoutMs = callTimeoutMsDefault) => this.#call(dest, body, timeoutMs),
+      every,
+      log: (record) => this.#ports.log(record),
+    };
+  }
+
+  #log(level: LogRecord["level"], msg: string, fields: Readonly<Record<string, Json>>): void {
+    this.#ports.log({ level, msg, node: this.#id, ...fields });
+  }
+}
+
+function errorOf(body: Body): CallResult {
+  const { code, text } = body;
+  // Without a code nothing is promised.
+  const number = typeof code === "number" ? code : codeOf("crash");
+  return {
+    kind: "error",
+    code: number,
+    text: typeof text === "string" ? text : "",
+    isDefinite: isDefinite(number),
+  };
+}

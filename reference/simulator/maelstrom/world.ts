@@ -1,0 +1,191 @@
+/**
+ * The world of a Maelstrom test: nodes, services and clients on one simulated network.
+ *
+ * As in the real Maelstrom, messages between nodes, and between nodes and services, take time and may be cut off;
+ * those of clients arrive at once, so that latencies measured are the nodes' own.
+ */
+import type { SeededRandom } from "#reference/base/prng.ts";
+import { MaelstromNode, type LogRecord, type MakeProgram } from "#reference/maelstrom/node.ts";
+import { isClient, type Json, type Message } from "#reference/maelstrom/message.ts";
+import type { Latency } from "../latency.ts";
+import { Simulation } from "../simulation.ts";
+import type { SimulatedProcess } from "../process.ts";
+import type { TraceSink } from "../trace.ts";
+
+/** How messages were counted: all of them, those of clients, and those between nodes, services included. */
+export interface MessageCounts {
+  sentCount: number;
+  receivedCount: number;
+}
+
+/** What runs as a node: one of ours in this process, or any program in another. */
+export interface NodeHost {
+  /** Starts it; what it sends goes to `send`. Called again after a kill. */
+  start(ports: HostPorts): void;
+  receive(message: Message): void;
+  kill(): void;
+  pause(): void;
+  resume(): void;
+}
+
+export interface HostPorts {
+  readonly id: string;
+  readonly process: SimulatedProcess;
+  readonly random: SeededRandom;
+  send(message: Message): void;
+  log(record: LogRecord): void;
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly nodeCount: number;
+  readonly latency: Latency;
+  /** How likely a message between nodes is lost, or arrives twice; 0 as in Maelstrom, unless told otherwise. */
+  readonly lossChance?: number;
+  readonly duplicateChance?: number;
+  readonly makeHost: (id: string) => NodeHost;
+  readonly trace?: TraceSink;
+}
+
+/** Node log lines that are kept. */
+export const logLinesMax = 10_000;
+
+/** Everything but the workload. */
+export class MaelstromWorld {
+  readonly simulation: Simulation<Message>;
+  readonly nodeIds: readonly string[];
+  readonly counts = {
+    clients: { sentCount: 0, receivedCount: 0 },
+    servers: { sentCount: 0, receivedCount: 0 },
+  };
+  readonly logs: (LogRecord & { readonly atMs: number })[] = [];
+  readonly #hosts = new Map<string, NodeHost>();
+  #clientCount = 0;
+
+  constructor(options: WorldOptions) {
+    const { seed, nodeCount, latency, lossChance = 0, duplicateChance = 0, trace } = options;
+    this.simulation = new Simulation<Message>({
+      seed,
+      // With latencies that differ, messages overtake each other: nobody promises an order.
+      network: { latency, lossChance, duplicateChance, reorderChance: latency.kind === "constant" ? 0 : 1 },
+      describe: ({ body }) => ({ type: body.type, body: body as Json }),
+      ...(trace === undefined ? {} : { trace }),
+    });
+    this.nodeIds = Array.from({ length: nodeCount }, (_, index) => `n${index}`);
+    for (const id of this.nodeIds) this.#addNode(id, options.makeHost(id));
+  }
+
+  get nowUs(): number {
+    return this.simulation.scheduler.nowUs;
+  }
+
+  /** Sends on behalf of anyone, and counts. */
+  send(message: Message): void {
+    this.#countOf(message).sentCount++;
+    this.simulation.network.send(message.src, message.dest, message);
+  }
+
+  /** Puts something on the network that is no node: a service, or a client. */
+  attach(name: string, receive: (message: Message) => void): void {
+    this.simulation.network.attach(name, (message) => {
+      this.#countOf(message).receivedCount++;
+      receive(message);
+    });
+  }
+
+  /** The name of the next client, as Maelstrom numbers them. Nothing between it and the nodes takes time. */
+  nextClientName(): string {
+    const name = `c${this.#clientCount++}`;
+    for (const id of this.nodeIds) {
+      this.simulation.network.slow(name, id, 0);
+      this.simulation.network.slow(id, name, 0);
+    }
+    return name;
+  }
+
+  process(id: string): SimulatedProcess {
+    return this.simulation.process(id);
+  }
+
+  /** Kills a node as SIGKILL would; `startNode` starts it again. */
+  killNode(id: string): void {
+    this.process(id).crash();
+  }
+
+  startNode(id: string): void {
+    this.process(id).start();
+  }
+
+  pauseNode(id: string): void {
+    this.process(id).pause();
+    this.#hosts.get(id)!.pause();
+  }
+
+  resumeNode(id: string): void {
+    this.#hosts.get(id)!.resume();
+    this.process(id).resume();
+  }
+
+  /** A line of a node's log. */
+  log(id: string, record: LogRecord): void {
+    const atMs = this.nowUs / 1000;
+    if (this.logs.length < logLinesMax) this.logs.push({ ...record, node: id, atMs });
+    const { msg, ...detail } = record;
+    this.simulation.trace?.record({ kind: "note", at: this.nowUs, node: id, topic: msg, detail });
+  }
+
+  #addNode(id: string, host: NodeHost): void {
+    this.#hosts.set(id, host);
+    const process = this.simulation.addProcess(id, () =>
+      host.start({
+        id,
+        process,
+        random: this.simulation.fork(`${id}/${process.incarnation}`),
+        // Whoever a node claims to be, this is who it is.
+        send: (message) => this.send({ ...message, src: id }),
+        log: (record) => this.log(id, record),
+      }),
+    );
+    process.onCrash = () => host.kill();
+    const receive = (message: Message): void => {
+      this.#countOf(message).receivedCount++;
+      host.receive(message);
+    };
+    this.simulation.network.attach(id, receive, process);
+  }
+
+  #countOf({ src, dest }: Message): MessageCounts {
+    return isClient(src) || isClient(dest) ? this.counts.clients : this.counts.servers;
+  }
+}
+
+/** A node of ours, or of a learner: a program in this process, in virtual time. */
+export class ProgramHost implements NodeHost {
+  readonly #makeProgram: MakeProgram;
+  #node: MaelstromNode | undefined;
+
+  constructor(makeProgram: MakeProgram) {
+    this.#makeProgram = makeProgram;
+  }
+
+  start({ process, random, send, log }: HostPorts): void {
+    this.#node = new MaelstromNode({ clock: process.clock, random, send, log }, this.#makeProgram);
+  }
+
+  receive(message: Message): void {
+    this.#node?.receive(message);
+  }
+
+  kill(): void {
+    this.#node?.stop();
+    this.#node = undefined;
+  }
+
+  pause(): void {
+    // The process stands still, and with it its clock and what it receives.
+  }
+
+  resume(): void {
+    // It goes on as if nothing had been.
+  }
+}
