@@ -87,8 +87,8 @@ export function restartElectionTimer(raft: Raft): void {
 export function onElectionTimeout(raft: Raft): void {
   // 1. The next attempt, should this one come to nothing, has its own random time.
   restartElectionTimer(raft);
-  // 2. Only a voter can win. Others wait.
-  if (!raft.rules.membership.isVoter(configurationOf(raft), raft.id)) return;
+  // 2. Only those who may be needed stand. Others wait.
+  if (!raft.rules.membership.mayStand(raft)) return;
   if (raft.options.hasPreVote) raft.rules.membership.startPreVote(raft);
   else startElection(raft, false);
 }

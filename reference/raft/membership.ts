@@ -31,6 +31,19 @@ export function isVoter({ voters, oldVoters }: Configuration, id: NodeId): boole
   return voters.includes(id) || oldVoters.includes(id);
 }
 
+/**
+ * Whether this server begins elections. A voter does. And "a server that is not part of its own latest
+ * configuration should still start new elections, as it might still be needed until the C_new entry is
+ * committed" (thesis 4.2.2): it may be the only one that has that entry, and then nobody else can win. Its
+ * own vote does not count.
+ */
+export function mayStand(raft: Raft): boolean {
+  const [before, latest] = raft.configurations.slice(-2);
+  if (latest === undefined) return before !== undefined && isVoter(before.configuration, raft.id);
+  if (isVoter(latest.configuration, raft.id)) return true;
+  return latest.index > raft.commitIndex && before !== undefined && isVoter(before.configuration, raft.id);
+}
+
 /** Whether a change is half done. */
 export function isJoint({ oldVoters }: Configuration): boolean {
   return oldVoters.length > 0;

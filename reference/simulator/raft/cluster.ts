@@ -280,6 +280,7 @@ class RaftCluster implements ClusterView, FaultWorld {
     const name = this.leader() ?? violated("there is no leader");
     const leader = this.servers.get(name)!;
     const state = leader.state!;
+    if (!configurationOf(state).voters.includes(name)) violated(`${name} leads and is no voter`);
     if (isJoint(configurationOf(state))) violated(`${name} has not come out of a joint configuration`);
     if (this.#wanted !== undefined) violated(`the members are not ${this.#wanted.join(", ")}`);
     for (const member of membersOf(configurationOf(state))) {

@@ -17,9 +17,13 @@ import type { FaultyDisk } from "../faults.ts";
 import { drawLatencyMs, type Latency } from "../latency.ts";
 import { usPerMs, type ScheduledEvent, type Scheduler } from "../scheduler.ts";
 
-interface Pending {
+interface Begun {
   readonly write: Write;
-  readonly event: ScheduledEvent;
+  readonly listener: DiskListener;
+}
+
+interface Pending extends Begun {
+  event: ScheduledEvent;
 }
 
 /** What a disk tells its server. */
@@ -30,7 +34,6 @@ export interface DiskListener {
 
 /** One server's disk. */
 export class RaftDisk implements DurableView, FaultyDisk {
-  slowness = 1;
   isFailing = false;
   term = 0;
   votedFor: NodeId | undefined = undefined;
@@ -40,6 +43,7 @@ export class RaftDisk implements DurableView, FaultyDisk {
   #entries: Entry[] = [];
   #pending: Pending[] = [];
   #lastDoneUs = 0;
+  #slowness = 1;
   readonly #scheduler: Scheduler;
   readonly #random: SeededRandom;
   readonly #latency: Latency;
@@ -69,21 +73,26 @@ export class RaftDisk implements DurableView, FaultyDisk {
     return { term, votedFor, snapshot: this.#snapshot, entries: [...this.#entries] };
   }
 
+  get slowness(): number {
+    return this.#slowness;
+  }
+
+  /** A disk that recovers does not let what was begun before wait as if it had not. */
+  set slowness(slowness: number) {
+    const hasRecovered = slowness < this.#slowness;
+    this.#slowness = slowness;
+    if (!hasRecovered) return;
+    this.#lastDoneUs = 0;
+    for (const pending of this.#pending) {
+      this.#scheduler.cancel(pending.event);
+      pending.event = this.#schedule(pending);
+    }
+  }
+
   /** Begins to write one record. */
   write(write: Write, listener: DiskListener): void {
-    const delayUs = Math.round(drawLatencyMs(this.#latency, this.#random) * usPerMs * this.slowness);
-    this.#lastDoneUs = Math.max(this.#lastDoneUs + 1, this.#scheduler.nowUs + delayUs);
-    const event = this.#scheduler.at(this.#lastDoneUs, () => {
-      if (this.isFailing) {
-        this.isFailing = false;
-        return listener.onError();
-      }
-      assert(this.#pending[0]?.write === write, "records become durable in the order of writing");
-      this.#pending.shift();
-      this.#apply(write);
-      listener.onDurable(write.number);
-    });
-    this.#pending.push({ write, event });
+    const begun: Begun = { write, listener };
+    this.#pending.push({ ...begun, event: this.#schedule(begun) });
   }
 
   /**
@@ -100,6 +109,26 @@ export class RaftDisk implements DurableView, FaultyDisk {
     this.#pending = [];
     this.#lastDoneUs = 0;
     return lost;
+  }
+
+  #schedule({ write, listener }: Begun): ScheduledEvent {
+    const delayUs = Math.round(drawLatencyMs(this.#latency, this.#random) * usPerMs * this.#slowness);
+    this.#lastDoneUs = Math.max(this.#lastDoneUs + 1, this.#scheduler.nowUs + delayUs);
+    return this.#scheduler.at(this.#lastDoneUs, () => {
+      assert(this.#pending[0]?.write === write, "records become durable in the order of writing");
+      if (this.isFailing) return this.#fail(listener);
+      this.#pending.shift();
+      this.#apply(write);
+      listener.onDurable(write.number);
+    });
+  }
+
+  /** The write is lost, and all behind it. */
+  #fail(listener: DiskListener): void {
+    this.isFailing = false;
+    for (const { event } of this.#pending) this.#scheduler.cancel(event);
+    this.#pending = [];
+    listener.onError();
   }
 
   /** As `applyWrite` in reference/raft/persistence.ts, in place. */
