@@ -1,4 +1,5 @@
 /** What the broker remembers of a connection; it goes when the connection goes. */
+import type { Delivery } from "../protocol/connection-types.ts";
 import type { TraceContext } from "../protocol/trace-context.ts";
 import type { Partition } from "./partition.ts";
 
@@ -13,7 +14,7 @@ export interface ConnectionState {
   lastPartition: Partition | undefined;
   /** The traces of Produce requests that wait for their commit, by the low half of the request's id; rarely there. */
   traces: Map<number, TraceContext> | undefined;
-  /** Called once when the connection ends: subscriptions, waiting fetches and group memberships let go. */
+  /** Called once when the connection begins to end: subscriptions, waiting fetches and group memberships let go. */
   onClosed: Set<() => void> | undefined;
 }
 
@@ -43,14 +44,38 @@ export function forgetTrace(state: ConnectionState, idLow: number): TraceContext
   return trace;
 }
 
-/** Has `action` run when the connection ends; the function that it returns takes that back. */
-export function onConnectionClosed(state: ConnectionState, action: () => void): () => void {
+/** A connection that tells when it begins to end. */
+interface EndingConnection {
+  readonly state: ConnectionState;
+  deliver(delivery: Delivery<never>): Promise<void>;
+}
+
+/**
+ * Has `action` run as soon as the connection takes no more requests, which may be a while before it is gone: a peer that
+ * has said goodbye still gets the answers that it is owed, and must not keep a place in a group, or make one wait, until
+ * then. Runs once; the function that is returned takes it back.
+ */
+export function onConnectionEnding(connection: EndingConnection, action: () => void): () => void {
+  const { state } = connection;
+  const isFirst = state.onClosed === undefined;
   const actions = (state.onClosed ??= new Set());
   actions.add(action);
+  if (isFirst) watchForEnd(connection);
   return () => void actions.delete(action);
 }
 
-/** The connection has ended: everything that hangs on it lets go. */
+/** A delivery that never has anything to deliver hears of the end first, like those that have. */
+function watchForEnd(connection: EndingConnection): void {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const nothing = (): void => {};
+  const cancel = (): void => {
+    runClosed(connection.state);
+    resolve(undefined);
+  };
+  void connection.deliver({ next: () => promise, put: nothing, delivered: nothing, cancel });
+}
+
+/** The connection is ending: everything that hangs on it lets go. */
 export function runClosed(state: ConnectionState): void {
   const actions = state.onClosed;
   state.onClosed = undefined;

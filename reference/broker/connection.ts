@@ -5,6 +5,7 @@
  * together in one write.
  */
 import type { Checksum } from "../ports.ts";
+import type { Delivery } from "../protocol/connection-types.ts";
 import { errorCodeOf } from "../protocol/errors.ts";
 import type { ErrorName } from "../protocol/errors.ts";
 import {
@@ -36,6 +37,8 @@ export interface BrokerConnection {
   flush(): void;
   /** Resolves when the peer reads again, or is gone. */
   writable(): Promise<void>;
+  /** Runs a loop of deliveries, which hears at once when the connection begins to end. */
+  deliver(delivery: Delivery<never>): Promise<void>;
   /** Stops reading from the peer, so that it feels that we are full. */
   pause(): void;
   resume(): void;

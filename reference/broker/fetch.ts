@@ -16,7 +16,7 @@ import type { ErrorOutcome, SilentOutcome } from "./outcome.ts";
 import { refuse, silent } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
 import type { ReadLease, ReadMemory } from "./read-memory.ts";
-import { onConnectionClosed } from "./connection-state.ts";
+import { onConnectionEnding } from "./connection-state.ts";
 
 /** The longest wait: longer ones say nothing that a repeated fetch does not. */
 export const fetchWaitMsMax = 300_000;
@@ -155,7 +155,7 @@ function untilCommitted(
       return false;
     };
     const cancelTimer = clock.after(waitMs, finish);
-    const forgetClose = onConnectionClosed(connection.state, finish);
+    const forgetClose = onConnectionEnding(connection, finish);
     partition.listen(onCommit);
     forgetDrain = draining.onDrain(finish);
   });

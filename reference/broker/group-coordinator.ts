@@ -8,7 +8,7 @@
 import type { Clock, Random } from "../ports.ts";
 import type { Handler } from "./call.ts";
 import type { BrokerConnection } from "./connection.ts";
-import { onConnectionClosed } from "./connection-state.ts";
+import { onConnectionEnding } from "./connection-state.ts";
 import type { CountPartitions, Membership, PartitionName } from "./group.ts";
 import { ConsumerGroup } from "./group.ts";
 import { refuse, reply } from "./outcome.ts";
@@ -59,7 +59,7 @@ export class GroupCoordinator {
     const key = `${groupName}\n${id}`;
     if (this.#connections.get(key) !== connection) {
       this.#connections.set(key, connection);
-      onConnectionClosed(connection.state, () => {
+      onConnectionEnding(connection, () => {
         if (this.#connections.get(key) === connection) this.leave(groupName, id);
       });
     }

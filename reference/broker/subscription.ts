@@ -16,7 +16,7 @@ import type { Call, Handler } from "./call.ts";
 import { requestIdOf } from "./call.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { pushPayload, replyError, replyPayload } from "./connection.ts";
-import { onConnectionClosed } from "./connection-state.ts";
+import { onConnectionEnding } from "./connection-state.ts";
 import type { ReadMemory } from "./read-memory.ts";
 import { readPartition } from "./fetch.ts";
 import type { ErrorOutcome } from "./outcome.ts";
@@ -65,7 +65,7 @@ class Subscription {
     this.#offset = request.offset;
     this.#creditBytes = request.creditBytes;
     this.#bytesMax = Math.min(broker.fetchBytesMax, deliveryBytesMax);
-    const forgetClose = onConnectionClosed(call.connection.state, () => this.#letGo());
+    const forgetClose = onConnectionEnding(call.connection, () => this.#connectionEnds());
     const forgetDrain = broker.draining.onDrain(() =>
       this.#fail(refuse("shutting-down", "server is draining")),
     );
@@ -87,6 +87,12 @@ class Subscription {
     this.#letGo();
     const { connection, requestIdHigh, requestIdLow } = this.#call;
     replyPayload(connection, requestIdHigh, requestIdLow, this.#payload(ended, nothing));
+  }
+
+  /** A peer that reads on after its goodbye is told the end; its request is then answered, and the connection can go. */
+  #connectionEnds(): void {
+    if (this.#call.connection.isOpen) this.end();
+    else this.#letGo();
   }
 
   /** Sends what is there, for as long as there is credit and the peer reads. */
