@@ -1,5 +1,5 @@
 /**
- * Measures what a learner waits for in the page: `npm run measure:page [-- --exercise ID --rounds N --json]`.
+ * Measures what a learner waits for in the page: `npm run measure:page [-- --all | --exercise ID] [--rounds N --json]`.
  *
  * It builds the site, serves it as any static host would, and drives a real browser: how much JavaScript a page of
  * prose ships, how long the first run of a fresh visit takes, and how long the runs after it do. Times are taken inside
@@ -34,7 +34,8 @@ interface Times {
 }
 
 const root = join(import.meta.dirname, "..");
-const dist = join(root, "site", "dist");
+/** Where the built site lies; `OZ_SITE_OUT` names another place, as it does for the build. */
+const dist = process.env["OZ_SITE_OUT"] ?? join(root, "site", "dist");
 const coldRounds = 3;
 
 const proseBytesGoal = 20_000;
@@ -45,40 +46,64 @@ const warmGoalMs = 300;
 /** Between two runs, so that the next spare worker is up: a learner reads at least this long. */
 const readingMs = 1_000;
 
-async function measure(exercise: string, rounds: number): Promise<Measurement> {
-  const lesson = lessonWith(exercise);
-  const bundle = JSON.parse(
-    readFileSync(join(dist, "exercises", `${exercise}.json`), "utf8"),
-  ) as ExerciseBundle;
+/** Measures exercises one after the other, in one browser, and hands each result on as soon as it is there. */
+async function measureAll(
+  exercises: readonly string[],
+  rounds: number,
+  onMeasured: (measurement: Measurement) => void,
+): Promise<void> {
   const server = await serveStatic(dist);
   const browser = await launchBrowser();
   try {
-    const page = new URL(lesson, server.url);
-    const proseScriptBytes = await scriptBytes(browser, page);
-    const cold: Run[] = [];
-    for (let round = 0; round < coldRounds; round++) {
-      cold.push(await inFreshVisit(browser, page, bundle, clickRun));
+    for (const exercise of exercises) {
+      onMeasured(await measure(browser, server.url, exercise, rounds));
     }
-    const warm = await inFreshVisit(browser, page, bundle, async (opened) => {
-      await clickRun(opened);
-      const runs: Run[] = [];
-      for (let round = 0; round < rounds; round++) {
-        await opened.waitForTimeout(readingMs);
-        runs.push(await clickRun(opened));
-      }
-      return runs;
-    });
-    return {
-      exercise,
-      tests: bundle.exercise.tests.length,
-      proseScriptBytes,
-      cold: timesOf(cold),
-      warm: timesOf(warm),
-    };
   } finally {
     await browser.close();
     await server.close();
   }
+}
+
+async function measure(
+  browser: Browser,
+  url: string,
+  exercise: string,
+  rounds: number,
+): Promise<Measurement> {
+  const lesson = lessonWith(exercise);
+  const bundle = JSON.parse(
+    readFileSync(join(dist, "exercises", `${exercise}.json`), "utf8"),
+  ) as ExerciseBundle;
+  const page = new URL(lesson, url);
+  const proseScriptBytes = await scriptBytes(browser, page);
+  const cold: Run[] = [];
+  for (let round = 0; round < coldRounds; round++) {
+    cold.push(await inFreshVisit(browser, page, bundle, clickRun));
+  }
+  const warm = await inFreshVisit(browser, page, bundle, async (opened) => {
+    await clickRun(opened);
+    const runs: Run[] = [];
+    for (let round = 0; round < rounds; round++) {
+      await opened.waitForTimeout(readingMs);
+      runs.push(await clickRun(opened));
+    }
+    return runs;
+  });
+  return {
+    exercise,
+    tests: bundle.exercise.tests.length,
+    proseScriptBytes,
+    cold: timesOf(cold),
+    warm: timesOf(warm),
+  };
+}
+
+/** The ids of all exercises that the site offers, in the order of the course. */
+function builtExercises(): string[] {
+  return readdirSync(join(dist, "exercises"), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".json"))
+    .map((path) => path.replaceAll(sep, "/").replace(/\.json$/, ""))
+    .toSorted();
 }
 
 /** The path of the page that offers the exercise. */
@@ -95,7 +120,8 @@ function lessonWith(exercise: string): string {
 
 /** The compressed size of every script that the page loads while nobody touches it. */
 async function scriptBytes(browser: Browser, address: URL): Promise<number> {
-  const context = await browser.newContext();
+  // The service worker's own downloads are not part of the page.
+  const context = await browser.newContext({ serviceWorkers: "block" });
   const page = await context.newPage();
   const scripts: Promise<Buffer>[] = [];
   page.on("response", (response) => {
@@ -220,6 +246,20 @@ function report({ exercise, tests, proseScriptBytes, cold, warm }: Measurement):
   ].join("");
 }
 
+const tableHead = [
+  "exercise                        tests   cold: first / verdict   warm: first / verdict (range)",
+  "------------------------------  -----   ---------------------   -----------------------------",
+].join("\n");
+
+/** One exercise as a line of the table: medians from the click on Run, in milliseconds. */
+function tableRow({ exercise, tests, cold, warm }: Measurement): string {
+  const pair = ({ firstResultMs, verdictMs }: Times): string =>
+    `${median(firstResultMs).toFixed(0)} / ${median(verdictMs).toFixed(0)}`;
+  const range = `${Math.min(...warm.verdictMs).toFixed(0)}–${Math.max(...warm.verdictMs).toFixed(0)}`;
+  const cells = [exercise.padEnd(30), String(tests).padStart(5), pair(cold).padStart(23)];
+  return `${cells.join("  ")}   ${pair(warm)} (${range})`;
+}
+
 function metOrMissed(isMet: boolean): string {
   return isMet ? "met" : "missed";
 }
@@ -244,14 +284,20 @@ if (import.meta.main) {
     const { values } = parseArgs({
       options: {
         exercise: { type: "string", default: "01-protocol/01-primitives" },
+        all: { type: "boolean", default: false },
         rounds: { type: "string", default: "7" },
         json: { type: "boolean", default: false },
         "no-build": { type: "boolean", default: false },
       },
     });
     if (!values["no-build"]) build();
-    const measurement = await measure(values.exercise, Math.max(1, Number.parseInt(values.rounds, 10)));
-    process.stdout.write(values.json ? `${JSON.stringify(measurement)}\n` : report(measurement));
+    const rounds = Math.max(1, Number.parseInt(values.rounds, 10));
+    const exercises = values.all ? builtExercises() : [values.exercise];
+    if (values.all && !values.json) process.stdout.write(`${tableHead}\n`);
+    await measureAll(exercises, rounds, (measurement) => {
+      const row = values.all ? `${tableRow(measurement)}\n` : report(measurement);
+      process.stdout.write(values.json ? `${JSON.stringify(measurement)}\n` : row);
+    });
   } catch (error) {
     const isExpected = error instanceof MeasureError || (error instanceof TypeError && "code" in error);
     if (!isExpected) throw error;

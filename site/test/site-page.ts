@@ -82,6 +82,8 @@ export async function visit(
     ...options,
   });
   const page = await context.newPage();
+  // Against a page that hangs, not against a machine that is busy: Monaco's type checker alone can take its time.
+  page.setDefaultTimeout(60_000);
   await prepare?.(page);
   const { complaints, scripts } = watchPage(page);
   await page.goto(site.url + path);

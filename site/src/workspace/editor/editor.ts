@@ -44,6 +44,8 @@ export interface Comparing {
   go(to: "next" | "previous"): void;
   /** Puts the other text's lines in place of the learner's, in the difference that the cursor is at. */
   take(): void;
+  /** Follows a change of the learner's text that did not come from here. */
+  setText(text: string): void;
   close(): void;
 }
 

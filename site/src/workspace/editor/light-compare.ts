@@ -54,6 +54,10 @@ export function compareInLight(options: LightCompareOptions): Comparing {
       const chunk = chunks[nearest(chunks, view.state.selection.main.head)];
       if (chunk !== undefined) rejectChunk(view, chunk.fromB);
     },
+    setText(next) {
+      const { doc } = view.state;
+      if (doc.toString() !== next) view.dispatch({ changes: { from: 0, to: doc.length, insert: next } });
+    },
     close: () => view.destroy(),
   };
 }

@@ -74,6 +74,8 @@ export function compareInMonaco(monaco: Monaco, own: Model, options: CompareOpti
       own.pushEditOperations(null, [editOf(own, original, change)], () => null);
       own.pushStackElement();
     },
+    // Shows the very model that the editor has.
+    setText: () => undefined,
     close() {
       if (!isOpen) return;
       isOpen = false;

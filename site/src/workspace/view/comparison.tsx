@@ -1,5 +1,5 @@
 /** The learner's code beside another text: the solution, or an earlier version. Differences are taken one by one. */
-import { useSignal, type Signal } from "@preact/signals";
+import { useSignal, useSignalEffect, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { CodeEditor, Comparing } from "../editor/editor.ts";
 import type { Comparison, Session } from "../session.ts";
@@ -28,6 +28,7 @@ export function ComparisonView({ session, comparison, editor }: ComparisonProps)
     return () => opened.close();
   }, [current, comparison]);
   useEffect(() => back.current?.focus(), []);
+  useSignalEffect(() => comparing.current?.setText(session.text.value));
   const take = (): void => {
     const before = session.text.value;
     comparing.current?.take();
