@@ -121,20 +121,25 @@ export class ConsumerOffsets {
   #fileBytes: number;
   #liveBytes: number;
 
+  // #region open
   /** Reads the file, which is made when it is missing, and cuts off what a crash left half written. */
   static async open(options: ConsumerOffsetsOptions): Promise<ConsumerOffsets> {
     const { disk, path, checksum = crc32 } = options;
+    // 1. All that is there. A missing file is one without entries.
     const bytes = (await readWhole(disk, path)) ?? new Uint8Array(0);
     const loaded = loadEntries(bytes, checksum);
-    // What was just read may be in memory only, with its names: a process that ended here may not have come to its
-    // syncs. Nothing may be relied on before it is on disk.
+    // 2. The file, in a directory whose own name is durable.
     await makeDirectoryDurably(disk, directoryOf(path));
     const file = await disk.open(path, "create");
+    // 3. Cut what lies behind the last entry: the next one must land right behind it.
     if (loaded.endPosition < bytes.length) await file.truncate(loaded.endPosition);
+    // 4. What was just read may be in memory only, and its name too: a process that ended here may not have come to
+    //    its syncs. Nothing may be relied on before it is on disk.
     await file.sync();
     await disk.syncDirectory(directoryOf(path));
     return new ConsumerOffsets(options, file, loaded);
   }
+  // #endregion open
 
   private constructor(options: ConsumerOffsetsOptions, file: DiskFile, loaded: LoadedEntries) {
     this.#options = options;
