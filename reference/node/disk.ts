@@ -4,8 +4,8 @@
  * Every call goes to libuv's thread pool, so that a slow disk never stops the event loop, with one exception. A small
  * write ends in the page cache after a few microseconds, and so does a read of what was written lately; the way to the
  * pool and back costs about fifty. So both are made in place, as long as they are as fast as that. One that was not
- * (the kernel slows writers down when too much is dirty, or the bytes are not in the cache) sends those of the time that
- * follows to the pool.
+ * (the kernel slows writers down when too much is dirty, or the bytes are not in the cache) sends those that follow for
+ * a while to the pool.
  *
  * Files are plain descriptors: a `FileHandle` adds a promise and an object to every call.
  */
