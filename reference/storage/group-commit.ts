@@ -115,9 +115,11 @@ export class GroupCommit {
     this.writtenEnd = this.durableEnd = this.committedEnd = options.durableEnd;
   }
 
+  // #region wake
   /** Says that something was appended; a round will come for it. */
   appended(): void {
     this.#hasAppended = true;
+    // 1. When rounds are under way they look again; otherwise one is scheduled, once.
     if (this.#isScheduled || this.#rounds !== undefined) return;
     this.#isScheduled = true;
     this.#schedule(() => {
@@ -125,6 +127,17 @@ export class GroupCommit {
       this.#startRounds();
     });
   }
+
+  #startRounds(): void {
+    // 2. One run of rounds at a time, and none after a failure.
+    if (this.#rounds !== undefined || this.failure !== undefined) return;
+    this.#rounds = this.#runRounds().finally(() => {
+      this.#rounds = undefined;
+      // 3. Appended between the last look and here: nobody else would wake us up.
+      if (this.#hasAppended) this.appended();
+    });
+  }
+  // #endregion wake
 
   // #region committed
   /** Resolves when everything appended so far is committed, or has failed. Never rejects. */
@@ -137,15 +150,6 @@ export class GroupCommit {
     return Promise.resolve({ kind: "committed", endOffset: this.committedEnd });
   }
   // #endregion committed
-
-  #startRounds(): void {
-    if (this.#rounds !== undefined || this.failure !== undefined) return;
-    this.#rounds = this.#runRounds().finally(() => {
-      this.#rounds = undefined;
-      // Appended between the last look and here: nobody else would wake us up.
-      if (this.#hasAppended) this.appended();
-    });
-  }
 
   // #region round
   async #runRounds(): Promise<void> {
@@ -244,27 +248,33 @@ export class GroupCommit {
     return { kind: "committed", endOffset: this.committedEnd };
   }
 
+  // #region timer
   /** With `everysec`: makes sure that a sync comes, and waits for one that is more than an interval late. */
   async #startTimer(): Promise<void> {
-    if (this.#options.policy !== "everysec") return;
+    if (this.#options.policy !== "everysec" || this.failure !== undefined) return;
+    // 1. One timer at a time; when it fires it syncs, and starts anew if something was written meanwhile.
     const intervalMs = this.#options.syncIntervalMs ?? syncIntervalMsDefault;
     this.#cancelTimer ??= this.#options.clock.after(intervalMs, () => {
       this.#cancelTimer = undefined;
       void this.sync().then(() => (this.#dirty.size > 0 ? this.#startTimer() : undefined));
     });
-    // A disk that is slower than the producers would let them run ahead without end, and "a second" would be a lie.
+    // 2. A disk that is slower than the producers would let them run ahead without end, and "a second" would be a lie.
     if (this.#sync !== undefined && this.#options.clock.monotonicTimeMs() - this.#syncStartMs > intervalMs) {
       await this.#sync;
     }
   }
+  // #endregion timer
 
+  // #region fail
   /** A write failed. A full disk is an answer to these records; anything else is the end of this log's life. */
   async #failWrite(error: DiskError): Promise<DiskError> {
+    // 1. A full disk can be emptied. After any other error nobody knows what is in the file.
     if (error.code !== "no-space") return this.#fail(error);
-    // Their offsets lie after those that failed, so what has gathered meanwhile is taken back with them.
+    // 2. Their offsets lie after those that failed, so what has gathered meanwhile is taken back with them.
     const gathered = this.#group;
     this.#group = undefined;
     this.#hasAppended = false;
+    // 3. Nobody is told, and nothing is written, before no crash can bring the failed records back.
     try {
       await this.#target.discard();
     } catch (discardError) {
@@ -277,14 +287,17 @@ export class GroupCommit {
 
   /** The end: the group in flight fails, and after it the one that has gathered. */
   #fail(error: DiskError): DiskError {
+    // 1. The first error stays; no timer will sync again.
     this.failure ??= error;
     this.#cancelTimer?.();
+    // 2. Everybody who waits is told, those in flight first.
     const result: CommitResult = { kind: "failed", error: this.failure };
     this.#inFlight?.settle(result);
     this.#group?.settle(result);
     this.#group = undefined;
     return this.failure;
   }
+  // #endregion fail
 }
 
 function makeGroup(): Group {
