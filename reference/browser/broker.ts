@@ -5,7 +5,9 @@ import { crc32 } from "#reference/base/crc32.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
+import { retentionOf } from "../broker/housekeeping.ts";
 import { OffsetStore } from "../broker/offset-store.ts";
+import type { TopicConfig } from "../broker/topic.ts";
 import type { Clock, Disk, Network } from "../ports.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import { connectionLimitsDefault } from "../protocol/connection-types.ts";
@@ -33,6 +35,9 @@ export interface PageBrokerOptions {
   readonly segmentBytesMax?: number;
 }
 
+/** What holds for a topic that sets no limits. */
+const keepAll = { retentionMs: 0, retentionBytes: 0 };
+
 const segmentBytesMaxDefault = 4 * 1024 * 1024;
 
 /** Starts a broker on `network`. */
@@ -45,8 +50,16 @@ export async function startPageBroker(
   const { segmentBytesMax = segmentBytesMaxDefault } = options;
   const { frameSizeMax, inFlightMax, idleTimeoutMs } = connectionLimitsDefault;
   const batchBytesMax = frameSizeMax - frameBytesAroundBatch;
-  const openLog = (directory: string): Promise<Log> =>
-    Log.open({ disk, directory, clock, checksum: crc32, segmentBytesMax, batchBytesMax });
+  const openLog = (directory: string, config: TopicConfig): Promise<Log> =>
+    Log.open({
+      disk,
+      directory,
+      clock,
+      checksum: crc32,
+      segmentBytesMax,
+      batchBytesMax,
+      retention: retentionOf(config, keepAll),
+    });
   const broker = await Broker.open({
     disk,
     clock,
@@ -59,6 +72,8 @@ export async function startPageBroker(
     autoCreatePartitions: 1,
     onBug,
   });
+  // A page keeps its records in memory: what a topic need not keep has to go.
+  broker.startHousekeeping();
   const hub = new ConnectionHub<ConnectionState>({
     clock,
     checksum: crc32,
