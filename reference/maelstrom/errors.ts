@@ -65,9 +65,10 @@ export function isDefinite(code: number): boolean {
 export class RequestError extends Error {
   readonly code: number;
 
-  constructor(name: ErrorName, text: string) {
+  /** By the name of a code of the table, or by a number. */
+  constructor(error: ErrorName | number, text: string) {
     super(text);
     this.name = "RequestError";
-    this.code = codeOf(name);
+    this.code = typeof error === "number" ? error : codeOf(error);
   }
 }

@@ -23,6 +23,19 @@ export interface NodePorts {
   send(message: Message): void;
   /** A line for whoever looks after the node; never the protocol's output. */
   log(record: LogRecord): void;
+  /** What survives the end of the process; absent where nothing does. */
+  readonly journal?: Journal;
+}
+
+/** A list of records on a disk. */
+export interface Journal {
+  /** All records that are durable, in the order in which they were written. */
+  load(): readonly Json[];
+  /**
+   * Writes one more; `onDurable` is called when it is safe, after those of all records before it. With `replaceAll` it
+   * takes the place of everything before it, in one step.
+   */
+  append(record: Json, onDurable: () => void, replaceAll?: boolean): void;
 }
 
 /** A structured log line. `msg` is the event's name, the rest what it was about. */
@@ -42,6 +55,7 @@ export interface NodeContext {
   readonly peers: readonly string[];
   readonly clock: Clock;
   readonly random: Random;
+  readonly journal: Journal | undefined;
   /** Sends without waiting for an answer. */
   send(dest: string, body: Body): void;
   /** Asks, and waits for the answer. Never rejects. */
@@ -223,7 +237,7 @@ export class MaelstromNode {
   }
 
   #contextOf(id: string, nodeIds: readonly string[]): NodeContext {
-    const { clock, random } = this.#ports;
+    const { clock, random, journal } = this.#ports;
     const every = (delayMs: () => number, run: () => void): void => {
       clock.after(delayMs(), () => {
         if (this.#isStopped) return;
@@ -237,6 +251,7 @@ export class MaelstromNode {
       peers: nodeIds.filter((other) => other !== id),
       clock,
       random,
+      journal,
       send: (dest, body) => this.#send(dest, body),
       call: (dest, body, timeoutMs = callTimeoutMsDefault) => this.#call(dest, body, timeoutMs),
       every,
