@@ -129,11 +129,12 @@ export class Producer {
   #startLinger(lane: Lane): void {
     const { lingerMs } = this.#options;
     const batch = lane.open;
+    // 1. A timer for this batch; its sealing stops it, whatever sealed it.
     if (lingerMs > 0) {
       lane.cancelLinger = this.#ports.clock.after(lingerMs, () => this.#seal(lane));
       return;
     }
-    // 1. Without lingering, the records of one turn still travel together.
+    // 2. Without lingering, the records of one turn still travel together.
     void Promise.resolve().then(() => {
       if (lane.open === batch) this.#seal(lane);
     });
@@ -143,8 +144,10 @@ export class Producer {
   // #region seal
   /** Closes the open batch, if there is one, and sends what may be sent. */
   #seal(lane: Lane): void {
+    // 1. Its time is over, and must not cut the next one short.
     lane.cancelLinger?.();
     lane.cancelLinger = undefined;
+    // 2. Into the line, behind those that wait.
     if (lane.open !== undefined && lane.open.settlers.length > 0) {
       lane.sealed.push(lane.open);
       lane.open = undefined;
@@ -271,7 +274,9 @@ export class Producer {
   // #region close
   /** Sends what is gathered, now. Resolves when every record that was taken before has settled. */
   async flush(): Promise<void> {
+    // 1. What is gathered goes into the line; what comes later does not concern this flush.
     for (const lane of this.#lanes.values()) this.#seal(lane);
+    // 2. However each of them ends.
     const batches = [...this.#lanes.values()].flatMap(({ sealed }) => sealed);
     await Promise.all(
       batches.map(({ waiters }) => new Promise<void>((resolve) => void waiters.push(resolve))),
