@@ -19,20 +19,17 @@ export async function call<Name extends MessageName>(
   options: RequestOptions = {},
 ): Promise<ReplyOf<Name>> {
   const payload = payloadOf(name, request);
-  const { traceparent } = options;
-  if (traceparent === undefined)
-    return session.request(messages[name].type, payload, replyReader(name), options);
-  const traced = withTrace(traceparent, payload, options);
+  const traced = withTrace(options.traceparent, payload, options);
   return session.request(messages[name].type, traced.payload, replyReader(name), traced.options);
 }
 
-/** The payload and options of a request with its trace; unchanged when the text is no `traceparent`. */
+/** The payload and options of a request with its trace; unchanged without one, or when the text is no `traceparent`. */
 export function withTrace(
-  traceparent: string,
+  traceparent: string | undefined,
   payload: Uint8Array,
   options: RequestOptions,
 ): { readonly payload: Uint8Array; readonly options: RequestOptions } {
-  const trace = parseTraceparent(traceparent);
+  const trace = traceparent === undefined ? undefined : parseTraceparent(traceparent);
   if (trace === undefined) return { payload, options };
   const flags = (options.flags ?? 0) | tracedFlag;
   return { payload: tracedPayload(trace, payload), options: { ...options, flags } };

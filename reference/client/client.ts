@@ -128,7 +128,8 @@ export class BrokerClient {
       ...(ports.checksum && { checksum: ports.checksum }),
       ...(options.bufferBytesMax !== undefined && { bufferBytesMax: options.bufferBytesMax }),
     };
-    const introduction = { clientName, credentials: options.credentials, sign: ports.sign };
+    const { credentials, traceparent } = options;
+    const introduction = { clientName, credentials, sign: ports.sign, traceparent };
     const pool = { network: ports.network, session, introduction, size: connections };
     this.#pools = servers.map((address) => new ServerPool(address, pool));
   }
@@ -309,10 +310,15 @@ export class BrokerClient {
     for (const pool of this.#pools) pool.destroy();
   }
 
+  /** The trace of the work that is going on at this moment, if there is one. */
+  currentTrace(): string | undefined {
+    return this.#traceparent?.();
+  }
+
   /** The options with the trace of the work that is going on, unless they name one. */
   #traced<Options extends CallOptions>(options: Options): Options {
     if (this.#traceparent === undefined || options.traceparent !== undefined) return options;
-    const traceparent = this.#traceparent();
+    const traceparent = this.currentTrace();
     return traceparent === undefined ? options : { ...options, traceparent };
   }
 

@@ -40,6 +40,8 @@ export interface ConsumerOptions {
   readonly autoCommitMs?: number;
   /** Ends the loop with `request-aborted`. */
   readonly signal?: CancelSignal;
+  /** The trace that its requests are part of; absent, that of the work in which it is made. */
+  readonly traceparent?: string;
 }
 
 interface Reading {
@@ -59,7 +61,10 @@ interface Block {
 export class Consumer implements AsyncIterable<ConsumedRecord> {
   readonly topic: string;
   readonly #client: BrokerClient;
-  readonly #options: Required<Omit<ConsumerOptions, "partitions" | "group" | "signal">> & ConsumerOptions;
+  readonly #options: Required<Omit<ConsumerOptions, "partitions" | "group" | "signal" | "traceparent">> &
+    ConsumerOptions;
+  /** A loop belongs to the work that began it, whatever goes on when it asks for more. */
+  readonly #trace: { readonly traceparent?: string };
   readonly #blocks = new Mailbox<Block>();
   readonly #readings = new Map<number, Reading>();
   readonly #membership: GroupMembership | undefined;
@@ -81,11 +86,14 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
       autoCommitMs: 5_000,
       ...options,
     };
+    const traceparent = options.traceparent ?? client.currentTrace();
+    this.#trace = traceparent === undefined ? {} : { traceparent };
     if (options.group === undefined) return;
     this.#membership = new GroupMembership({
       client,
       group: options.group,
       topics: [topic],
+      trace: this.#trace,
       onAssigned: (offsets) => {
         for (const { partition, isCommitted, offset } of offsets) {
           void this.#read(partition, isCommitted ? offset : this.#options.from);
@@ -159,7 +167,8 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
       return;
     }
     const all =
-      partitions ?? (await this.#client.describeTopic(this.topic)).partitions.map((_, index) => index);
+      partitions ??
+      (await this.#client.describeTopic(this.topic, this.#trace)).partitions.map((_, index) => index);
     await Promise.all(all.map((partition) => this.#read(partition, from)));
   }
 
@@ -172,7 +181,10 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
     try {
       let offset = from;
       if (typeof offset !== "number") {
-        const range = await this.#client.getOffset(topic, partition, { signal: reading.stop });
+        const range = await this.#client.getOffset(topic, partition, {
+          signal: reading.stop,
+          ...this.#trace,
+        });
         offset = offset === "earliest" ? range.startOffset : range.endOffset;
       }
       reading.position = offset;
@@ -187,6 +199,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
         prefetch,
         waitMs,
         signal: reading.stop,
+        traceparent: this.#trace.traceparent,
         onRecords: (records) => this.#blocks.push({ reading, records }),
         onError: (error) => void this.#finish(error),
       });

@@ -32,6 +32,8 @@ export interface MembershipOptions {
   readonly client: BrokerClient & { readonly clock: Clock };
   readonly group: string;
   readonly topics: readonly string[];
+  /** The trace that its requests are part of. */
+  readonly trace: { readonly traceparent?: string };
   /** Begin reading these, each from what the group has committed. */
   readonly onAssigned: (partitions: ReplyOf<"FetchOffset">["offsets"]) => void;
   /** Stop reading these; resolves to how far each got. */
@@ -74,12 +76,10 @@ export class GroupMembership {
     if (session === undefined) throw protocolError("fenced-member", "not joined yet");
     const { group } = this.#options;
     const fields = { group, memberId: this.#memberId, generation: this.#generation, offsets };
-    const { errorCodes } = await call(
-      session,
-      "CommitOffset",
-      fields,
-      signal === undefined ? {} : { signal },
-    );
+    const { errorCodes } = await call(session, "CommitOffset", fields, {
+      ...this.#options.trace,
+      ...(signal !== undefined && { signal }),
+    });
     const index = errorCodes.findIndex((code) => code !== 0);
     const refused = offsets[index];
     if (refused === undefined) return;
@@ -95,10 +95,10 @@ export class GroupMembership {
     const offsets = this.#options.onRevoked(this.#owned);
     this.#owned = [];
     if (this.#session === undefined || !this.#session.isOpen) return;
-    const { group } = this.#options;
+    const { group, trace } = this.#options;
     // Leaving is a courtesy: whatever goes wrong with it, the connection's end says the same.
     if (offsets.length > 0) await this.commit(offsets).catch(() => {});
-    await call(this.#session, "LeaveGroup", { group, memberId: this.#memberId }).catch(() => {});
+    await call(this.#session, "LeaveGroup", { group, memberId: this.#memberId }, trace).catch(() => {});
   }
 
   async #beat(): Promise<void> {
@@ -124,18 +124,14 @@ export class GroupMembership {
 
   /** One round: say what we read, give up what we should, begin what we may. Resolves to when the next is due. */
   async #join(): Promise<number> {
-    const { client, group, topics } = this.#options;
+    const { client, group, topics, trace } = this.#options;
     if (this.#session?.isOpen !== true) {
       this.#loseConnection();
       this.#session = (await client.session()).session;
     }
     const session = this.#session;
-    const reply = await call(session, "JoinGroup", {
-      group,
-      memberId: this.#memberId,
-      topics,
-      owned: this.#owned,
-    });
+    const fields = { group, memberId: this.#memberId, topics, owned: this.#owned };
+    const reply = await call(session, "JoinGroup", fields, trace);
     if (this.#isOver) return 0;
     this.#memberId = reply.memberId;
     this.#generation = reply.generation;
@@ -150,7 +146,7 @@ export class GroupMembership {
       if (offsets.length > 0) await this.commit(offsets);
     }
     if (added.length > 0) {
-      const { offsets } = await call(session, "FetchOffset", { group, partitions: added });
+      const { offsets } = await call(session, "FetchOffset", { group, partitions: added }, trace);
       if (!this.#isOver) this.#options.onAssigned(offsets);
     }
     return revoked.length > 0 ? 0 : reply.heartbeatMs;

@@ -5,7 +5,7 @@ import type { ReplyOf } from "../protocol/messages.ts";
 import { messages } from "../protocol/messages.ts";
 import { negotiate, versionsSpoken, writeGreeting } from "../protocol/handshake.ts";
 import { ByteWriter } from "../protocol/primitives.ts";
-import { call, replyReader } from "./calls.ts";
+import { call, replyReader, withTrace } from "./calls.ts";
 import { protocolError } from "./protocol-error.ts";
 import type { Session } from "./session.ts";
 
@@ -25,6 +25,8 @@ export interface Introduction {
   readonly clientName: string;
   readonly credentials: Credentials | undefined;
   readonly sign: SignMessage | undefined;
+  /** The trace of the work that a connection is made for. */
+  readonly traceparent?: (() => string | undefined) | undefined;
 }
 
 const textEncoder = new TextEncoder();
@@ -37,13 +39,20 @@ export async function shakeHands(session: Session, introduction: Introduction): 
   const greeting = { versions: versionsSpoken, clientName, idleTimeoutMs: 0, tagged: new Map() };
   const writer = new ByteWriter();
   writeGreeting(writer, greeting, session.version);
-  const limits = await session.request(messages.Hello.type, writer.finish(), replyReader("Hello"));
+  const traceparent = introduction.traceparent?.();
+  const hello = withTrace(traceparent, writer.finish(), {});
+  const limits = await session.request(
+    messages.Hello.type,
+    hello.payload,
+    replyReader("Hello"),
+    hello.options,
+  );
   const { version } = limits;
   if (negotiate({ min: version, max: version }, versionsSpoken) === undefined) {
     throw protocolError("unsupported-version", `the server chose version ${version}`);
   }
   session.version = version;
-  if (introduction.credentials !== undefined) await authenticate(session, introduction, limits);
+  if (introduction.credentials !== undefined) await authenticate(session, introduction, limits, traceparent);
   return limits;
 }
 
@@ -51,6 +60,7 @@ async function authenticate(
   session: Session,
   introduction: Introduction,
   limits: ServerLimits,
+  traceparent: string | undefined,
 ): Promise<void> {
   const { credentials, sign } = introduction;
   if (credentials === undefined || limits.authentication.length === 0) return;
@@ -63,5 +73,10 @@ async function authenticate(
   else if (sign === undefined) throw protocolError("invalid-request", "this client cannot sign");
   else proof = await sign(credentials.secret, limits.nonce);
   const { method, name = "" } = credentials;
-  await call(session, "Authenticate", { method, name, proof });
+  await call(
+    session,
+    "Authenticate",
+    { method, name, proof },
+    traceparent === undefined ? {} : { traceparent },
+  );
 }

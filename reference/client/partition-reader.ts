@@ -9,7 +9,7 @@
  */
 import type { Clock, Random } from "../ports.ts";
 import { messages } from "../protocol/messages.ts";
-import { payloadOf, replyReader } from "./calls.ts";
+import { payloadOf, replyReader, withTrace } from "./calls.ts";
 import type { CancelSignal } from "./cancel.ts";
 import type { BrokerClient } from "./client.ts";
 import { ProtocolError } from "./protocol-error.ts";
@@ -31,6 +31,8 @@ export interface ReaderOptions {
   /** How long the server may hold a fetch at the end of the log. */
   readonly waitMs: number;
   readonly signal: CancelSignal;
+  /** The trace that its requests are part of. */
+  readonly traceparent: string | undefined;
   /** Takes a block of records; call `taken` on the reader when it has been dealt with. */
   readonly onRecords: (records: FetchedRecords) => void;
   /** Called at most once: the reader has given up. */
@@ -48,7 +50,8 @@ const failuresMax = 20;
 
 /** Starts a reader that fetches. */
 export function startPulling(options: ReaderOptions): PartitionReader {
-  const { client, topic, partition, bytesMax, waitMs, signal } = options;
+  const { client, topic, partition, bytesMax, waitMs, signal, traceparent } = options;
+  const trace = traceparent === undefined ? {} : { traceparent };
   let waiting = 0;
   let makeRoom = (): void => {};
   const run = async (): Promise<void> => {
@@ -56,7 +59,7 @@ export function startPulling(options: ReaderOptions): PartitionReader {
     while (!signal.aborted) {
       if (waiting >= options.prefetch) await new Promise<void>((resolve) => void (makeRoom = resolve));
       if (signal.aborted) return;
-      const records = await client.fetch(topic, offset, { partition, bytesMax, waitMs, signal });
+      const records = await client.fetch(topic, offset, { partition, bytesMax, waitMs, signal, ...trace });
       if (records.isEmpty) continue;
       offset = records.nextOffset;
       waiting++;
@@ -108,7 +111,8 @@ export function startPushing(options: ReaderOptions): PartitionReader {
     session = connected;
     owedBytes = 0;
     const read = replyReader("Subscribe");
-    const payload = payloadOf("Subscribe", { topic, partition, offset, creditBytes });
+    const request = payloadOf("Subscribe", { topic, partition, offset, creditBytes });
+    const traced = withTrace(options.traceparent, request, { signal });
     await new Promise<void>((resolve, reject) => {
       const reply = (bytes: Uint8Array, view: DataView, start: number, end: number): boolean => {
         const value = read(bytes, view, start, end, 0);
@@ -120,7 +124,7 @@ export function startPushing(options: ReaderOptions): PartitionReader {
         return value.kind === replyKind.ended;
       };
       subscriptionId = BigInt(
-        connected.stream(messages.Subscribe.type, payload, { reply, failed: reject }, { signal }),
+        connected.stream(messages.Subscribe.type, traced.payload, { reply, failed: reject }, traced.options),
       );
     });
   };

@@ -107,3 +107,28 @@ test("what is no traceparent is left out, and the call goes on without", async (
   await traced.produce("t", ["a"], { traceparent: `${own}x` });
   expect(requests()).toEqual(["Hello untraced", "CreateTopic untraced", "Produce untraced"]);
 });
+
+test.each(["pull", "push"] as const)(
+  "a consumer's requests are part of the work that made it: %s",
+  async (delivery) => {
+    let current: string | undefined = ambient;
+    const traced = connect({ traceparent: () => current });
+    await traced.createTopic("t");
+    await traced.produce("t", ["a"]);
+    const consumer = traced.consumer("t", { group: "g", delivery, autoCommitMs: 0 });
+    // What goes on now is other work, which the consumer has nothing to do with.
+    current = own;
+    for await (const record of consumer) {
+      expect(record.text()).toBe("a");
+      break;
+    }
+    const found = requests();
+    expect(found[0]).toBe(`Hello ${ambient}`);
+    const read = delivery === "push" ? "Subscribe" : "Fetch";
+    for (const name of ["JoinGroup", "FetchOffset", read, "CommitOffset", "LeaveGroup"]) {
+      const mine = found.filter((each) => each.startsWith(`${name} `));
+      expect(mine.length, name).toBeGreaterThan(0);
+      for (const each of mine) expect(each).toBe(`${name} ${ambient}`);
+    }
+  },
+);
