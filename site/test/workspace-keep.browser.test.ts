@@ -28,7 +28,7 @@ afterAll(() => site.close());
 
 /** Everything in the browser's storage, to compare with later. */
 function everything(page: Page): Promise<string> {
-  return page.evaluate(() => JSON.stringify({ ...localStorage }, Object.keys(localStorage).toSorted()));
+  return page.evaluate(() => JSON.stringify(localStorage, Object.keys(localStorage).toSorted()));
 }
 
 async function chooseFile(page: Page, text: string): Promise<void> {

@@ -24,11 +24,12 @@ export function compareInMonaco(monaco: Monaco, own: Model, options: CompareOpti
     renderMarginRevertIcon: true,
     renderGutterMenu: false,
     hideUnchangedRegions: { enabled: true, contextLineCount: 4 },
-    originalAriaLabel: `For reading: ${name}`,
-    modifiedAriaLabel: `Your code beside ${name}. Escape, then Tab, leaves the editor.`,
   });
   editor.setModel({ original, modified: own });
   const mine = editor.getModifiedEditor();
+  // The options of the comparison that should name its two editors leave them without a name.
+  editor.getOriginalEditor().updateOptions({ ariaLabel: `For reading: ${name}` });
+  mine.updateOptions({ ariaLabel: `Your code beside ${name}. Escape, then Tab, leaves the editor.` });
   letTabLeave(monaco, mine);
   const mark = mine.createDecorationsCollection();
   const changes = (): readonly LineChange[] => editor.getLineChanges() ?? [];

@@ -27,17 +27,17 @@ export function ComparisonView({ session, comparison, editor }: ComparisonProps)
     comparing.current = opened;
     return () => opened.close();
   }, [current, comparison]);
-  useEffect(() => back.current?.focus(), []);
+  useEffect(() => {
+    back.current?.focus();
+    // Once this is gone the editor beneath takes the focus again.
+    return () => requestAnimationFrame(() => editor.value?.focus());
+  }, []);
   useSignalEffect(() => comparing.current?.setText(session.text.value));
   const take = (): void => {
     const before = session.text.value;
     comparing.current?.take();
     if (session.text.value === before) return;
     session.offerUndo(before, "One difference is taken over.");
-  };
-  const close = (): void => {
-    session.closeComparison();
-    current?.focus();
   };
   const count = place.value?.count;
   const isNone = count === 0;
@@ -80,7 +80,7 @@ export function ComparisonView({ session, comparison, editor }: ComparisonProps)
               Bring it back whole
             </button>
           )}
-          <button type="button" class="button" ref={back} onClick={close}>
+          <button type="button" class="button" ref={back} onClick={session.closeComparison}>
             Back to your code
           </button>
         </span>

@@ -6,6 +6,7 @@ import { containerObstacle } from "#exercises/grader/webcontainer/obstacle.ts";
 import { chooseProgress, downloadProgress } from "../../scripts/progress-file.ts";
 import type { CodeEditor, EditorChoice } from "../editor/editor.ts";
 import { runKey } from "../keys.ts";
+import { showPane } from "../pane.ts";
 import type { Session } from "../session.ts";
 import {
   backendChoice,
@@ -66,7 +67,7 @@ export function MoreMenu({ session, editor }: MenuProps) {
       <div class="menu-body">
         <Item onClick={act(() => void formatText(session))}>Format the code</Item>
         <Item onClick={act(session.reset)}>Reset to the stub</Item>
-        <Item onClick={act(() => (session.panel.value = "history"))}>Earlier versions</Item>
+        <Item onClick={act(() => showHistory(session))}>Earlier versions</Item>
         <Item onClick={act(session.openSolution)}>Compare with the solution</Item>
         <Item onClick={act(() => exportAll(session))}>Export all exercises to a file</Item>
         <Item onClick={act(() => void importAll(session))}>Bring back an exported file</Item>
@@ -138,6 +139,11 @@ function Choice<Value extends string>({ label, value, choices, onChoose }: Choic
       </select>
     </label>
   );
+}
+
+function showHistory(session: Session): void {
+  session.panel.value = "history";
+  showPane("results");
 }
 
 /** Formats the learner's text; what cannot be read stays as it is. */

@@ -1,5 +1,5 @@
 /** The workspace as a whole: bar, files, editor, and the panel below it. */
-import { useSignal } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { CodeEditor } from "../editor/editor.ts";
 import { wireKeys } from "../keys.ts";
@@ -23,6 +23,10 @@ export function Workspace({ session, onClose }: WorkspaceProps) {
   const editor = useSignal<CodeEditor | undefined>(undefined);
   useEffect(() => wireKeys(session, () => editor.value?.focus()), [session]);
   useEffect(() => root.current?.focus(), []);
+  // Wherever it was asked for: on a phone it would open out of sight.
+  useSignalEffect(() => {
+    if (session.comparison.value !== undefined) showPane("code");
+  });
   const reveal = (path: string, line: number): void => {
     showPane("code");
     session.file.value = path;
@@ -47,8 +51,10 @@ export function Workspace({ session, onClose }: WorkspaceProps) {
       <Toolbar session={session} editor={editor} onClose={onClose} />
       <div class="work-area">
         <div class="code-area" data-pane="code">
-          <FileTabs session={session} />
-          <EditorView session={session} editor={editor} onReveal={reveal} />
+          <div class="code-beneath" inert={comparison !== undefined}>
+            <FileTabs session={session} />
+            <EditorView session={session} editor={editor} onReveal={reveal} />
+          </div>
           {comparison !== undefined && (
             <ComparisonView session={session} comparison={comparison} editor={editor} />
           )}
