@@ -232,7 +232,8 @@ describe("coming in", () => {
 
   test("a place is taken at accept, and a full house turns the next one away with a reason", async () => {
     const scene = new Scene();
-    for (const name of ["A", "B", "C"]) scene.accept(name);
+    const ids = ["A", "B", "C"].map((name) => scene.accept(name).connection.id);
+    scene.expect("different ids of three connections", new Set(ids).size, 3);
     const late = scene.connect("D");
     scene.expect("whether D is in", late.connection !== undefined, false);
     await scene.turn();
@@ -347,20 +348,25 @@ describe("requests", () => {
 
   test("a handler that throws fails its own request, and no other and no other's connection", async () => {
     const scene = new Scene();
+    const large = 2n ** 32n * 5n + 2n;
     const [one, two] = [scene.accept("A"), scene.accept("B")];
     scene.onRequest = (id, { state }) => {
-      if (id !== 2n) return;
+      if (id !== large) return;
       state.requests.pop();
       throw new RangeError("bug");
     };
     scene.request1(two.peer, 7);
-    scene.request1(one.peer, 1, 2, 3);
+    scene.request1(one.peer, 1, Number(large), 3);
     scene.expect("requests in flight at A", one.connection.inFlight, 2);
     scene.answer(one.connection);
     scene.answer(one.connection);
     scene.answer(two.connection);
     await scene.turn();
-    scene.expect("what A read", scene.replies(one.peer).sort(), ["1: none", "2: internal-error", "3: none"]);
+    scene.expect("what A read", scene.replies(one.peer).sort(), [
+      "1: none",
+      `${large}: internal-error`,
+      "3: none",
+    ]);
     scene.expect("what B read", scene.replies(two.peer), ["7: none"]);
     scene.expect("crashes that the handler was told of", scene.crashes, ["A: RangeError: bug"]);
     scene.expect("requests in flight at A", one.connection.inFlight, 0);
@@ -384,9 +390,12 @@ describe("requests", () => {
   test("more open requests than allowed are refused with their own ids, and an answer makes room", async () => {
     const scene = new Scene();
     const { peer, connection } = scene.accept("A");
-    scene.request1(peer, 1, 2, 3, 4, 5, 6);
+    scene.request1(peer, 1, 2, 3, 4, 5, 2 ** 40);
     await scene.turn();
-    scene.expect("what the peer read", scene.replies(peer), ["5: too-many-requests", "6: too-many-requests"]);
+    scene.expect("what the peer read", scene.replies(peer), [
+      "5: too-many-requests",
+      `${2 ** 40}: too-many-requests`,
+    ]);
     scene.expect("requests in flight", connection.inFlight, 4);
     scene.answer(connection);
     scene.request1(peer, 7, 8);
@@ -632,6 +641,22 @@ describe("slow readers", () => {
     scene.expectNothingLeft();
   });
 
+  test("while a peer does not read, and so is not read from, it is not called idle", async () => {
+    const scene = new Scene({ stallTimeoutMs: 4 * limits.idleTimeoutMs });
+    const { peer, connection } = scene.accept("A");
+    peer.windowBytes = 1;
+    scene.request1(peer, 1);
+    scene.answer(connection);
+    await scene.turn();
+    scene.pass(2 * limits.idleTimeoutMs);
+    scene.expect("the connection", [peer.state, ...scene.ends], ["open"]);
+    scene.drain(peer);
+    scene.pass(limits.idleTimeoutMs - 1);
+    scene.expect("the connection, which has had its time again", [peer.state, ...scene.ends], ["open"]);
+    scene.pass(tickMs + 1);
+    scene.expect("ends", scene.ends, ["A: idle"]);
+  });
+
   test("what a peer does not read is bounded, and the bound cuts it off", async () => {
     const scene = new Scene();
     const [one, two] = [scene.accept("A"), scene.accept("B")];
@@ -661,6 +686,14 @@ describe("slow readers", () => {
     scene.pass(tickMs);
     scene.expect("bytes of the output's array", connection.output.bytes.length, 0);
     scene.expect("the connection", peer.state, "open");
+    scene.replies(peer);
+    scene.request1(peer, 2);
+    scene.answer(connection);
+    scene.pass(tickMs);
+    await scene.turn();
+    scene.expect("what the peer read of an answer that met a tick before it left", scene.replies(peer), [
+      "2: none",
+    ]);
   });
 
   test("bytes that were handed over are not written again while the socket may be reading them", async () => {
@@ -863,6 +896,7 @@ describe("deliveries", () => {
     scene.request1(peer, 1);
     const feed = new Feed().start(scene, connection);
     await scene.turn();
+    feed.bring(4);
     scene.run("the server closes A, which is owed an answer", () => connection.close("closed-by-server"));
     feed.bring(5);
     await scene.turn();
@@ -951,6 +985,7 @@ describe("going", () => {
   test("a peer that was told goodbye and does not go is dropped", async () => {
     const scene = new Scene();
     const { peer, connection } = scene.accept("A");
+    scene.pass(limits.idleTimeoutMs - tickMs);
     scene.run("the server closes A", () => connection.close("closed-by-server"));
     await scene.turn();
     scene.pass(limits.stallTimeoutMs - 1);
@@ -1085,6 +1120,15 @@ describe("shutting down", () => {
     scene.expect("whether the drains are done", [first.isDone, second.isDone], [true, true]);
     scene.expect("isDraining", scene.hub.isDraining, true);
     scene.expectNothingLeft();
+    const crowded = new Scene({ connectionsMax: 0 });
+    const { peer } = crowded.connect("A");
+    const third = drain(crowded);
+    await crowded.turn();
+    crowded.expect("whether a drain is done while somebody stands at the door", third.isDone, false);
+    crowded.vanish(peer);
+    await crowded.turn();
+    crowded.expect("whether it is done when the last one has gone", third.isDone, true);
+    crowded.expectNothingLeft();
   });
 
   test("a drain does not wait for ever: at its limit everybody is dropped", async () => {
