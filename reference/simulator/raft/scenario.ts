@@ -95,10 +95,10 @@ function drawOptions(random: SeededRandom, { network, clockDriftMax }: Swarm): P
     ...(isSlow ? { electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600, heartbeatMs: 80 } : {}),
     hasLeaseReads: random.nextChance(0.4),
     clockDriftMax: Math.max(0.001, 2.5 * clockDriftMax),
-    batchEntriesMax: random.pick([1, 4, 64]),
+    batchEntriesMax: random.pick([4, 16, 64]),
     inFlightMax: random.pick([1, 2, 16]),
     snapshotChunkBytesMax: random.pick([16, 64, 4096]),
-    catchUpEntriesMax: random.pick([1, 20]),
+    catchUpEntriesMax: random.pick([5, 20]),
   };
 }
 
