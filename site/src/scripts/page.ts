@@ -125,15 +125,18 @@ function wireExercises(): void {
   }
 }
 
-/** On narrow windows the contents start folded: the text comes first. */
-function foldContents(): void {
+/**
+ * On wide windows the contents stand beside the text; styles show them there from the first paint, and this tells it
+ * to browsers and screen readers.
+ */
+function unfoldContents(): void {
   const aside = document.querySelector<HTMLDetailsElement>(".lesson-aside");
-  if (aside !== null && matchMedia("(width < 70rem)").matches) aside.open = false;
+  if (aside !== null && matchMedia("(width >= 70rem)").matches) aside.open = true;
 }
 
 wireTheme();
 wireShortcuts();
 wireExport();
 wireExercises();
-foldContents();
+unfoldContents();
 showProgress();
