@@ -74,6 +74,7 @@ export function describeCrashPoint({ call, when, survival }: CrashPoint): string
   return `${when} call ${call} (${left})`;
 }
 
+// #region explore
 /** Runs the script, and then again for each crash point. Rejects with the first `CrashCheckError`. */
 export async function exploreCrashPoints<Notes>(
   script: CrashScript<Notes>,
@@ -116,3 +117,4 @@ export async function exploreCrashPoints<Notes>(
   }
   return { calls, crashes: chosen.length, checks };
 }
+// #endregion explore

@@ -23,6 +23,8 @@ import {
   makeDirectoryDurably,
   putInPlace,
   readWhole,
+  removeIfThere,
+  temporarySuffix,
   writeFully,
   writeTemporary,
 } from "./file-io.ts";
@@ -291,7 +293,9 @@ export class ConsumerOffsets {
     try {
       await writeTemporary(disk, path, bytes);
     } catch (error) {
-      return ignoreDiskError(error);
+      ignoreDiskError(error);
+      // What was written of it takes room that the next entries may need.
+      return removeIfThere(disk, path + temporarySuffix).catch(ignoreDiskError);
     }
     // 3. Then in its place, and from now on entries go behind the new one's. An error in between is final: nobody
     //    could say which of the two files has the name.
