@@ -230,7 +230,10 @@ class Search<State, Input, Output> {
   }
 }
 
-/** Which operations are placed, as bits, with a key for the cache that leaves out the long run of placed ones in front. */
+/**
+ * Which operations are placed, as bits, with a key for the cache that leaves out the long run of placed
+ * ones in front.
+ */
 class PlacedSet {
   readonly #words: Uint32Array;
 

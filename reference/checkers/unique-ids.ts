@@ -1,5 +1,6 @@
 /**
- * Unique ids: no id is handed out twice, to anybody, ever. Ids may be any JSON value; two that print alike are the same.
+ * Unique ids: no id is handed out twice, to anybody, ever. Ids may be any JSON value; two that print alike are
+ * the same.
  */
 import type { Operation } from "./history.ts";
 import { examplesMax, type Verdict } from "./verdict.ts";

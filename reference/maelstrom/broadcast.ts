@@ -61,9 +61,9 @@ export function makeGrowOnlySet(node: NodeContext, options: Partial<GossipOption
 // #endregion g-set
 
 interface SharedSet {
-  add(value: Json): void;
-  list(): readonly Json[];
-  gossip(body: Body, from: string): undefined;
+  readonly add: (value: Json) => void;
+  readonly list: () => readonly Json[];
+  readonly gossip: (body: Body, from: string) => undefined;
 }
 
 function makeSharedSet(node: NodeContext, options: Partial<GossipOptions>): SharedSet {

@@ -2,9 +2,10 @@
  * A counter that every node can add to without asking anybody: each node counts its own additions, and the value is the
  * sum over the nodes.
  *
- * Merging takes, for each node, the later of two states of *its* count. So it does not matter how often or in which order
- * states come: nothing is counted twice. Additions and subtractions are kept apart, since a sum of both does not say
- * which of two states is the later one; a version number does, and lets gossip send only what has changed.
+ * Merging takes, for each node, the later of two states of *its* count. So it does not matter how often or in
+ * which order states come: nothing is counted twice. Additions and subtractions are kept apart, since a sum of
+ * both does not say which of two states is the later one; a version number does, and lets gossip send only what
+ * has changed.
  */
 import { integerField } from "./fields.ts";
 import { Gossip, type Digest, type GossipOptions, type Replica } from "./gossip.ts";

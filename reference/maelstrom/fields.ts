@@ -1,4 +1,7 @@
-/** Reads fields of a request. What is missing or of the wrong type is the sender's mistake, and is told so: error 12. */
+/**
+ * Reads fields of a request. What is missing or of the wrong type is the sender's mistake, and is told so:
+ * error 12.
+ */
 import { RequestError } from "./errors.ts";
 import type { Body, Json } from "./message.ts";
 

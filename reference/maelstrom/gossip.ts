@@ -7,10 +7,12 @@
  * - **Digests.** What a node has is a version number for each *origin*, the node where something began: "all of n3's up
  *   to 17". Every message carries its sender's digest, which is the acknowledgement of all that came before, so
  *   acknowledgements ride along and are rarely sent alone.
- * - **A hub.** News goes to one node, which gathers it for a while and sends it on to all: two hops, and one message for
- *   many values. With `n` nodes and a gathering time of `T` that is about `2n / T` messages, however much there is to say.
- * - **Anti-entropy.** Now and then each node shows its digest to a random other one, and both send what the other lacks.
- *   This, not the hub, is what makes it right: it works whoever is cut off from whom. The hub only makes it fast.
+ * - **A hub.** News goes to one node, which gathers it for a while and sends it on to all: two hops, and one
+ *   message for many values. With `n` nodes and a gathering time of `T` that is about `2n / T` messages,
+ *   however much there is to say.
+ * - **Anti-entropy.** Now and then each node shows its digest to a random other one, and both send what the
+ *   other lacks. This, not the hub, is what makes it right: it works whoever is cut off from whom. The hub only
+ *   makes it fast.
  *
  * What was sent and not confirmed is sent again, after a time that doubles with each attempt and has a random part, so
  * that a peer that is slow is not buried and those that wait for it do not come back all at once.

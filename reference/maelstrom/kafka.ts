@@ -1,11 +1,11 @@
 /**
  * A log by key, as Kafka's, replicated by our Raft.
  *
- * The review's list of what was missing is what Raft is: terms that fence off an old leader, acknowledgements counted once
- * for each follower, match indexes that repair one that has strayed, a log on disk, a leader's lease. So the keys share one
- * Raft group; its log puts all messages in one order, and a message's offset is its place among those of its key. No
- * offset is ever reserved, so none can be left empty by a send that fails, and the `lin-kv` service is not needed: it
- * gets 0 requests for each send.
+ * The review's list of what was missing is what Raft is: terms that fence off an old leader, acknowledgements
+ * counted once for each follower, match indexes that repair one that has strayed, a log on disk, a leader's
+ * lease. So the keys share one Raft group; its log puts all messages in one order, and a message's offset is
+ * its place among those of its key. No offset is ever reserved, so none can be left empty by a send that fails,
+ * and the `lin-kv` service is not needed: it gets 0 requests for each send.
  *
  * A poll is answered by any node from its own copy. That may lag, but it is a prefix of the one log, so nobody sees
  * messages in another order or with a hole. Committed offsets only rise, whatever order commits arrive in.

@@ -1,8 +1,9 @@
 /**
- * A linearizable key-value store over Raft: reads see every write that was answered before they began, whoever is asked.
+ * A linearizable key-value store over Raft: reads see every write that was answered before they began, whoever
+ * is asked.
  *
- * A compare-and-swap is decided when it is carried out, not when it is asked for. Between the two stand all requests that
- * came first, and any of them may have changed the value.
+ * A compare-and-swap is decided when it is carried out, not when it is asked for. Between the two stand all
+ * requests that came first, and any of them may have changed the value.
  */
 import { codeOf } from "./errors.ts";
 import { textField, valueField } from "./fields.ts";
@@ -22,7 +23,7 @@ export class KeyValueMachine implements JsonMachine {
   apply(command: Json): MachineAnswer {
     const [kind, key, ...rest] = command as unknown as Command;
     if (kind === "write") {
-      this.#values.set(key, rest[0]!);
+      this.#values.set(key, rest[0]);
       return { kind: "ok", value: null };
     }
     const [from, to, isCreating] = rest as readonly [Json, Json, boolean];

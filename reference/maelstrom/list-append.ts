@@ -1,6 +1,7 @@
 /**
- * Transactions over lists, in one order that everybody agrees on: each is one entry of a Raft log, carried out as a whole
- * when its turn comes. That is strict serializability, and it costs a majority for every transaction, reads included.
+ * Transactions over lists, in one order that everybody agrees on: each is one entry of a Raft log, carried out
+ * as a whole when its turn comes. That is strict serializability, and it costs a majority for every
+ * transaction, reads included.
  */
 import { RequestError } from "./errors.ts";
 import { listField } from "./fields.ts";
@@ -30,7 +31,7 @@ export class ListMachine implements JsonMachine {
   }
 
   save(): Json {
-    return [...this.#lists] as unknown as Json;
+    return [...this.#lists];
   }
 
   load(state: Json): void {

@@ -36,7 +36,7 @@ export type ParsedLine =
 /** Reads one line. Never throws. */
 export function parseMessage(line: string): ParsedLine {
   if (line.length > lineLengthMax) {
-    return malformed(`a line of ${line.length} characters exceeds ${lineLengthMax}`);
+    return malformed(`a line of more than ${lineLengthMax} characters`);
   }
   let value: unknown;
   try {

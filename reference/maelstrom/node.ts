@@ -88,7 +88,7 @@ export const callTimeoutMsDefault = 1000;
 /** The most requests that wait inside a node, for `init` or for handlers to end; above it they are refused. */
 export const inFlightMax = 4096;
 /** The most calls that wait for an answer; above it a call ends at once as if none had come. */
-export const callsMax = 4096;
+export const callsMax = 2048;
 
 interface PendingCall {
   readonly dest: string;
@@ -150,7 +150,7 @@ export class MaelstromNode {
       );
     if (this.#program === undefined) {
       this.#id = id;
-      this.#program = this.#makeProgram(this.#contextOf(id, ids as readonly string[]));
+      this.#program = this.#makeProgram(this.#contextOf(id, ids));
     }
     this.#reply(src, inReplyTo, { type: "init_ok" });
     const early = this.#early;

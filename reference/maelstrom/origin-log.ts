@@ -82,7 +82,7 @@ export class OriginLog<Entry extends Json> implements Replica<LogPart<Entry>> {
       // 1. A gap: what comes before has been lost. It will be sent again, and this with it.
       if (firstVersion > version + 1) continue;
       // 2. Some of it may be here already.
-      for (const entry of entries.slice(version + 1 - firstVersion) as Entry[]) {
+      for (const entry of entries.slice(version + 1 - firstVersion)) {
         this.#take(origin, entry);
         isNew = true;
       }

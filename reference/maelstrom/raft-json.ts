@@ -25,7 +25,7 @@ export function encodeMessage(message: Message): Json {
   const { from: _from, to: _to, ...rest } = message;
   switch (rest.kind) {
     case "append-request":
-      return { ...rest, entries: rest.entries.map(encodeEntry) } as unknown as Json;
+      return { ...rest, entries: rest.entries.map(encodeEntry) };
     case "snapshot-request":
       return { ...rest, data: decoder.decode(rest.data) } as unknown as Json;
     default:
@@ -43,7 +43,10 @@ export function decodeMessage(value: Json | undefined, from: string, to: string)
     if (!Array.isArray(fields["entries"])) return undefined;
     message["entries"] = fields["entries"].map(decodeEntry);
   }
-  if (fields["kind"] === "snapshot-request") message["data"] = encoder.encode(String(fields["data"]));
+  if (fields["kind"] === "snapshot-request") {
+    if (typeof fields["data"] !== "string") return undefined;
+    message["data"] = encoder.encode(fields["data"]);
+  }
   return message as unknown as Message;
 }
 
@@ -55,7 +58,7 @@ export function encodeWrite({ number: _number, ...write }: Write): Json {
     replaceFrom: write.replaceFrom ?? null,
     snapshot: write.snapshot === undefined ? null : encodeSnapshot(write.snapshot),
     entries: write.entries.map(encodeEntry),
-  } as unknown as Json;
+  };
 }
 
 /** A whole state as one record: what a journal that is begun anew holds. */
@@ -83,7 +86,7 @@ function decodeWrite(record: Json): Write {
 
 function encodeEntry(entry: Entry): Json {
   if (entry.kind !== "command") return entry as unknown as Json;
-  return { ...entry, data: decoder.decode(entry.data) } as unknown as Json;
+  return { ...entry, data: decoder.decode(entry.data) };
 }
 
 function decodeEntry(value: Json): Entry {

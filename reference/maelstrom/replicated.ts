@@ -1,10 +1,10 @@
 /**
- * A state machine that all nodes have a copy of, kept alike by our Raft: any node takes a request, the leader puts it in
- * order, a majority has it on disk, and then it is carried out everywhere and answered.
+ * A state machine that all nodes have a copy of, kept alike by our Raft: any node takes a request, the leader
+ * puts it in order, a majority has it on disk, and then it is carried out everywhere and answered.
  *
  * This is the shell of `reference/raft` under Maelstrom's messages. It carries out the core's effects under the three
- * rules of raft/effects.ts, and adds what a client needs: a request that comes to a follower is passed on to the leader,
- * and one that the network has doubled is carried out once.
+ * rules of raft/effects.ts, and adds what a client needs: a request that comes to a follower is passed on to
+ * the leader, and one that the network has doubled is carried out once.
  */
 import {
   encodeState,
@@ -156,7 +156,7 @@ export class Replicated {
 
   #propose(request: LoggedCommand): Promise<Settled> {
     return new Promise((settle) => {
-      const { result, effects } = this.#raft.propose([bytesOf(request as Json)], this.#nowMs());
+      const { result, effects } = this.#raft.propose([bytesOf(request)], this.#nowMs());
       if (result.kind === "accepted") this.#waiting.set(result.firstIndex, { term: result.term, settle });
       else settle({ kind: "not-leader", leader: result.leader });
       this.#carryOut(effects);
@@ -272,7 +272,7 @@ export class Replicated {
 
   #save(): Json {
     const answers = [...this.#answers].map(([origin, own]) => [origin, [...own]]);
-    return [this.#machine.save(), answers as unknown as Json];
+    return [this.#machine.save(), answers];
   }
 
   /** Keeps the log short and sets the alarm. */

@@ -1,14 +1,15 @@
 /**
  * Transactions over registers that any node answers by itself, whoever it can reach: totally available.
  *
- * What that costs is isolation. Two nodes that cannot hear each other cannot agree on an order, so no read is promised to
- * be the latest. What can be promised all the same is read committed: a transaction's writes show all at once or not
- * at all, none of them before it ends, none that it has itself written over, and never in two orders.
+ * What that costs is isolation. Two nodes that cannot hear each other cannot agree on an order, so no read is
+ * promised to be the latest. What can be promised all the same is read committed: a transaction's writes show
+ * all at once or not at all, none of them before it ends, none that it has itself written over, and never in
+ * two orders.
  *
  * The last point is where the reviewed solution went wrong. Its versions were local counters: two nodes both made a
- * version 1, and whichever arrived later won, which was the one here and the other there. A version has to be comparable
- * everywhere: the pair (logical time, node), compared in that order, where logical time is Lamport's (1978): larger
- * than all that its node has seen. Then every node keeps the same winner, in whatever order they come.
+ * version 1, and whichever arrived later won, which was the one here and the other there. A version has to be
+ * comparable everywhere: the pair (logical time, node), compared in that order, where logical time is Lamport's
+ * (1978): larger than all that its node has seen. Then every node keeps the same winner, in whatever order they come.
  */
 import { RequestError } from "./errors.ts";
 import { listField } from "./fields.ts";
@@ -57,7 +58,10 @@ export class Registers {
 // #endregion registers
 
 // #region txn
-/** `txn {txn}` carries out a list of `["r", key, null]` and `["w", key, value]` and answers with the reads filled in. */
+/**
+ * `txn {txn}` carries out a list of `["r", key, null]` and `["w", key, value]` and answers with the reads
+ * filled in.
+ */
 export function makeTransactions(node: NodeContext, options: Partial<GossipOptions> = {}): Program {
   const registers = new Registers();
   const log = new OriginLog<CommittedWrites>(node.id, (writes, origin) => registers.apply(writes, origin));

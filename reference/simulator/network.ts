@@ -27,6 +27,11 @@ export interface NetworkOptions {
    * does; at 1 every message travels by itself.
    */
   readonly reorderChance?: number;
+  /**
+   * Links on which nothing is lost, doubled or overtaken, whatever the chances: those of a test's own
+   * clients.
+   */
+  readonly isReliable?: (from: string, to: string) => boolean;
 }
 
 /** How a trace shows a payload. */
@@ -44,6 +49,7 @@ interface Link {
   readonly from: string;
   readonly to: string;
   readonly random: SeededRandom;
+  readonly isReliable: boolean;
   /** How many cuts lie on it; it carries nothing while there is one. */
   cuts: number;
   /** Multiplies latencies. */
@@ -51,6 +57,8 @@ interface Link {
   /** Nothing in order arrives before this. */
   lastArrivalUs: number;
 }
+
+const reliable: Partial<NetworkOptions> = {};
 
 /** What a network has done. */
 export interface NetworkCounts {
@@ -105,7 +113,7 @@ export class SimulatedNetwork<Payload> {
     const id = ++this.counts.sent;
     if (this.#trace !== undefined) this.#recordSend(id, from, to, payload);
     const link = this.#link(from, to);
-    const { lossChance = 0, duplicateChance = 0 } = this.options;
+    const { lossChance = 0, duplicateChance = 0 } = link.isReliable ? reliable : this.options;
     // Draws are made whatever the outcome, so that a fault does not shift those that follow it.
     const isLost = lossChance > 0 && link.random.nextChance(lossChance);
     const isDoubled = duplicateChance > 0 && link.random.nextChance(duplicateChance);
@@ -191,7 +199,8 @@ export class SimulatedNetwork<Payload> {
   }
 
   #drawArrival(link: Link): number {
-    const { latency, reorderChance = 0 } = this.options;
+    const { latency, reorderChance: chance = 0 } = this.options;
+    const reorderChance = link.isReliable ? 0 : chance;
     const delayUs = Math.round(drawLatencyMs(latency, link.random) * usPerMs * link.slowness);
     const arrivalUs = this.#scheduler.nowUs + Math.max(1, delayUs);
     if (reorderChance > 0 && link.random.nextChance(reorderChance)) return arrivalUs;
@@ -231,7 +240,8 @@ export class SimulatedNetwork<Payload> {
     let link = links.get(to);
     if (link === undefined) {
       const random = new SeededRandom(this.#seed ^ textSeed(`${from}>${to}`));
-      links.set(to, (link = { from, to, random, cuts: 0, slowness: 1, lastArrivalUs: 0 }));
+      const isReliable = this.options.isReliable?.(from, to) ?? false;
+      links.set(to, (link = { from, to, random, isReliable, cuts: 0, slowness: 1, lastArrivalUs: 0 }));
     }
     return link;
   }

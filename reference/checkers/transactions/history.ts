@@ -1,5 +1,6 @@
 /**
- * Transactions as Maelstrom writes them: lists of small operations on keys, and the same lists with the reads filled in.
+ * Transactions as Maelstrom writes them: lists of small operations on keys, and the same lists with the reads
+ * filled in.
  */
 import type { Operation } from "../history.ts";
 import { examplesMax } from "../verdict.ts";

@@ -4,8 +4,8 @@ import type { MicroOperation, TransactionOperation } from "./history.ts";
 import { checkTransactions, consistencyModels, type ConsistencyModel } from "./models.ts";
 
 /**
- * A transaction as text: `r x 1` reads, `w x 1` writes, `a x 1` appends; of a list the read shows its elements joined by
- * commas, `-` for nothing. `!` in front: it failed; `?`: nobody knows.
+ * A transaction as text: `r x 1` reads, `w x 1` writes, `a x 1` appends; of a list the read shows its elements
+ * joined by commas, `-` for nothing. `!` in front: it failed; `?`: nobody knows.
  */
 function transaction(text: string, process: string, begin: number, end: number): TransactionOperation {
   const steps = text

@@ -1,6 +1,6 @@
 /**
- * A client of a test: asks one node, one thing at a time, and says how each ended. It speaks the protocol by hand, so that
- * a node's mistakes are seen and told, not smoothed over.
+ * A client of a test: asks one node, one thing at a time, and says how each ended. It speaks the protocol by
+ * hand, so that a node's mistakes are seen and told, not smoothed over.
  */
 import { isDefinite } from "#reference/maelstrom/errors.ts";
 import type { Body, Message } from "#reference/maelstrom/message.ts";

@@ -147,7 +147,7 @@ class LastWriteWinsStore implements Service {
     const replica = this.#random.pick(this.#replicas);
     const before = new Map([...replica.entries].map(([key, { value }]) => [key, value]));
     const { create_if_not_exists: _ignored, ...known } = body;
-    const { answer, state } = apply(before, known as Body);
+    const { answer, state } = apply(before, known);
     for (const [key, value] of state) {
       if (state !== before && before.get(key) !== value)
         replica.entries.set(key, { value, time: ++replica.time });

@@ -180,7 +180,11 @@ class TestRun {
       const client = new TestClient(this.#world, id, this.#protocolErrors);
       return client.ask({ type: "init", node_id: id, node_ids: nodeIds }, {}, initTimeoutMs);
     });
-    await this.#until(Promise.all(answers), initTimeoutMs + 1000);
+    await this.#until(Promise.all(answers), initTimeoutMs + 1000, () =>
+      nodeIds.some((id) => this.#world.process(id).isDown),
+    );
+    const ended = nodeIds.find((id) => this.#world.process(id).isDown);
+    if (ended !== undefined) return `node ${ended} ended before it had answered init`;
     for (const [index, id] of nodeIds.entries()) {
       const answer = await answers[index]!;
       if (answer.kind === "timeout") return `node ${id} did not answer init within ${initTimeoutMs} ms`;
@@ -190,7 +194,7 @@ class TestRun {
     }
     const { setUp } = this.#workload;
     if (setUp === undefined) return undefined;
-    await this.#until(Promise.all(this.#threads.map((thread) => setUp.call(this.#workload, thread))), 10_000);
+    await this.#until(Promise.all(this.#threads.map((thread) => setUp(thread))), 10_000);
     return undefined;
   }
 
@@ -278,12 +282,12 @@ class TestRun {
     await this.#until(Promise.all(this.#threads.map(look)), finalTimeLimitMs);
   }
 
-  /** Lets time pass until a promise settles, or for so long. */
-  async #until(promise: Promise<unknown>, limitMs: number): Promise<void> {
-    let isSettled = false;
-    void promise.finally(() => (isSettled = true));
+  /** Lets time pass until a promise settles, for so long, or until there is no use in waiting any more. */
+  async #until(promise: Promise<unknown>, limitMs: number, isHopeless = (): boolean => false): Promise<void> {
+    const state = { isSettled: false };
+    void promise.finally(() => (state.isSettled = true));
     const untilUs = this.#world.nowUs + limitMs * usPerMs;
-    while (!isSettled && this.#world.nowUs < untilUs) await this.#step();
+    while (!state.isSettled && !isHopeless() && this.#world.nowUs < untilUs) await this.#step();
   }
 
   async #step(): Promise<void> {

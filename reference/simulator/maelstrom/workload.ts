@@ -59,7 +59,7 @@ export interface Workload<Input, Output> {
   /** Whether a client goes on under its address after an operation that ended in doubt. */
   readonly keepsClient: boolean;
   /** Called for each thread before the first operation. */
-  setUp?(thread: Thread): Promise<void>;
+  readonly setUp?: (thread: Thread) => Promise<void>;
   /** The next operation of a thread; undefined when it has nothing to do just now. */
   next(thread: Thread): Input | undefined;
   /** Carries it out. */

@@ -32,8 +32,8 @@ export interface HostPorts {
   readonly id: string;
   readonly process: SimulatedProcess;
   readonly random: SeededRandom;
-  send(message: Message): void;
-  log(record: LogRecord): void;
+  readonly send: (message: Message) => void;
+  readonly log: (record: LogRecord) => void;
 }
 
 export interface WorldOptions {
@@ -67,7 +67,13 @@ export class MaelstromWorld {
     this.simulation = new Simulation<Message>({
       seed,
       // With latencies that differ, messages overtake each other: nobody promises an order.
-      network: { latency, lossChance, duplicateChance, reorderChance: latency.kind === "constant" ? 0 : 1 },
+      network: {
+        latency,
+        lossChance,
+        duplicateChance,
+        reorderChance: latency.kind === "constant" ? 0 : 1,
+        isReliable: (from, to) => isClient(from) || isClient(to),
+      },
       describe: ({ body }) => ({ type: body.type, body: body as Json }),
       ...(trace === undefined ? {} : { trace }),
     });

@@ -1,7 +1,6 @@
 /** Transactions of a few reads and writes, over lists or registers. */
 import { checkTransactions, type TransactionResult } from "#reference/checkers/transactions/models.ts";
 import type { Key, MicroOperation, Value } from "#reference/checkers/transactions/history.ts";
-import type { Json } from "#reference/maelstrom/message.ts";
 import { failureOf, isList } from "../client.ts";
 import { KeyPool } from "../key-pool.ts";
 import { timeoutMsDefault, type Workload, type WorkloadSettings } from "../workload.ts";
@@ -25,7 +24,7 @@ export function makeTransactionWorkload(
         return [write, Number(key), value];
       }),
     async run({ client }, input) {
-      const answer = await client.ask({ type: "txn", txn: input as Json }, { txn: isList }, timeoutMsDefault);
+      const answer = await client.ask({ type: "txn", txn: input }, { txn: isList }, timeoutMsDefault);
       if (answer.kind !== "ok") return failureOf(answer);
       return {
         kind: "ok",

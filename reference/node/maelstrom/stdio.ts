@@ -1,0 +1,51 @@
+/**
+ * A Maelstrom node on standard input and output: what the real Maelstrom, or our workbench with `--bin`, starts.
+ *
+ * Standard output carries the protocol and nothing else; logs go to standard error. A line that is no message is logged
+ * and skipped. When the input ends, so does the node.
+ */
+import type { Readable, Writable } from "node:stream";
+import { LineSplitter } from "#reference/maelstrom/lines.ts";
+import { formatMessage, parseMessage } from "#reference/maelstrom/message.ts";
+import { MaelstromNode, type Journal, type MakeProgram } from "#reference/maelstrom/node.ts";
+import { nodeClock, nodeRandom } from "../clock.ts";
+
+export interface StdioOptions {
+  readonly makeProgram: MakeProgram;
+  readonly input: Readable;
+  readonly output: Writable;
+  readonly errors: Writable;
+  readonly journal?: Journal;
+}
+
+/** Runs a node until its input ends. */
+export function runStdioNode({ makeProgram, input, output, errors, journal }: StdioOptions): Promise<void> {
+  const node = new MaelstromNode(
+    {
+      clock: nodeClock,
+      random: nodeRandom,
+      send: (message) => void output.write(`${formatMessage(message)}\n`),
+      log: (record) =>
+        void errors.write(`${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`),
+      ...(journal === undefined ? {} : { journal }),
+    },
+    makeProgram,
+  );
+  const lines = new LineSplitter((line) => {
+    if (line.trim() === "") return;
+    const parsed = parseMessage(line);
+    if (parsed.kind === "message") node.receive(parsed.message);
+    else node.noteMalformed(parsed.reason);
+  });
+  return new Promise((resolve) => {
+    const end = (): void => {
+      lines.end();
+      node.stop();
+      resolve();
+    };
+    input.on("data", (chunk: Uint8Array) => lines.push(chunk));
+    input.on("end", end);
+    // Whoever reads our answers has gone: so has the test.
+    output.on("error", end);
+  });
+}

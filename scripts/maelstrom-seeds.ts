@@ -1,0 +1,56 @@
+/**
+ * `node scripts/maelstrom-seeds.ts [A..B] [WORKLOAD…]`: our nodes under every workload with partitions, on many seeds.
+ *
+ * Prints a line for each workload: how many seeds were valid, and how much processor time a test took. Ends with exit
+ * code 1 at the first seed that is not valid, and the command that runs it again.
+ */
+import { programs, type ProgramName } from "#reference/maelstrom/programs.ts";
+import { runMaelstromTest, type MaelstromTest } from "#reference/simulator/maelstrom/test-run.ts";
+import { workloadNames, type WorkloadName } from "#reference/simulator/maelstrom/workload.ts";
+import { ProgramHost } from "#reference/simulator/maelstrom/world.ts";
+
+/** What differs from the common settings. */
+const settings: Partial<Record<WorkloadName, Partial<MaelstromTest>>> = {
+  echo: { nodeCount: 1 },
+  "unique-ids": { availability: 1, nemesis: ["partition", "clock"] },
+  broadcast: { nodeCount: 5, latencyMs: 50 },
+  "g-set": { nodeCount: 5, latencyMs: 50 },
+  "lin-kv": { concurrency: 6 },
+  kafka: { concurrency: 6 },
+  "txn-rw-register": { nodeCount: 2, concurrency: 4, consistencyModel: "read-committed", availability: 1 },
+};
+
+const [range = "1..1000", ...names] = process.argv.slice(2);
+const [first, last] = range.split("..").map(Number) as [number, number];
+const chosen = names.length > 0 ? (names as readonly WorkloadName[]) : workloadNames;
+
+for (const workload of chosen) {
+  const startedAt = process.cpuUsage();
+  for (let seed = first; seed <= last; seed++) {
+    const test: MaelstromTest = {
+      workload,
+      seed,
+      nodeCount: 3,
+      rate: 50,
+      timeLimitMs: 10_000,
+      latencyMs: 10,
+      latencyKind: seed % 2 === 0 ? "constant" : "exponential",
+      nemesis: ["partition"],
+      nemesisIntervalMs: 2000,
+      makeHost: () => new ProgramHost(programs[workload as ProgramName]),
+      ...settings[workload],
+    };
+    const { verdict, workload: report, failure, protocolErrors } = await runMaelstromTest(test);
+    if (verdict === "valid") continue;
+    const { makeHost: _makeHost, ...shown } = test;
+    process.stdout.write(`${workload}: ${verdict} at seed ${seed}: ${JSON.stringify(shown)}\n`);
+    for (const line of [failure ?? "", ...report.problems, ...protocolErrors.map(({ reason }) => reason)]) {
+      if (line !== "") process.stdout.write(`  ${line}\n`);
+    }
+    process.exit(1);
+  }
+  const { user, system } = process.cpuUsage(startedAt);
+  const count = last - first + 1;
+  const eachMs = (user + system) / 1000 / count;
+  process.stdout.write(`${workload.padEnd(16)} ${count} seeds valid, ${eachMs.toFixed(0)} ms of processor each\n`);
+}
