@@ -3,10 +3,10 @@
  * never goes to the disk.
  *
  * What the disk has, the system's page cache has as well, and a copy of it in our own memory buys nothing but the way
- * there: a system call on another thread, which costs more than the bytes do. That way is worth saving where it is gone
- * again and again, at the end of a log that is followed. So a partition gets a tail when a reader has come to its end,
- * and loses it when nobody has read while a whole budget of records went by. A log that is only written to is never
- * copied, and neither is an old record that is read once.
+ * there: a system call or two, on another thread when the cache is slow. For a large read the bytes cost more than the
+ * way; for the few records that a follower is behind, the way is most of it, and it is gone again and again. So a
+ * partition gets a tail when a reader has come to its end, and loses it when nobody has read while a whole budget of
+ * records went by. A log that is only written to is never copied, and neither is an old record that is read once.
  *
  *     appended ──► copied to the tail ──► committed: readers get it ──► dropped, oldest first, when room is wanted
  *
@@ -19,9 +19,12 @@ import { StreamStore } from "../memory/stream-store.ts";
 import type { Pin, StoreUsage, Stream } from "../memory/stream.ts";
 import type { Log } from "../storage/log.ts";
 
-/** A quiet partition's tail begins with a chunk of the first size; a busy one's chunks grow to the other. */
+/** A quiet partition's tail begins with a chunk of the first size; a busy one's chunks grow to the other at most. */
 const chunkBytesMin = 4 * 1024;
-const chunkBytesMax = 256 * 1024;
+const chunkBytesLimit = 1024 * 1024;
+
+/** One chunk is at most this part of the account: a read ends with its chunk, and so does the life of its records. */
+const chunkPart = 64;
 
 /** This part of the account is kept as free chunks: what is dropped for the newest records is used again for them. */
 const sparesPart = 16;
@@ -44,7 +47,7 @@ export class HotTails {
     this.store = new StreamStore({
       account,
       chunkBytesMin,
-      chunkBytesMax,
+      chunkBytesMax: chunkBytesMaxOf(account.capBytes),
       sparesBytesMax: Math.floor(account.capBytes / sparesPart),
       retryAfterMs,
       ...(onReclaimable !== undefined && { onReclaimable }),
@@ -61,6 +64,12 @@ export class HotTails {
   usage(): StoreUsage {
     return { ...this.store.usage(), hitCount: this.#hitCount, missCount: this.#missCount };
   }
+}
+
+/** The largest chunk: a power of two, so that freed memory fits the next one. */
+function chunkBytesMaxOf(accountBytes: number): number {
+  const wanted = Math.max(chunkBytesMin, Math.min(chunkBytesLimit, accountBytes / chunkPart));
+  return 2 ** Math.floor(Math.log2(wanted));
 }
 
 /** The newest records of one partition, while somebody follows it. */

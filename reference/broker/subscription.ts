@@ -89,7 +89,7 @@ class Subscription {
     replyPayload(connection, requestIdHigh, requestIdLow, this.#payload(ended, nothing));
   }
 
-  /** A peer that reads on after its goodbye is told the end; its request is then answered, and the connection can go. */
+  /** A peer that reads on after its goodbye is told the end: its request is answered, and the connection can go. */
   #connectionEnds(): void {
     if (this.#call.connection.isOpen) this.end();
     else this.#letGo();
