@@ -252,11 +252,11 @@ export class GroupCommit {
   /** With `everysec`: makes sure that a sync comes, and waits for one that is more than an interval late. */
   async #startTimer(): Promise<void> {
     if (this.#options.policy !== "everysec" || this.failure !== undefined) return;
-    // 1. One timer at a time; when it fires it syncs, and starts anew if something was written meanwhile.
+    // 1. One timer at a time. It is gone when it fires, so that a write during its sync starts the next.
     const intervalMs = this.#options.syncIntervalMs ?? syncIntervalMsDefault;
     this.#cancelTimer ??= this.#options.clock.after(intervalMs, () => {
       this.#cancelTimer = undefined;
-      void this.sync().then(() => (this.#dirty.size > 0 ? this.#startTimer() : undefined));
+      void this.sync();
     });
     // 2. A disk that is slower than the producers would let them run ahead without end, and "a second" would be a lie.
     if (this.#sync !== undefined && this.#options.clock.monotonicTimeMs() - this.#syncStartMs > intervalMs) {
