@@ -32,6 +32,7 @@ test("the search opens by a key, finds as one types, and leads to the place by k
   await page.waitForURL(/#what-a-checksum-does-not-promise$/);
   expect(await page.locator("h2#what-a-checksum-does-not-promise").count()).toBe(1);
   await page.keyboard.press("/");
+  await page.locator("dialog[open]").waitFor();
   await page.keyboard.press("Escape");
   expect(await page.locator("dialog[open]").count()).toBe(0);
   expect(complaints).toEqual([]);

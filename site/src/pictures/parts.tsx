@@ -1,5 +1,4 @@
 /** What the pictures share: a row of bytes to walk along, and the same picture in words. */
-import "../styles/pictures.css";
 
 /** The picture as text, for those who cannot or would rather not look at it. */
 export function Words({ text }: { readonly text: string }) {

@@ -2,6 +2,9 @@
  * Live pictures: each is fetched when the reader comes near it and not before. Until then, and without script, its
  * place shows the same as text.
  */
+import styles from "../styles/pictures.css?url";
+import { addStyles } from "./styles.ts";
+
 const pictures: Readonly<Record<string, () => Promise<{ readonly mount: (stage: HTMLElement) => void }>>> = {
   "frame-inspector": () => import("../pictures/frame-inspector.tsx"),
   "stream-splitter": () => import("../pictures/stream-splitter.tsx"),
@@ -29,7 +32,7 @@ async function show(picture: HTMLElement): Promise<void> {
   const load = pictures[picture.dataset["picture"] ?? ""];
   if (stage === null || load === undefined) return;
   try {
-    const { mount } = await load();
+    const [{ mount }] = await Promise.all([load(), addStyles(styles)]);
     stage.replaceChildren();
     mount(stage);
     picture.dataset["state"] = "live";

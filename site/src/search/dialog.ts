@@ -1,6 +1,7 @@
 /** The search as a reader meets it: a dialog over the page, whose code and texts are fetched when it opens. */
-import "../styles/search.css";
 import { href } from "../lib/links.ts";
+import { addStyles } from "../scripts/styles.ts";
+import styles from "../styles/search.css?url";
 import { makeFinder, type Found, type SearchDocument } from "./find.ts";
 
 const kindNames: Readonly<Record<SearchDocument["kind"], string>> = {
@@ -17,7 +18,8 @@ let finder: Promise<Finder> | undefined;
 let dialog: HTMLDialogElement | undefined;
 
 /** Opens the dialog, and makes it the first time. */
-export function openSearch(): void {
+export async function openSearch(): Promise<void> {
+  await addStyles(styles);
   dialog ??= makeDialog();
   if (!dialog.open) dialog.showModal();
   const input = dialog.querySelector("input");
