@@ -67,6 +67,7 @@ describe("a traced request", () => {
     }));
     expect(lines).toMatchObject(traced);
     expect(await client.fetch("t", 0)).toEqual(["hello", "hello"]);
+    expect(lines.at(-1)).toMatchObject({ requestType: "Fetch", source: "disk" });
     expect(lines.at(-1)).not.toHaveProperty("traceId");
   });
 

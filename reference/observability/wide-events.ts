@@ -82,7 +82,16 @@ export interface WideEventsOptions {
 /** Text from a client may be long; a line may not. */
 const textLengthMax = 200;
 
-const fieldNames = ["topic", "partition", "offset", "group", "records", "bytesIn", "bytesOut"] as const;
+const fieldNames = [
+  "topic",
+  "partition",
+  "offset",
+  "group",
+  "records",
+  "bytesIn",
+  "bytesOut",
+  "source",
+] as const;
 
 /** What became of the lines; for metrics. */
 export interface EventCounts {

@@ -158,9 +158,9 @@ function showTiles(now) {
       `${asCount(sumOf(now, "oz_requests_in_flight"))} requests in flight`,
     ),
     tile(
-      "Reads from memory",
+      "Hot reads",
       reads > 0 ? `${Math.round((100 * hits) / reads)} %` : "–",
-      `of ${asCount(Number.isNaN(reads) ? 0 : reads)} reads/s; the rest asked the disk`,
+      `from memory, of ${asCount(Number.isNaN(reads) ? 0 : reads)}/s`,
     ),
     tile("Lag", asCount(lag), "records not read by groups"),
   );
