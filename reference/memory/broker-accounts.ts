@@ -4,7 +4,7 @@
  *     root                      the whole budget
  *     ├── ingest                what producers cause; gated by admission
  *     │   ├── produce           requests on their way in; a child for each client, with a cap
- *     │   └── records           hot tails and cold reads: the stream store
+ *     │   └── records           batches that wait for the disk, and hot tails
  *     ├── fetch     2/16 to 3/16 answers on their way out: consuming is what lets records go, so it must go on
  *     ├── replication ≥ 1/16    a leader that cannot send heartbeats loses its term
  *     └── control    ≥ 1/64     health, metrics, hello, ping: an operator must be able to look at a full broker
