@@ -673,17 +673,30 @@ describe("when it fails", () => {
     await scene.turn();
     scene.fateOf = (request) => (request === 1 ? { refuse: "sequence-gap" } : "answer");
     scene.send("b");
-    await scene.turn();
+    await Promise.resolve();
     scene.send("c");
+    await scene.turn();
+    scene.send("d");
     await scene.pass(10_000);
     scene.expect("ids asked for", scene.idsAskedFor, 2);
+    const renewed = scene.arrivals.filter(({ producerId }) => producerId === 102);
     scene.expect(
-      "id and number of the requests behind the gap",
-      scene.arrivals.slice(2).map(({ producerId, sequence }) => [producerId, sequence]),
-      [[102, 0], ...(scene.arrivals.length === 4 ? [[102, 1]] : [])],
+      "the records under the new id, and their numbers",
+      renewed.flatMap(({ values, sequence }) => values.map((value, index) => `${value} ${sequence + index}`)),
+      ["b 0", "c 1", "d 2"],
     );
-    scene.expectLog(["a", "b", "c"]);
-    scene.expectOutcomes({ a: 0, b: 1, c: 2 });
+    scene.expectLog(["a", "b", "c", "d"]);
+    scene.expectOutcomes({ a: 0, b: 1, c: 2, d: 3 });
+    // A server that finds a gap before number 0 will find one for ever.
+    const hopeless = new Scene({ lingerMs: 0 });
+    hopeless.fateOf = () => ({ refuse: "sequence-gap" });
+    hopeless.send("a");
+    await hopeless.pass(300_000);
+    hopeless.expectOutcomes({ a: "sequence-gap" });
+    expectThat(hopeless.idsAskedFor <= 2, "a new id is asked for again and again", {
+      actual: `${hopeless.idsAskedFor} ids`,
+      where: hopeless.where(),
+    });
   });
 
   test("delays grow to a cap and no further, and are drawn from the whole range", async () => {
@@ -753,6 +766,14 @@ describe("when it fails", () => {
     await scene.pass(60);
     scene.expectRequests([["a"], ["a"]]);
     scene.expectOutcomes({ a: 0 });
+    const hasty = new Scene({ lingerMs: 0 });
+    hasty.fateOf = () => ({ refuse: "overloaded", retryAfterMs: 1 });
+    hasty.send("a");
+    await hasty.pass(20_000);
+    expectThat(hasty.arrivals.length < 100, "a server that asks for 1 ms is asked again and again", {
+      expected: "fewer than 100 requests in 20 s: the delays grow all the same",
+      actual: `${hasty.arrivals.length} requests`,
+    });
   });
 
   test("a record that is not stored in time fails with the last error, and makes room", async () => {
@@ -775,6 +796,15 @@ describe("when it fails", () => {
     scene.send("c");
     await scene.pass(10_000);
     scene.expect("what became of c", scene.outcomes["c"], "0");
+    // Two under way: the second one's gap is a consequence, and no reason.
+    const two = new Scene({ lingerMs: 0, deliveryTimeoutMs: 5_000 });
+    two.fateOf = (request) =>
+      two.arrivals[request]?.values[0] === "a" ? { refuse: "connection-failed" } : "answer";
+    two.send("a");
+    await Promise.resolve();
+    two.send("b");
+    await two.pass(8_000);
+    two.expect("the error of a", two.outcomes["a"], "connection-failed");
   });
 });
 
@@ -866,12 +896,16 @@ describe("the end", () => {
       "flush",
       scene.run("flush", () => scene.producer.flush()),
     );
+    const second = scene.watch(
+      "a second flush",
+      scene.run("flush", () => scene.producer.flush()),
+    );
     await scene.turn();
     scene.send("b");
     scene.expect("whether the flush is done while a waits to be sent again", flushing.isDone, false);
     await scene.pass(500);
     scene.expectOutcomes({ a: 0 });
-    scene.expect("whether the flush is done", flushing.isDone, true);
+    scene.expect("whether both flushes are done", [flushing.isDone, second.isDone], [true, true]);
     await scene.pass(500);
     scene.expectOutcomes({ a: 0, b: 1 });
     scene.expectNothingLeft();
