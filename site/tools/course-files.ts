@@ -16,7 +16,7 @@ import type { ExerciseBundle } from "../../exercises/lib/exercise.ts";
 import { checkChapters } from "./check-chapters.ts";
 import { collectLimits } from "./limits.ts";
 import { buildEditor } from "./build-editor.ts";
-import { writeServiceWorker, type OfflineVersions } from "./offline.ts";
+import { retiringWorker, writeServiceWorker, type OfflineVersions } from "./offline.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const virtualId = "virtual:exercises";
@@ -44,6 +44,13 @@ export function courseFiles(): AstroIntegration {
         for (const complaint of complaints) process.stderr.write(`${complaint}\n`);
         // Astro would wrap a thrown error in a stack trace that says nothing about the chapter.
         if (command === "build") process.exit(1);
+      },
+      "astro:server:setup": ({ server }) => {
+        server.middlewares.use((request, response, next) => {
+          if (!/\/sw\.js$/.test(request.url ?? "")) return next();
+          response.writeHead(200, { "Content-Type": "text/javascript", "Cache-Control": "no-cache" });
+          response.end(retiringWorker);
+        });
       },
       // Last of all: the worker's list is made of what was built.
       "astro:build:done": async ({ dir }) => {

@@ -71,6 +71,20 @@ export async function writeServiceWorker(folder: string, versions: OfflineVersio
   });
 }
 
+/**
+ * The worker of the development server, which ends the one of an earlier preview at the same address: that one would
+ * go on to show the pages of yesterday.
+ */
+export const retiringWorker = `
+addEventListener("install", () => skipWaiting());
+addEventListener("activate", (event) => event.waitUntil(retire()));
+async function retire() {
+  await Promise.all((await caches.keys()).map((name) => caches.delete(name)));
+  await registration.unregister();
+  for (const page of await clients.matchAll({ type: "window" })) page.navigate(page.url);
+}
+`;
+
 /** Manifests are for tools, and the fonts of other scripts for texts that the course does not have. */
 function isKept(path: string): boolean {
   if (/(^|\/)(_headers|sw\.js|manifest\.json|robots\.txt|sitemap.*\.xml|\.[^/]+)$/.test(path)) return false;
