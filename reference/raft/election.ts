@@ -187,7 +187,7 @@ export function becomeLeader(raft: Raft): void {
   raft.observe?.({ kind: "role", role: "leader", term: raft.term, leader: raft.id, reason: "elected" });
   // 1. Nothing is known about the others yet, except that each was reachable a moment ago.
   raft.progress.clear();
-  raft.rules.replication.trackMembers(raft);
+  raft.rules.replication.trackMembers(raft, raft.log.lastIndex + 1);
   // 2. An entry of this term: committing it commits everything before it (§8).
   raft.rules.replication.appendOwn(raft, { kind: "no-op" });
   // 3. Tell everybody at once, "to establish its authority and prevent new elections" (§5.2).

@@ -14,6 +14,9 @@
  *   it.
  * - *corrupt*: it was durable once, and a later record says so. Votes and acknowledged entries may be gone; a
  *   server that went on from what is left could vote twice or help to lose an entry. It must not start.
+ *
+ * The newest record has no witness yet: damage to it alone looks like a torn one. A shell that cannot live
+ * with that writes another record before it answers anybody.
  */
 import { assert } from "../base/assert.ts";
 import { viewOf } from "../base/bytes.ts";

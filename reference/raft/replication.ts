@@ -26,7 +26,7 @@ export function appendOwn(raft: Raft, entry: NewEntry): number {
   assert(raft.role === "leader", () => `${raft.id} appends as ${raft.role}`);
   const index = raft.log.lastIndex + 1;
   appendEntries(raft, [{ ...entry, index, term: raft.term }]);
-  if (entry.kind === "configuration") trackMembers(raft);
+  if (entry.kind === "configuration") trackMembers(raft, index);
   return index;
 }
 
@@ -34,14 +34,14 @@ export function appendOwn(raft: Raft, entry: NewEntry): number {
  * Begins to follow members that are new, and forgets those that are gone: who comes back, starts from
  * nothing.
  */
-export function trackMembers(raft: Raft): void {
+export function trackMembers(raft: Raft, nextIndex: number): void {
   const members = raft.rules.membership.membersOf(configurationOf(raft));
   for (const id of raft.progress.keys()) if (!members.has(id)) raft.progress.delete(id);
   for (const id of members) {
     if (id === raft.id || raft.progress.has(id)) continue;
     raft.progress.set(id, {
       matchIndex: 0,
-      nextIndex: raft.log.lastIndex + 1,
+      nextIndex,
       mode: "probe",
       isWaiting: false,
       inFlight: [],

@@ -6,6 +6,7 @@
  */
 import type { Entry, Configuration, NodeId } from "#reference/raft/entry.ts";
 import type { Effect, Write } from "#reference/raft/effects.ts";
+import type { RaftEvent } from "#reference/raft/events.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import { RaftNode } from "#reference/raft/node.ts";
 import type { RaftOptions } from "#reference/raft/options.ts";
@@ -23,6 +24,7 @@ export interface BenchOptions {
   readonly options?: Partial<RaftOptions>;
   /** Writes become durable when `persist` is called, not at once. */
   readonly hasSlowDisk?: boolean;
+  readonly observe?: (event: RaftEvent) => void;
 }
 
 /** A server on the bench. */
@@ -54,6 +56,7 @@ export class Bench {
       durable: this.disk,
       bootstrap,
       rules,
+      ...(rest.observe === undefined ? {} : { observe: rest.observe }),
       options: { electionTimeoutMinMs: 150, electionTimeoutMaxMs: 300, heartbeatMs: 50, ...rest.options },
     });
     this.effects.push(...this.node.startEffects);
