@@ -52,5 +52,7 @@ for (const workload of chosen) {
   const { user, system } = process.cpuUsage(startedAt);
   const count = last - first + 1;
   const eachMs = (user + system) / 1000 / count;
-  process.stdout.write(`${workload.padEnd(16)} ${count} seeds valid, ${eachMs.toFixed(0)} ms of processor each\n`);
+  process.stdout.write(
+    `${workload.padEnd(16)} ${count} seeds valid, ${eachMs.toFixed(0)} ms of processor each\n`,
+  );
 }

@@ -13,6 +13,7 @@
  */
 import type { Clock, Random } from "#reference/ports.ts";
 import { codeOf, isDefinite, RequestError } from "./errors.ts";
+import { openMessage, sealMessage, type Sign } from "./guards.ts";
 import type { Body, Json, Message } from "./message.ts";
 
 /** What a node needs from where it runs. */
@@ -25,6 +26,8 @@ export interface NodePorts {
   log(record: LogRecord): void;
   /** What survives the end of the process; absent where nothing does. */
   readonly journal?: Journal;
+  /** With a key of the cluster, what nodes say to each other is signed, and what is not is dropped. */
+  readonly sign?: Sign;
 }
 
 /** A list of records on a disk. */
@@ -103,6 +106,7 @@ export class MaelstromNode {
   readonly #calls = new Map<number, PendingCall>();
   #program: Program | undefined;
   #id = "";
+  #peers: ReadonlySet<string> = new Set();
   #nextMessageId = 1;
   #inFlightCount = 0;
   #isStopped = false;
@@ -121,6 +125,18 @@ export class MaelstromNode {
     if (body.type === "init") return this.#init(message);
     if (this.#program === undefined) return this.#keepEarly(message);
     if (dest !== this.#id) return this.#log("warn", "message for another node", { dest, type: body.type });
+    const { sign } = this.#ports;
+    if (sign !== undefined && this.#peers.has(message.src)) {
+      const opened = openMessage(message, sign);
+      if (opened === undefined)
+        return this.#log("warn", "message without a valid code", { src: message.src });
+      return this.#accept(opened);
+    }
+    this.#accept(message);
+  }
+
+  #accept(message: Message): void {
+    const { body } = message;
     if (body.in_reply_to !== undefined) return this.#settle(message, body.in_reply_to);
     void this.#handle(message);
   }
@@ -150,6 +166,7 @@ export class MaelstromNode {
       );
     if (this.#program === undefined) {
       this.#id = id;
+      this.#peers = new Set((ids as readonly string[]).filter((other) => other !== id));
       this.#program = this.#makeProgram(this.#contextOf(id, ids));
     }
     this.#reply(src, inReplyTo, { type: "init_ok" });
@@ -228,8 +245,10 @@ export class MaelstromNode {
 
   #send(dest: string, body: Body): void {
     if (this.#isStopped) return;
+    const { sign } = this.#ports;
+    const message = { src: this.#id, dest, body };
     try {
-      this.#ports.send({ src: this.#id, dest, body });
+      this.#ports.send(sign !== undefined && this.#peers.has(dest) ? sealMessage(message, sign) : message);
     } catch (error) {
       // One message that cannot be sent is lost, as on any network; the node goes on.
       this.#log("error", "send failed", { dest, type: body.type, reason: String(error) });

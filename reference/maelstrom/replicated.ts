@@ -16,6 +16,7 @@ import {
   valueOf,
 } from "./raft-json.ts";
 import { codeOf, RequestError } from "./errors.ts";
+import { withCircuitBreaker } from "./guards.ts";
 import type { Effect } from "../raft/effects.ts";
 import type { Message as RaftMessage } from "../raft/messages.ts";
 import { RaftNode } from "../raft/node.ts";
@@ -52,6 +53,9 @@ export const maelstromRaftOptions: Partial<RaftOptions> = {
 export const compactEntries = 2000;
 /** Answers that are remembered for each node, so that a doubled request is not carried out twice. */
 export const answersMax = 4096;
+/** How long a request waits for an election to end, and how often it looks. */
+const leaderWaitMs = 2000;
+const leaderPollMs = 50;
 /** How long a follower waits for the leader's answer. */
 const forwardTimeoutMs = 4000;
 
@@ -72,6 +76,8 @@ type LoggedCommand = readonly [origin: string, number: number, command: Json];
 /** A copy of the machine, and this node's part in keeping the copies alike. */
 export class Replicated {
   readonly #node: NodeContext;
+  /** A leader that is cut off is not asked again and again. */
+  readonly #call: NodeContext["call"];
   readonly #machine: JsonMachine;
   readonly #raft: RaftNode;
   readonly #waiting = new Map<number, Waiting>();
@@ -90,6 +96,7 @@ export class Replicated {
 
   constructor(node: NodeContext, machine: JsonMachine, options: Partial<RaftOptions> = maelstromRaftOptions) {
     this.#node = node;
+    this.#call = withCircuitBreaker(node);
     this.#machine = machine;
     this.#durable = decodeState(node.journal?.load() ?? []);
     // A node that comes back counts its requests anew, so it needs another name for them.
@@ -135,17 +142,27 @@ export class Replicated {
 
   /** Here, when this node leads; else at whoever does, once: a request is never passed on twice. */
   async #lead(kind: string, payload: Json, here: () => Promise<Settled>): Promise<Settled> {
+    await this.#leaderKnown();
     const { role, leader } = this.#raft.state;
     if (role === "leader") return here();
     if (leader === undefined) return { kind: "not-leader", leader };
     const body = { type: "forward", kind, payload };
-    const result = await this.#node.call(leader, body, forwardTimeoutMs);
+    const result = await this.#call(leader, body, forwardTimeoutMs);
     if (result.kind === "timeout") return { kind: "unknown" };
     if (result.kind === "reply") return { kind: "ok", value: result.body["value"]! };
     if (result.code === codeOf("crash") || result.code === codeOf("timeout")) return { kind: "unknown" };
     return { kind: "refused", error: result.code, text: result.text };
   }
   // #endregion execute
+
+  /** Waits for a leader to be known, but not for long: a minority never learns of one. */
+  async #leaderKnown(): Promise<void> {
+    const { clock } = this.#node;
+    for (let waitedMs = 0; waitedMs < leaderWaitMs; waitedMs += leaderPollMs) {
+      if (this.#raft.state.leader !== undefined) return;
+      await new Promise<void>((resolve) => void clock.after(leaderPollMs, resolve));
+    }
+  }
 
   async #onForward({ kind, payload }: Body): Promise<Body> {
     if (payload === undefined) throw new RequestError("malformed-request", "forward without a payload");

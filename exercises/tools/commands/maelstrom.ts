@@ -3,7 +3,7 @@
  * against any program in real time (`--bin`); `node` is one of our nodes on standard input and output, for the real
  * Maelstrom.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   defineCommand,
@@ -17,6 +17,8 @@ import {
   type Parsed,
 } from "#reference/node/cli/command.ts";
 import { consistencyModels, type ConsistencyModel } from "#reference/checkers/transactions/models.ts";
+import { withRateLimit, type RateOptions } from "#reference/maelstrom/guards.ts";
+import type { MakeProgram } from "#reference/maelstrom/node.ts";
 import { programs, type ProgramName } from "#reference/maelstrom/programs.ts";
 import { nemesisKinds, type NemesisKind } from "#reference/simulator/maelstrom/nemesis.ts";
 import { topologyNames } from "#reference/simulator/maelstrom/topology.ts";
@@ -107,6 +109,8 @@ const test = defineCommand({
 const nodeOptions = {
   data: option.text("DIR", "Keep the node's journal there, so that it survives a kill.", {}),
   name: option.text("NAME", "The journal's name, for several nodes with one folder.", { default: "node" }),
+  requestsPerSecond: option.integer("N", "Refuse what a client asks beyond this rate.", { min: 1 }),
+  keyFile: option.text("FILE", "Sign messages between nodes with the key in this file.", {}),
 } as const;
 
 const node = defineCommand({
@@ -132,7 +136,7 @@ export const command = defineCommand({
 
 async function runNode({
   positionals: { program },
-  options: { data, name },
+  options: { data, name, requestsPerSecond, keyFile },
   io,
 }: CommandContext<
   typeof nodeOptions,
@@ -151,14 +155,30 @@ async function runNode({
       return misused(`data folder ${data}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
     }
   }
+  let key: Uint8Array | undefined;
+  try {
+    if (keyFile !== undefined) key = readFileSync(keyFile);
+  } catch (error) {
+    return misused(`key file ${keyFile}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
+  const makeProgram: MakeProgram =
+    requestsPerSecond === undefined
+      ? programs[program]
+      : (node) => withRateLimit(programs[program](node), node.clock, rateOf(requestsPerSecond));
   await runStdioNode({
-    makeProgram: programs[program],
+    makeProgram,
     input: io.stdin,
     output: io.stdout,
     errors: io.stderr,
     ...(journal === undefined ? {} : { journal }),
+    ...(key === undefined ? {} : { key }),
   });
   return done;
+}
+
+/** A second's worth may come at once. */
+function rateOf(perSecond: number): RateOptions {
+  return { perSecond, burst: perSecond };
 }
 
 async function runTest(context: TestContext): Promise<CommandResult> {

@@ -4,6 +4,7 @@
  * Standard output carries the protocol and nothing else; logs go to standard error. A line that is no message is logged
  * and skipped. When the input ends, so does the node.
  */
+import { createHmac } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import { LineSplitter } from "#reference/maelstrom/lines.ts";
 import { formatMessage, parseMessage } from "#reference/maelstrom/message.ts";
@@ -16,10 +17,19 @@ export interface StdioOptions {
   readonly output: Writable;
   readonly errors: Writable;
   readonly journal?: Journal;
+  /** The cluster's key: messages between nodes are signed with it. */
+  readonly key?: Uint8Array;
 }
 
 /** Runs a node until its input ends. */
-export function runStdioNode({ makeProgram, input, output, errors, journal }: StdioOptions): Promise<void> {
+export function runStdioNode({
+  makeProgram,
+  input,
+  output,
+  errors,
+  journal,
+  key,
+}: StdioOptions): Promise<void> {
   const node = new MaelstromNode(
     {
       clock: nodeClock,
@@ -28,6 +38,7 @@ export function runStdioNode({ makeProgram, input, output, errors, journal }: St
       log: (record) =>
         void errors.write(`${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`),
       ...(journal === undefined ? {} : { journal }),
+      ...(key === undefined ? {} : { sign: (text) => createHmac("sha256", key).update(text).digest("hex") }),
     },
     makeProgram,
   );

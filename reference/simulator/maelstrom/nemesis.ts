@@ -56,7 +56,7 @@ function strike(world: MaelstromWorld, kind: NemesisKind, random: SeededRandom):
       note(true, victims);
       for (const id of victims) world.killNode(id);
       return () => {
-        for (const id of victims) world.startNode(id);
+        for (const id of victims) world.restartNode(id);
         note(false, victims);
       };
     }

@@ -11,6 +11,7 @@ import type { Latency } from "../latency.ts";
 import { Simulation } from "../simulation.ts";
 import type { SimulatedProcess } from "../process.ts";
 import type { TraceSink } from "../trace.ts";
+import { SimulatedJournal } from "./journal.ts";
 
 /** How messages were counted: all of them, those of clients, and those between nodes, services included. */
 export interface MessageCounts {
@@ -32,6 +33,8 @@ export interface HostPorts {
   readonly id: string;
   readonly process: SimulatedProcess;
   readonly random: SeededRandom;
+  /** What survives a kill, for nodes that keep something. */
+  readonly journal: SimulatedJournal;
   readonly send: (message: Message) => void;
   readonly log: (record: LogRecord) => void;
 }
@@ -122,6 +125,16 @@ export class MaelstromWorld {
     this.process(id).start();
   }
 
+  /** Starts a node again after a kill, and tells it once more who it is. */
+  restartNode(id: string): void {
+    if (!this.process(id).isDown) return;
+    this.startNode(id);
+    const name = this.nextClientName();
+    this.attach(name, () => undefined);
+    const body = { type: "init", msg_id: 1, node_id: id, node_ids: this.nodeIds };
+    this.send({ src: name, dest: id, body });
+  }
+
   pauseNode(id: string): void {
     this.process(id).pause();
     this.#hosts.get(id)!.pause();
@@ -142,17 +155,23 @@ export class MaelstromWorld {
 
   #addNode(id: string, host: NodeHost): void {
     this.#hosts.set(id, host);
-    const process = this.simulation.addProcess(id, () =>
+    const journal = new SimulatedJournal(this.simulation.scheduler, this.simulation.fork(`${id}/journal`));
+    const process = this.simulation.addProcess(id, () => {
+      journal.open(process);
       host.start({
         id,
         process,
+        journal,
         random: this.simulation.fork(`${id}/${process.incarnation}`),
         // Whoever a node claims to be, this is who it is.
         send: (message) => this.send({ ...message, src: id }),
         log: (record) => this.log(id, record),
-      }),
-    );
-    process.onCrash = () => host.kill();
+      });
+    });
+    process.onCrash = () => {
+      journal.crash();
+      host.kill();
+    };
     const receive = (message: Message): void => {
       this.#countOf(message).receivedCount++;
       host.receive(message);
@@ -174,8 +193,8 @@ export class ProgramHost implements NodeHost {
     this.#makeProgram = makeProgram;
   }
 
-  start({ process, random, send, log }: HostPorts): void {
-    this.#node = new MaelstromNode({ clock: process.clock, random, send, log }, this.#makeProgram);
+  start({ process, random, journal, send, log }: HostPorts): void {
+    this.#node = new MaelstromNode({ clock: process.clock, random, journal, send, log }, this.#makeProgram);
   }
 
   receive(message: Message): void {
