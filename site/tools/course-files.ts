@@ -47,7 +47,7 @@ export function courseFiles(): AstroIntegration {
       },
       "astro:server:setup": ({ server }) => {
         server.middlewares.use((request, response, next) => {
-          if (!/\/sw\.js$/.test(request.url ?? "")) return next();
+          if (request.url?.endsWith("/sw.js") !== true) return next();
           response.writeHead(200, { "Content-Type": "text/javascript", "Cache-Control": "no-cache" });
           response.end(retiringWorker);
         });
