@@ -111,9 +111,11 @@ function lessonWith(exercise: string): string {
   const pages = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((path) =>
     path.endsWith("index.html"),
   );
-  const found = pages.find((path) =>
-    readFileSync(join(dist, path), "utf8").includes(`data-exercise="${exercise}"`),
-  );
+  // Other pages name exercises too; a lesson has the place where one opens.
+  const found = pages.find((path) => {
+    const text = readFileSync(join(dist, path), "utf8");
+    return text.includes(`data-exercise="${exercise}"`) && text.includes("data-workspace");
+  });
   if (found === undefined) throw new MeasureError(`no page of the site offers the exercise ${exercise}`);
   return found.replaceAll(sep, "/").replace(/index\.html$/, "");
 }

@@ -52,7 +52,11 @@ export function compareInLight(options: LightCompareOptions): Comparing {
     take() {
       const chunks = getChunks(view.state)?.chunks ?? [];
       const chunk = chunks[nearest(chunks, view.state.selection.main.head)];
-      if (chunk !== undefined) rejectChunk(view, chunk.fromB);
+      if (chunk === undefined) return;
+      rejectChunk(view, chunk.fromB);
+      const left = getChunks(view.state)?.chunks ?? [];
+      const next = left[nearest(left, chunk.fromB)];
+      if (next !== undefined) view.dispatch({ selection: { anchor: next.fromB }, scrollIntoView: true });
     },
     setText(next) {
       const { doc } = view.state;

@@ -47,12 +47,14 @@ export function compareInMonaco(monaco: Monaco, own: Model, options: CompareOpti
     mine.revealLineInCenter(lineNumber);
     report();
   };
-  let isPlaced = false;
+  /** Whether the next comparison of the two texts is to be followed by a move to the nearest difference. */
+  let isToMove = true;
   const listeners = [
     mine.onDidChangeCursorPosition(report),
     editor.onDidUpdateDiff(() => {
-      if (!isPlaced) goTo(changes()[0]);
-      isPlaced = true;
+      const all = changes();
+      if (isToMove) goTo(all[indexAt(all, mine.getPosition()?.lineNumber ?? 1)]);
+      isToMove = false;
       report();
     }),
   ];
@@ -71,6 +73,7 @@ export function compareInMonaco(monaco: Monaco, own: Model, options: CompareOpti
       const all = changes();
       const change = all[indexAt(all, mine.getPosition()?.lineNumber ?? 1)];
       if (change === undefined) return;
+      isToMove = true;
       own.pushStackElement();
       own.pushEditOperations(null, [editOf(own, original, change)], () => null);
       own.pushStackElement();
