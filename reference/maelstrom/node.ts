@@ -60,12 +60,12 @@ export interface NodeContext {
   readonly random: Random;
   readonly journal: Journal | undefined;
   /** Sends without waiting for an answer. */
-  send(dest: string, body: Body): void;
+  readonly send: (dest: string, body: Body) => void;
   /** Asks, and waits for the answer. Never rejects. */
-  call(dest: string, body: Body, timeoutMs?: number): Promise<CallResult>;
+  readonly call: (dest: string, body: Body, timeoutMs?: number) => Promise<CallResult>;
   /** Calls `run` again and again, after `delayMs` each time, until the node ends. */
-  every(delayMs: () => number, run: () => void): void;
-  log(record: LogRecord): void;
+  readonly every: (delayMs: () => number, run: () => void) => void;
+  readonly log: (record: LogRecord) => void;
 }
 
 /** How a call ended. Of a timeout and of an indefinite error it is not known whether the request took effect. */

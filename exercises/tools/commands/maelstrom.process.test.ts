@@ -36,7 +36,8 @@ function programOf(text: string): readonly string[] {
 
 const reader = `
 import readline from "node:readline";
-const say = (to, body) => console.log(JSON.stringify({ src: to.dest, dest: to.src, body: { in_reply_to: to.body.msg_id, ...body } }));
+const say = ({ src, dest, body: { msg_id } }, body) =>
+  console.log(JSON.stringify({ src: dest, dest: src, body: { in_reply_to: msg_id, ...body } }));
 for await (const line of readline.createInterface({ input: process.stdin })) {
   const message = JSON.parse(line);
 `;
@@ -102,7 +103,15 @@ describe("in virtual time", () => {
     );
     expect(code).toBe(0);
     expect(readdirSync(out)).toEqual(
-      expect.arrayContaining(["history.ndjson", "results.json", "trace.ndjson"]),
+      expect.arrayContaining([
+        "history.ndjson",
+        "latency.svg",
+        "messages.html",
+        "messages.svg",
+        "rate.svg",
+        "results.json",
+        "trace.ndjson",
+      ]),
     );
     const trace = parseTrace(readFileSync(join(out, "trace.ndjson"), "utf8"));
     expect(trace).toMatchObject({ kind: "trace" });

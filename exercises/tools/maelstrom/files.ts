@@ -1,6 +1,8 @@
 /** The files of a test: what was found, what clients saw, what happened, and what nodes had to say. */
 import type { MaelstromResult, MaelstromTest } from "#reference/simulator/maelstrom/test-run.ts";
-import type { TraceRecorder } from "#reference/simulator/trace.ts";
+import type { TraceEvent, TraceRecorder } from "#reference/simulator/trace.ts";
+import { messagesPage, messagesSvg } from "./diagram.ts";
+import { latencySvg, rateSvg } from "./plots.ts";
 import { summaryOf } from "./report.ts";
 
 /** Texts by file name. */
@@ -21,7 +23,12 @@ export function filesOf(
     scenario,
     command,
   };
+  const events = trace.lines as readonly TraceEvent[];
   return {
+    "messages.svg": messagesSvg(events),
+    "messages.html": messagesPage(events, `${workload}, seed ${seed}`),
+    "latency.svg": latencySvg(result.operations, events),
+    "rate.svg": rateSvg(result.operations, events),
     "results.json": `${JSON.stringify(summaryOf(result, []), null, 2)}\n`,
     "history.ndjson": historyText(result),
     "trace.ndjson": `${JSON.stringify(header)}\n${trace.toNdjson()}`,

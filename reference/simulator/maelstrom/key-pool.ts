@@ -26,6 +26,12 @@ export class KeyPool {
     return this.#active.map(({ key }) => key);
   }
 
+  /** The keys that were begun last, at most so many: those in use, and some that have been given up. */
+  latestKeys(count: number): readonly string[] {
+    const first = Math.max(0, this.#nextKey - count);
+    return Array.from({ length: this.#nextKey - first }, (_, index) => String(first + index));
+  }
+
   /** One of the keys: each twice as likely as the one before it. */
   pick(): string {
     return this.#active[this.#place()]!.key;

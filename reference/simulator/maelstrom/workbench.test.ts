@@ -197,7 +197,7 @@ describe("wrong nodes are found", () => {
       "broadcast",
       {},
       withHandlers("broadcast", ({ broadcast }) => ({
-        broadcast: (body, from) => broadcast!({ ...body, message: String(body["message"]) }, from),
+        broadcast: (body, from) => broadcast!({ ...body, message: `${body["message"] as number}` }, from),
       })),
       /that nobody had added/,
     ],
