@@ -15,6 +15,11 @@ export type Target = string;
 /** The target that is found out when the fault strikes. */
 export const leaderTarget = "leader";
 
+/**
+ * Where clients are during a partition: on one side, or (as on a network of their own) in touch with both.
+ */
+export type ClientSide = "with-left" | "with-right" | "with-both";
+
 /** One thing that goes wrong. */
 export type Fault =
   /** The process ends and starts again after a while, with what its disk holds. */
@@ -27,13 +32,15 @@ export type Fault =
       readonly kind: "partition";
       readonly left: readonly string[];
       readonly way: "both-ways" | "one-way";
+      readonly clients: ClientSide;
       readonly forMs: number;
     }
-  /** One node alone: nothing in, nothing out, or neither. */
+  /** One node alone, on the left: nothing in, nothing out, or neither. */
   | {
       readonly kind: "isolate";
       readonly target: Target;
       readonly way: "in" | "out" | "both";
+      readonly clients: ClientSide;
       readonly forMs: number;
     }
   | {
@@ -92,7 +99,7 @@ export interface FaultWorld {
   readonly network: Cables;
   readonly trace: TraceSink | undefined;
   readonly nodes: readonly string[];
-  /** Who else is on the network (clients): partitions put them with the nodes on the right. */
+  /** Who else is on the network: clients. */
   readonly others?: readonly string[];
   process(name: string): SimulatedProcess;
   disk(name: string): FaultyDisk | undefined;
@@ -174,15 +181,17 @@ export class Nemesis {
         return () => process.resume();
       }
       case "partition": {
-        const right = [...nodes, ...others].filter((node) => !fault.left.includes(node));
-        return network.partition(fault.left, right, fault.way);
+        const right = nodes.filter((node) => !fault.left.includes(node));
+        const [near, far] = withClients(fault.left, right, others, fault.clients);
+        return network.partition(near, far, fault.way);
       }
       case "isolate": {
-        const rest = [...nodes, ...others].filter((node) => node !== name);
-        if (fault.way === "both") return network.partition([name], rest);
+        const rest = nodes.filter((node) => node !== name);
+        const [near, far] = withClients([name], rest, others, fault.clients);
+        if (fault.way === "both") return network.partition(near, far);
         return fault.way === "out"
-          ? network.partition([name], rest, "one-way")
-          : network.partition(rest, [name], "one-way");
+          ? network.partition(near, far, "one-way")
+          : network.partition(far, near, "one-way");
       }
       case "slow-link":
         network.slow(fault.from, fault.to, fault.factor);
@@ -225,4 +234,15 @@ export class Nemesis {
       if (process.isDown) process.start();
     };
   }
+}
+
+/** The two sides of a partition, with the clients where they belong. Who is on no side reaches everybody. */
+function withClients(
+  left: readonly string[],
+  right: readonly string[],
+  clients: readonly string[],
+  side: ClientSide,
+): [readonly string[], readonly string[]] {
+  if (side === "with-left") return [[...left, ...clients], right];
+  return [left, side === "with-right" ? [...right, ...clients] : right];
 }

@@ -8,7 +8,7 @@
  */
 import { unreachable } from "#reference/base/assert.ts";
 import type { SeededRandom } from "#reference/base/prng.ts";
-import { leaderTarget, type Fault, type FaultKind, type ScheduledFault } from "./faults.ts";
+import { leaderTarget, type ClientSide, type Fault, type FaultKind, type ScheduledFault } from "./faults.ts";
 import type { Latency } from "./latency.ts";
 import type { NetworkOptions } from "./network.ts";
 
@@ -47,6 +47,8 @@ const diskLatencies: readonly Latency[] = [
   { kind: "uniform", minMs: 0.1, maxMs: 4 },
   { kind: "exponential", meanMs: 8, minMs: 0.5 },
 ];
+
+const clientSides: readonly ClientSide[] = ["with-right", "with-both", "with-left"];
 
 /** Draws a weather. `allowed` are the kinds of faults that may be in it. */
 export function drawSwarm(random: SeededRandom, allowed: readonly FaultKind[]): Swarm {
@@ -101,10 +103,22 @@ function drawFault(random: SeededRandom, kind: FaultKind, nodes: readonly string
     case "partition": {
       const left = nodes.filter(() => random.nextChance(0.5));
       const way = random.nextChance(0.3) ? "one-way" : "both-ways";
-      return { kind, left: left.length > 0 ? left : [random.pick(nodes)], way, forMs };
+      return {
+        kind,
+        left: left.length > 0 ? left : [random.pick(nodes)],
+        way,
+        clients: random.pick(clientSides),
+        forMs,
+      };
     }
     case "isolate":
-      return { kind, target, way: random.pick(["in", "out", "both"] as const), forMs };
+      return {
+        kind,
+        target,
+        way: random.pick(["in", "out", "both"] as const),
+        clients: random.pick(clientSides),
+        forMs,
+      };
     case "slow-link": {
       const [from, to] = [random.pick(nodes), random.pick(nodes)];
       return { kind, from, to, factor: random.pick([5, 20, 100]), forMs };

@@ -1,6 +1,7 @@
 /**
  * The invariants of Raft, one a file, together.
  */
+import { CommitCurrentTerm } from "./commit-current-term.ts";
 import { CommitMonotone } from "./commit-monotone.ts";
 import type { ClusterView, RaftChecker, ServerView } from "./checker.ts";
 import { ElectionSafety } from "./election-safety.ts";
@@ -29,6 +30,7 @@ export class RaftInvariants implements Required<RaftChecker> {
       new LeaderCompleteness(cluster),
       new StateMachineSafety(),
       new CommitMonotone(),
+      new CommitCurrentTerm(),
       new PersistBeforeSend(),
       new QuorumDurability(cluster),
     ];

@@ -72,6 +72,8 @@ export class RaftClient {
     const id = this.#world.nextId++;
     const key = this.#random.nextBetween(0, counterCount - 1);
     const isRead = this.#random.nextChance(0.4);
+    // Now and then it has forgotten whom it knew, as one that was just started.
+    if (this.#random.nextChance(0.1)) this.#server = this.#random.pick(this.#world.servers);
     if (this.#session === undefined) return this.#ask({ kind: "open", id }, undefined);
     const counted = this.#world.history.begin(key, isRead);
     this.#record(id, isRead ? "read" : "add", key);

@@ -78,7 +78,7 @@ export function drawScenario(choice: ScenarioChoice): RaftScenario {
     clients: shape.nextBetween(1, 4),
     thinkMaxMs: shape.pick([20, 100, 400]),
     compactEntries: shape.pick([Infinity, 15, 60]),
-    options: drawOptions(shape, swarm),
+    options: drawOptions(shape, swarm, hasChanges),
     durationMs,
   };
   return cutScenario(scenario, cut);
@@ -88,15 +88,27 @@ export function drawScenario(choice: ScenarioChoice): RaftScenario {
  * Timeouts fit the weather, as an operator would choose them; windows and batches are small, so that their
  * limits are met.
  */
-function drawOptions(random: SeededRandom, { network, clockDriftMax }: Swarm): Partial<RaftOptions> {
+function drawOptions(
+  random: SeededRandom,
+  { network, clockDriftMax }: Swarm,
+  hasChanges: boolean,
+): Partial<RaftOptions> {
+  // As in the paper itself. Members that are removed may then disturb for ever, so not while members change.
+  const isPlain = !hasChanges && random.nextChance(0.3);
   const { latency } = network;
   const isSlow = (latency.kind === "exponential" && latency.meanMs > 10) || latency.kind === "long-tail";
   return {
     ...(isSlow ? { electionTimeoutMinMs: 300, electionTimeoutMaxMs: 600, heartbeatMs: 80 } : {}),
-    hasLeaseReads: random.nextChance(0.4),
+    hasPreVote: !isPlain || random.nextChance(0.3),
+    hasCheckQuorum: !isPlain,
+    hasLeaseReads: !isPlain && random.nextChance(0.4),
     clockDriftMax: Math.max(0.001, 2.5 * clockDriftMax),
-    batchEntriesMax: random.pick([4, 16, 64]),
-    inFlightMax: random.pick([1, 2, 16]),
+    // One entry at a time only with a wide window: else a follower on a slow disk never catches up.
+    ...random.pick([
+      { batchEntriesMax: 1, inFlightMax: 16 },
+      { batchEntriesMax: 4, inFlightMax: 1 },
+      { batchEntriesMax: 64, inFlightMax: 2 },
+    ]),
     snapshotChunkBytesMax: random.pick([16, 64, 4096]),
     catchUpEntriesMax: random.pick([5, 20]),
   };
