@@ -1,13 +1,11 @@
 /** Every kind of page: accessible in both themes and at both widths, quiet, and nearly without JavaScript. */
-import { readFileSync, readdirSync } from "node:fs";
-import { createRequire } from "node:module";
+import { readdirSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import type { AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { violations } from "./axe.ts";
 import { dist, openSite, phone, visit, type Site } from "./site-page.ts";
 
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const lesson = "01-protocol/01-bytes/";
 const workspace = `${lesson}?exercise=01-protocol/01-primitives`;
 /** What a prose page may load in scripts, compressed: theme, progress, predictions, offline use, the key of the search. */
@@ -18,21 +16,6 @@ beforeAll(async () => {
   site = await openSite();
 });
 afterAll(() => site.close());
-
-/**
- * One line for each place that breaks a rule of accessibility: all rules in the light theme, those about colour in the
- * dark one, since nothing else differs.
- */
-async function violations(page: Page, theme: "light" | "dark"): Promise<string[]> {
-  await page.emulateMedia({ colorScheme: theme });
-  await page.evaluate(axeSource);
-  const rules = theme === "dark" ? { runOnly: ["color-contrast", "link-in-text-block"] } : {};
-  const options = JSON.stringify({ resultTypes: ["violations"], ...rules });
-  const results = (await page.evaluate(`axe.run(${options})`)) as AxeResults;
-  return results.violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ target, failureSummary }) => `${id}: ${target.join(" ")}: ${failureSummary ?? ""}`),
-  );
-}
 
 async function openResults(page: Page): Promise<void> {
   await page.locator(".monaco-editor .view-line, .cm-content").first().waitFor();

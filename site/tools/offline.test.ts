@@ -25,6 +25,7 @@ test("pages are kept by the address of their folder, versioned files by that of 
   write("runner/run.js", "runner");
   write("runner/manifest.json", "{}");
   write("editor/monaco.js", "editor");
+  write("editor/chunk-7D7CB22O.js", "shared");
   write("editor/codicon.ttf", "icons");
   write("exercises/01-protocol/02-frame.json", "{}");
   for (const name of ["_headers", "sw.js", ".fingerprint"]) write(name, "for others");
@@ -42,6 +43,7 @@ test("pages are kept by the address of their folder, versioned files by that of 
     ].toSorted(),
   );
   expect(editor.toSorted()).toEqual([
+    "editor/chunk-7D7CB22O.js",
     "editor/codicon.ttf",
     "editor/codicon.ttf?v=e1",
     "editor/monaco.js?v=e1",

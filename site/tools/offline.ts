@@ -40,7 +40,7 @@ export function offlineFiles(folder: string, versions: OfflineVersions): Offline
   const editor: string[] = [];
   const core: KeptFile[] = [];
   for (const path of paths) {
-    if (path.startsWith("editor/")) editor.push(`${path}?v=${versions.editorVersion}`, ...bareFont(path));
+    if (path.startsWith("editor/")) editor.push(...editorAddresses(path, versions.editorVersion));
     else if (path.startsWith("runner/"))
       core.push({ url: `${path}?v=${versions.runnerVersion}`, revision: null });
     else if (path.startsWith("_astro/")) core.push({ url: path, revision: null });
@@ -91,9 +91,11 @@ function isKept(path: string): boolean {
   return !/-(cyrillic|cyrillic-ext|greek|greek-ext|vietnamese)-.*\.woff2$/.test(path);
 }
 
-/** The styles of the editor name their font without a version. */
-function bareFont(path: string): string[] {
-  return path.endsWith(".ttf") ? [path] : [];
+/** The page asks for the editor's files with its version; its own files name each other, and the font, without one. */
+function editorAddresses(path: string, version: string): string[] {
+  // A part that several files share has a hash in its name.
+  if (/-[0-9A-Z]{8}\.js$/.test(path)) return [path];
+  return path.endsWith(".ttf") ? [`${path}?v=${version}`, path] : [`${path}?v=${version}`];
 }
 
 /** A page's address is its folder. */

@@ -1,4 +1,5 @@
 /** What every page has for readers, apart from exercises: the search, and the course without a network. */
+import { isSingleKey } from "./keys.ts";
 import { wireOffline } from "./offline.ts";
 
 /** The search opens by its button and by `/`, and its code comes then. */
@@ -6,10 +7,7 @@ function wireSearch(): void {
   const open = (): void => void import("../search/dialog.ts").then(({ openSearch }) => openSearch());
   document.querySelector("[data-search]")?.addEventListener("click", open);
   addEventListener("keydown", (event) => {
-    const isTyping = (event.target as Element).closest(
-      "input, textarea, select, [contenteditable], .monaco-editor, .cm-editor",
-    );
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping !== null) return;
+    if (!isSingleKey(event, "/")) return;
     event.preventDefault();
     open();
   });

@@ -51,7 +51,9 @@ export function goToPlace(session: Session, place: Place): void {
   }
   if (place.test === undefined) return;
   if (!exercise.tests.some(({ id }) => id === place.test)) {
-    session.toast.value = { text: `The link names a test that this exercise does not have: ${place.test}.` };
+    const text = `The link names a test that this exercise does not have: ${place.test}.`;
+    session.toast.value = { text };
+    session.announce(text);
     return;
   }
   session.target.value = place.test;
