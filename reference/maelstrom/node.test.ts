@@ -36,7 +36,7 @@ function nodeWith(makeProgram: MakeProgram) {
 }
 
 const settled = async (): Promise<void> => {
-  for (let turn = 0; turn < 10; turn++) await undefined;
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
 };
 
 describe("init", () => {
