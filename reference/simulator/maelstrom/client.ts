@@ -59,6 +59,11 @@ export class TestClient {
     });
   }
 
+  /** Does nothing for a while. */
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#world.simulation.scheduler.after(ms * usPerMs, resolve));
+  }
+
   #receive({ src, body }: Message): void {
     const waiting = this.#waiting;
     // An answer that comes too late, or twice, is nobody's any more.

@@ -16,13 +16,18 @@ import { timeoutMsDefault, type Thread, type Workload, type WorkloadSettings } f
 /** One operation in so many assigns keys anew. */
 const assignEvery = 64;
 
-/** Polls of the end that bring nothing, after which a thread gives up. */
+/** Polls of the end that bring nothing, after which a thread gives up, and how long it waits between them. */
 const idlePollsMax = 5;
+const idlePauseMs = 200;
+/** How often a thread tries to be assigned to everything in the end. */
+const finalAssignsMax = 20;
 
 interface Reader {
   /** By key: the offset of the next message to ask for. */
   readonly positions: Map<string, number>;
+  /** Assigned to everything, from the start. */
   isFinal: boolean;
+  finalAssigns: number;
   idlePolls: number;
 }
 
@@ -32,7 +37,12 @@ export function makeKafkaWorkload(settings: WorkloadSettings): Workload<KafkaInp
   const readers = new Map<number, Reader>();
   const sentKeys = new Set<string>();
   const readerOf = ({ index }: Thread): Reader => {
-    const reader = readers.get(index) ?? { positions: new Map(), isFinal: false, idlePolls: 0 };
+    const reader = readers.get(index) ?? {
+      positions: new Map(),
+      isFinal: false,
+      finalAssigns: 0,
+      idlePolls: 0,
+    };
     readers.set(index, reader);
     return reader;
   };
@@ -53,8 +63,7 @@ export function makeKafkaWorkload(settings: WorkloadSettings): Workload<KafkaInp
     },
     nextFinal(thread) {
       const reader = readerOf(thread);
-      if (!reader.isFinal) {
-        reader.isFinal = true;
+      if (!reader.isFinal && reader.finalAssigns++ < finalAssignsMax) {
         return { kind: "assign", keys: [...sentKeys], fromStart: true };
       }
       return reader.idlePolls < idlePollsMax ? { kind: "poll" } : undefined;
@@ -116,15 +125,20 @@ async function assign(
     { offsets: isObject },
     timeoutMsDefault,
   );
-  if (answer.kind !== "ok") return failureOf(answer, true);
+  if (answer.kind !== "ok") {
+    if (fromStart) await client.pause(idlePauseMs);
+    return failureOf(answer, true);
+  }
   const kept = new Map(fromStart ? [] : [...reader.positions].filter(([key]) => keys.includes(key)));
   reader.positions.clear();
   for (const key of keys) reader.positions.set(key, kept.get(key) ?? 0);
+  reader.isFinal = fromStart;
   return { kind: "ok", output: { kind: "done" } };
 }
 
 async function poll({ client }: Thread, reader: Reader): Promise<OperationOutcome<KafkaOutput>> {
   const offsets = Object.fromEntries(reader.positions);
+  if (reader.isFinal && reader.idlePolls > 0) await client.pause(idlePauseMs);
   const answer = await client.ask({ type: "poll", offsets }, { msgs: isPolled }, timeoutMsDefault);
   // Asked again, a poll gives the same: nothing has happened.
   if (answer.kind !== "ok") return { ...failureOf(answer), kind: "failed" };
