@@ -218,6 +218,9 @@ describe("bytes", () => {
     const expected = new Uint8Array(20).fill(0xee);
     expected.set(modelBytes(idOf(1, 2)), 5);
     expectBytes("an array with an id written at byte 5", bytes, expected);
+    const window = new Uint8Array(30).fill(0xee).subarray(9, 29);
+    run("encoding in a window on an array", () => encodeRecordId(idOf(1, 2), window, 5));
+    expectBytes("a window on a larger array, with an id written at its byte 5", window, expected);
   });
 
   test("an id comes back from its bytes, wherever they lie", () => {
@@ -233,6 +236,10 @@ describe("bytes", () => {
         });
       }
     }
+    const window = new Uint8Array(40).fill(0xee).subarray(11);
+    window.set(modelBytes(idOf(1, 2)), 3);
+    const inWindow = run("decoding in a window", () => decodeRecordId(window, 3));
+    expectEqual("the id at byte 3 of a window on a larger array", show(inWindow), "1-2");
     forAll("any id as bytes and back", anyId, (id) => {
       expectBytes(`the bytes of ${show(id)}`, encoded(id), modelBytes(id), idLayout);
       expectEqual("the id in its bytes", show(decodeRecordId(encoded(id), 0)), show(id));
@@ -559,6 +566,14 @@ describe("ids that a producer asks for", () => {
       [explicit(idMillisecondsMax, idSequenceMax), 9],
       [explicit(0, 2), 9],
     ]);
+  });
+
+  test("a request is only read: it may be frozen, and asked again", () => {
+    const request = Object.freeze({ kind: "explicit", id: Object.freeze(idOf(5, 5)) } as const);
+    const source = new RecordIdSource(idOf(5, 4));
+    const answers = [0, 1].map(() => run("asking", () => showResult(source.next(request, 9))));
+    expectEqual("the answers to the same request, twice", answers, ["id 5-5", "too-small, last 5-5"]);
+    expectEqual("the request afterwards", show(request.id), "5-5");
   });
 
   test("a request that is refused changes nothing, and one that is granted counts for all kinds", () => {

@@ -103,7 +103,7 @@ class Rig {
   append(texts: readonly string[], timestampsMs: readonly number[] = []): number {
     const batch = batchOf(texts, timestampsMs);
     const [baseOffset, position] = [this.endOffset, this.endPosition];
-    const source = new Uint8Array(batch.length + 20).fill(0xaa);
+    const source = new Uint8Array(batch.length + 33).fill(0xaa).subarray(13);
     source.set(batch, 7);
     const name = `appending a batch of ${texts.length} records at offset ${baseOffset}`;
     const offset = run(
@@ -854,7 +854,7 @@ describe("reading", () => {
     const rig = await Rig.make();
     for (let number = 0; number < 6; number++) rig.append([textOf(number)]);
     await rig.write();
-    const target = new Uint8Array(1000);
+    const target = new Uint8Array(1050).fill(0xbb).subarray(20, 1020);
     for (const offset of [0, 3]) {
       const result = await rig.read(offset, 1000, Infinity, target);
       if (result.kind !== "batches") fail("a read into a buffer", { actual: formatValue(result) });
@@ -865,6 +865,9 @@ describe("reading", () => {
         { expected: "a view of the buffer", actual: "other memory" },
       );
     }
+    const around = new Uint8Array(target.buffer);
+    const isKept = [...around.subarray(0, 20), ...around.subarray(1020)].every((byte) => byte === 0xbb);
+    expectThat(isKept, "a read wrote outside the caller's buffer, which is a window on a larger one");
     const small = await rig.read(0, 1000, Infinity, new Uint8Array(10));
     if (small.kind !== "batches")
       fail("a read with a buffer that is too small", { actual: formatValue(small) });

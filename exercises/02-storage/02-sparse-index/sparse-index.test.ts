@@ -813,6 +813,15 @@ describe("the index file", () => {
         [3, 4, 95],
       );
     }
+    const window = new Uint8Array(smallFile().length + 30).subarray(17, 17 + smallFile().length);
+    window.set(smallFile());
+    const inWindow = decode(window);
+    const shown = inWindow === undefined ? "refused" : entriesOf(inWindow.index);
+    expectEqual("the entries of a file in a window on a larger array", shown, [
+      "1000@0",
+      "1008@450",
+      "1020@850",
+    ]);
     const wider = run("decoding with another interval", () =>
       SparseIndex.decode(smallFile(), 1000, 5000, crc32),
     );
