@@ -23,10 +23,12 @@ import { Authentication } from "./authentication.ts";
 import type { AuthenticationOptions } from "./authentication.ts";
 import type { Call, Handler } from "./call.ts";
 import type { BackPressure } from "./back-pressure.ts";
+import type { Replication } from "./cluster/replication.ts";
 import type { HotTails } from "./hot-tails.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyError, replyPayload } from "./connection.ts";
 import { rememberTrace, runClosed } from "./connection-state.ts";
+import { makeTopic } from "./handle-topics.ts";
 import { handlers } from "./handlers.ts";
 import { DrainSignal } from "./drain-signal.ts";
 import type { BrokerObserver, ObservedRequest } from "./observer.ts";
@@ -35,7 +37,7 @@ import { GroupCoordinator } from "./group-coordinator.ts";
 import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
-import type { OffsetStore } from "./offset-store.ts";
+import type { GroupOffsets } from "./offset-store.ts";
 import type { CompactionLimits, RetentionDefaults } from "./housekeeping.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { loadProducers } from "./producer-loading.ts";
@@ -44,7 +46,7 @@ import { produce } from "./produce.ts";
 import { ReadMemory } from "./read-memory.ts";
 import type { RateLimits } from "./rate-limit.ts";
 import { RateLimiter } from "./rate-limit.ts";
-import type { OpenLog, Topic } from "./registry.ts";
+import type { OpenLog } from "./registry.ts";
 import { TopicRegistry } from "./registry.ts";
 
 /** The limits that Hello announces. */
@@ -66,7 +68,7 @@ export interface BrokerOptions {
   /** Counts and logs requests. */
   readonly observer?: BrokerObserver;
   readonly authentication?: AuthenticationOptions;
-  readonly offsets?: OffsetStore;
+  readonly offsets?: GroupOffsets;
   /** The part of the memory budget that answers on their way out may use. */
   readonly fetchAccount?: Account;
   /** Keeps the newest records of followed partitions in memory. */
@@ -101,7 +103,9 @@ export class Broker implements ProduceContext {
   readonly groups: GroupCoordinator;
   readonly observer: BrokerObserver | undefined;
   /** Where consumer groups' positions are kept. */
-  readonly offsets: OffsetStore | undefined;
+  offsets: GroupOffsets | undefined;
+  /** The cluster that this broker is a node of, set before the first request; undefined for one that is alone. */
+  replication: Replication | undefined = undefined;
   /** Pays for answers on their way out. */
   readonly readMemory: ReadMemory;
   readonly #backPressure: BackPressure | undefined;
@@ -112,7 +116,7 @@ export class Broker implements ProduceContext {
   readonly #rateLimiter: RateLimiter | undefined;
   readonly #housekeeping: Housekeeping;
   /** Topics that Produce is making, so that the requests that wait for one keep their order. */
-  readonly #creating = new Map<string, Promise<Topic | ErrorOutcome>>();
+  readonly #creating = new Map<string, Promise<ErrorOutcome | undefined>>();
 
   /** Opens all topics on the disk. Rejects with a DiskError that names the file. */
   static async open(options: BrokerOptions): Promise<Broker> {
@@ -241,7 +245,8 @@ export class Broker implements ProduceContext {
         return { isReady: false, uptimeMs, detail };
       }
     }
-    return { isReady: true, uptimeMs, detail: "ok" };
+    const problem = this.replication?.problem();
+    return { isReady: problem === undefined, uptimeMs, detail: problem ?? "ok" };
   }
 
   /** Requests that wait for something to happen are answered now; the connections can then be drained. */
@@ -303,7 +308,10 @@ export class Broker implements ProduceContext {
       const methods = this.authentication.methods.join(" or ");
       return refuse("unauthenticated", `authenticate first, with ${methods}`);
     }
-    if (this.#rateLimiter === undefined || isOpenToAll(type)) return undefined;
+    const misplaced = this.replication?.refusal(type, connection);
+    if (misplaced !== undefined) return misplaced;
+    const isUnlimited = isOpenToAll(type) || connection.state.peer !== undefined;
+    if (this.#rateLimiter === undefined || isUnlimited) return undefined;
     const waitMs = this.#rateLimiter.take(connection, bytes);
     return waitMs === 0 ? undefined : refuse("rate-limited", "this client sends more than its share", waitMs);
   }
@@ -365,13 +373,13 @@ export class Broker implements ProduceContext {
     let creation = this.#creating.get(name);
     if (creation === undefined) {
       const config = { retentionMs: 0, retentionBytes: 0, isCompacted: false };
-      creation = this.topics.create(name, { partitions: this.#autoCreatePartitions, ...config });
+      creation = makeTopic(this, name, { partitions: this.#autoCreatePartitions, ...config });
       this.#creating.set(name, creation);
       void creation.finally(() => this.#creating.delete(name)).catch(() => undefined);
     }
     const made = await creation;
     // Somebody else may have made it meanwhile; whether it is there is what counts.
-    return "kind" in made && this.topics.get(name) === undefined ? made : undefined;
+    return this.topics.get(name) === undefined ? made : undefined;
   }
 }
 

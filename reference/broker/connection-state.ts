@@ -9,6 +9,8 @@ export interface ConnectionState {
   clientName: string;
   /** Who the client has proved to be; undefined until it has. */
   principal: string | undefined;
+  /** The node of this cluster that has introduced itself here; undefined for clients. */
+  peer: string | undefined;
   /** The topic of the last Produce as it stood in the frame, and its partition: the next is nearly always the same. */
   lastTopic: Uint8Array | undefined;
   lastPartition: Partition | undefined;
@@ -22,6 +24,7 @@ export function newConnectionState(): ConnectionState {
   return {
     clientName: "",
     principal: undefined,
+    peer: undefined,
     lastTopic: undefined,
     lastPartition: undefined,
     traces: undefined,

@@ -1,5 +1,6 @@
 /** Requests about the connection itself: greeting, signs of life, health, producer ids. */
 import { negotiate, versionsSpoken } from "../protocol/handshake.ts";
+import { clusterField } from "../protocol/messages-cluster.ts";
 import type { Handler } from "./call.ts";
 import { refuse, reply } from "./outcome.ts";
 
@@ -14,7 +15,7 @@ export const hello: Handler<"Hello"> = (broker, request, { connection }) => {
     return refuse("unsupported-version", `the server speaks versions ${ours}, the client ${theirs}`);
   }
   connection.state.clientName = request.clientName.slice(0, clientNameLengthMax);
-  const { limits } = broker;
+  const { limits, replication } = broker;
   return reply({
     version,
     serverName: broker.serverName,
@@ -24,7 +25,7 @@ export const hello: Handler<"Hello"> = (broker, request, { connection }) => {
     idleTimeoutMs: limits.idleTimeoutMs,
     authentication: broker.authentication.methods,
     nonce: broker.authentication.nonceOf(connection),
-    tagged: [],
+    tagged: replication === undefined ? [] : [clusterField(replication.addresses)],
   });
 };
 

@@ -1,21 +1,36 @@
 /** Requests about topics and partitions: making, deleting, describing, looking up offsets, giving up old records. */
 import { DiskError } from "../ports.ts";
+import type { Broker } from "./broker.ts";
 import type { Handler } from "./call.ts";
 import { refusalOfDisk } from "./disk-refusal.ts";
 import { fetch, readPartition } from "./fetch.ts";
+import type { ErrorOutcome } from "./outcome.ts";
 import { refuse, reply, silent } from "./outcome.ts";
 import type { Topic } from "./registry.ts";
+import type { TopicConfig } from "./topic.ts";
 import { replyFetched } from "./connection.ts";
 
 export const createTopic: Handler<"CreateTopic"> = async (broker, request) => {
   const { topic, partitions, retentionMs, retentionBytes, isCompacted } = request;
-  const made = await broker.topics.create(topic, { partitions, retentionMs, retentionBytes, isCompacted });
-  return "kind" in made ? made : reply({});
+  const config = { partitions, retentionMs, retentionBytes, isCompacted };
+  return (await makeTopic(broker, topic, config)) ?? reply({});
 };
+
+/** Makes a topic, on this server or on all of its cluster; resolves to why not. */
+export async function makeTopic(
+  broker: Broker,
+  name: string,
+  config: TopicConfig,
+): Promise<ErrorOutcome | undefined> {
+  if (broker.replication !== undefined) return broker.replication.createTopic(name, config);
+  const made = await broker.topics.create(name, config);
+  return "kind" in made ? made : undefined;
+}
 
 export const deleteTopic: Handler<"DeleteTopic"> = async (broker, { topic }) => {
   const partitionCount = broker.topics.get(topic)?.partitions.length ?? 0;
-  const problem = await broker.topics.delete(topic);
+  const { replication } = broker;
+  const problem = await (replication?.deleteTopic(topic) ?? broker.topics.delete(topic));
   if (problem !== undefined) return problem;
   broker.observer?.topicDeleted(topic, partitionCount);
   await broker.offsets?.topicDeleted(topic);
@@ -100,7 +115,11 @@ export const trim: Handler<"Trim"> = async (broker, { topic, partition: number, 
     return refuse("offset-out-of-range", message);
   }
   try {
-    await log.trim(beforeOffset);
+    const problem =
+      broker.replication === undefined
+        ? void (await log.trim(beforeOffset))
+        : await broker.replication.trim(partition, beforeOffset);
+    if (problem !== undefined) return problem;
   } catch (error) {
     if (error instanceof DiskError) return refusalOfDisk(error);
     throw error;

@@ -10,8 +10,22 @@ export interface StoredOffset {
   readonly offset: number;
 }
 
+/** Where groups' positions are kept: on this server's disk, or in all members of a cluster. */
+export interface GroupOffsets {
+  /** Resolves when all of them are durable, or to why they are not. */
+  commit(group: string, positions: readonly StoredOffset[]): Promise<ErrorOutcome | undefined>;
+  fetch(group: string, topic: string, partition: number): number | undefined;
+  /** All positions of a group. */
+  list(group: string): readonly StoredOffset[];
+  /** All groups' positions, for metrics. */
+  listAll(): readonly (StoredOffset & { readonly group: string })[];
+  /** The positions go with the topic. */
+  topicDeleted(topic: string): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** The positions of all groups. */
-export class OffsetStore {
+export class OffsetStore implements GroupOffsets {
   readonly #offsets: ConsumerOffsets;
 
   constructor(offsets: ConsumerOffsets) {

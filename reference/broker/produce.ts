@@ -12,6 +12,7 @@
 import { unreachable } from "#reference/base/assert.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
 import { batchHeaderBytes, batchLayout } from "../storage/record-batch.ts";
+import type { Replication } from "./cluster/replication.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { getUint53 } from "./connection.ts";
 import { refusalOfAppend } from "./disk-refusal.ts";
@@ -24,6 +25,8 @@ import { topicNameLengthMax } from "./topic.ts";
 /** What produce needs of the broker. */
 export interface ProduceContext {
   readonly topics: TopicRegistry;
+  /** Where batches go in a cluster; undefined where the broker stores them by itself. */
+  readonly replication: Replication | undefined;
   /** The partition cannot take the batch yet (no such topic, a table to load): try again later, in order. */
   defer(
     connection: BrokerConnection,
@@ -81,6 +84,10 @@ export function produce(
   // 3. A producer with an id sends each batch at most once.
   if (batchLength < batchHeaderBytes)
     return context.refuse(connection, high, low, badPayload("batch has no header"));
+  if (context.replication !== undefined) {
+    const batch = bytes.subarray(batchAt, stop);
+    return context.replication.produce(connection, high, low, partition, batch);
+  }
   const producerId = getUint53(view, batchAt + batchLayout.producerId);
   if (producerId !== 0) {
     if (!partition.producers.isLoaded) {

@@ -25,7 +25,7 @@ export const producersRemembered = 10_000;
 const sequenceCount = 2 ** 32;
 
 /** One batch that was appended. */
-interface RememberedBatch {
+export interface RememberedBatch {
   readonly sequence: number;
   readonly count: number;
   readonly baseOffset: number;
@@ -38,6 +38,14 @@ interface ProducerState {
   epoch: number;
   nextSequence: number;
   readonly batches: RememberedBatch[];
+}
+
+/** One producer as a snapshot keeps it, in the order of the last batches. */
+export interface SavedProducer {
+  readonly id: number;
+  readonly epoch: number;
+  readonly nextSequence: number;
+  readonly batches: readonly RememberedBatch[];
 }
 
 /** What a batch is to the table. */
@@ -85,6 +93,25 @@ export class ProducerTable {
         break;
       }
     }
+  }
+
+  /** All that is remembered, for a snapshot. */
+  save(): readonly SavedProducer[] {
+    return [...this.#producers].map(([id, { epoch, nextSequence, batches }]) => ({
+      id,
+      epoch,
+      nextSequence,
+      batches: [...batches],
+    }));
+  }
+
+  /** Takes over what another table remembered. */
+  load(saved: readonly SavedProducer[]): void {
+    this.#producers.clear();
+    for (const { id, epoch, nextSequence, batches } of saved) {
+      this.#producers.set(id, { epoch, nextSequence, batches: [...batches] });
+    }
+    this.isLoaded = true;
   }
 
   /** A commit failed, so the log took batches back: what is remembered may not be there. Read the log again. */

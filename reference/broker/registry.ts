@@ -93,8 +93,15 @@ export class TopicRegistry {
     return refuse("partition-not-found", `topic ${topicName} has partitions 0 to ${last}, not ${number}`);
   }
 
-  /** Makes a topic; resolves to it, or to why not. */
-  create(name: string, config: TopicConfig): Promise<Topic | ErrorOutcome> {
+  /**
+   * Makes a topic; resolves to it, or to why not. `prepare` may put something into each partition's folder before its
+   * log is opened.
+   */
+  create(
+    name: string,
+    config: TopicConfig,
+    prepare?: (directory: string, partition: number) => Promise<void>,
+  ): Promise<Topic | ErrorOutcome> {
     return this.#change(async () => {
       const problem = judgeTopic(name, config);
       if (problem !== undefined) return problem;
@@ -107,6 +114,11 @@ export class TopicRegistry {
           "topic-already-exists",
           `a topic that differs from ${name} only in case exists already`,
         );
+      }
+      if (prepare !== undefined) {
+        for (let number = 0; number < config.partitions; number++) {
+          await prepare(partitionDirectory(name, number), number);
+        }
       }
       const topic = await this.#openTopic(name, config);
       this.#topics.set(name, topic);
@@ -156,7 +168,8 @@ export class TopicRegistry {
   }
 }
 
-function judgeTopic(name: string, config: TopicConfig): ErrorOutcome | undefined {
+/** Why there can be no such topic; undefined when there can. */
+export function judgeTopic(name: string, config: TopicConfig): ErrorOutcome | undefined {
   if (!isTopicName(name)) {
     const shown = JSON.stringify(name.slice(0, topicNameLengthMax + 1));
     return refuse("invalid-topic-name", `${shown} is not a topic name`);

@@ -26,6 +26,8 @@ export interface TopicConfig {
   readonly retentionMs: number;
   readonly retentionBytes: number;
   readonly isCompacted: boolean;
+  /** In a cluster: the entry of the replicated log that made the topic, to tell it from others of its name. */
+  readonly incarnation?: number;
 }
 
 const topicsDirectory = "topics";
@@ -102,7 +104,9 @@ function parseConfig(bytes: Uint8Array, path: string): TopicConfig {
       `${path} (${key} must be a whole number from ${low} to ${high})`,
     );
   };
+  const isReplicated = (value as Partial<TopicConfig> | null)?.incarnation !== undefined;
   return {
+    ...(isReplicated && { incarnation: count("incarnation", 1, Number.MAX_SAFE_INTEGER) }),
     partitions: count("partitions", 1, topicPartitionsMax),
     retentionMs: count("retentionMs", 0, Number.MAX_SAFE_INTEGER),
     retentionBytes: count("retentionBytes", 0, Number.MAX_SAFE_INTEGER),

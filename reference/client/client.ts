@@ -12,7 +12,7 @@ import { unlessAborted } from "./cancel.ts";
 import type { Credentials, ServerLimits, SignMessage } from "./handshake-call.ts";
 import { Consumer } from "./consumer.ts";
 import type { ConsumerOptions } from "./consumer.ts";
-import { ServerPool } from "./pool.ts";
+import { Servers } from "./leader.ts";
 import type { PooledSession } from "./pool.ts";
 import { ProduceTarget, noOptions } from "./produce-target.ts";
 import type { ProducedBatch } from "./produce-target.ts";
@@ -101,15 +101,13 @@ export class BrokerClient {
   readonly clock: Clock;
   readonly random: Random;
   readonly checksum: Checksum | undefined;
-  readonly #pools: readonly ServerPool[];
+  readonly #servers: Servers;
   readonly #retryPolicy: RetryPolicy;
   readonly #requestTimeoutMs: number;
   readonly #encoder: BatchEncoder;
   readonly #traceparent: (() => string | undefined) | undefined;
   /** By topic, then by partition. */
   readonly #targets = new Map<string, ProduceTarget[]>();
-  /** The server that answered last; when it cannot be reached, the next one is tried. */
-  #current = 0;
 
   /** `servers` are addresses of one broker or of members of one cluster. Connects when first used. */
   constructor(servers: readonly string[], ports: ClientPorts, options: ClientOptions = {}) {
@@ -131,12 +129,12 @@ export class BrokerClient {
     const { credentials, traceparent } = options;
     const introduction = { clientName, credentials, sign: ports.sign, traceparent };
     const pool = { network: ports.network, session, introduction, size: connections };
-    this.#pools = servers.map((address) => new ServerPool(address, pool));
+    this.#servers = new Servers(servers, pool);
   }
 
   /** Connects now, to learn at once whether there is a server; resolves to what it says about itself. */
   async connect(signal?: CancelSignal): Promise<ServerLimits> {
-    return (await unlessAborted(this.#acquire(), signal)).limits;
+    return (await unlessAborted(this.#servers.acquire(), signal)).limits;
   }
 
   /** Any request by its name: for what has no method of its own. Tried again where that is safe. */
@@ -148,9 +146,12 @@ export class BrokerClient {
     // Asked before anything is awaited: afterwards it could be somebody else's work that is going on.
     const traced = this.#traced(options);
     const once = async (): Promise<ReplyOf<Name>> => {
-      const { session } = await this.#acquire();
+      const { session } = await this.#servers.acquire();
       await session.writable();
-      return call(session, name, fields, traced);
+      return call(session, name, fields, traced).catch(async (error: unknown) => {
+        await this.turn(error);
+        throw error;
+      });
     };
     const { clock, random } = this;
     const isIdempotent = !notIdempotent.has(name);
@@ -184,7 +185,7 @@ export class BrokerClient {
 
   /** Whether the server accepts writes, asked once. */
   async healthCheck(options: CallOptions = {}): Promise<ReplyOf<"HealthCheck">> {
-    const { session } = await this.#acquire();
+    const { session } = await this.#servers.acquire();
     return call(session, "HealthCheck", {}, this.#traced(options));
   }
 
@@ -224,9 +225,35 @@ export class BrokerClient {
     }
     const pooled = this.#ready(options.connection);
     // The encoder's bytes are good until its next batch; a session copies them before it returns.
-    if (pooled === undefined) return this.produceBatch(topic, batch.slice(), options);
+    if (pooled === undefined) return this.#produceConnecting(topic, batch.slice(), options);
+    if (this.#servers.isCluster) return this.#produceFollowing(topic, batch.slice(), options);
     const target = this.#target(topic, options.partition ?? 0);
     return target.send(pooled.session, batch, this.#traced(options), this.#encoder.crcOf(batch));
+  }
+
+  /** The first batch: only when its connection is there is it known whether the server is a node of a cluster. */
+  async #produceConnecting(
+    topic: string,
+    batch: Uint8Array,
+    options: ProduceOptions,
+  ): Promise<ProducedBatch> {
+    await this.#servers.acquire(options.connection);
+    if (this.#servers.isCluster) return this.#produceFollowing(topic, batch, options);
+    return this.produceBatch(topic, batch, options);
+  }
+
+  /** A node that does not lead has done nothing with the batch: it may go to the next one. */
+  #produceFollowing(topic: string, batch: Uint8Array, options: ProduceOptions): Promise<ProducedBatch> {
+    const once = async (): Promise<ProducedBatch> => {
+      try {
+        return await this.produceBatch(topic, batch, options);
+      } catch (error) {
+        await this.turn(error);
+        throw error;
+      }
+    };
+    const { clock, random } = this;
+    return retry(once, { clock, random, policy: this.#retryPolicy, isIdempotent: false });
   }
 
   /** As `produce`, with a record batch that is encoded already. The batch must stay as it is until it is sent. */
@@ -235,7 +262,7 @@ export class BrokerClient {
     const traced = this.#traced(options);
     const pooled = this.#ready(options.connection);
     if (pooled !== undefined) return target.send(pooled.session, batch, traced);
-    return this.#acquire(options.connection).then(async ({ session }) => {
+    return this.#servers.acquire(options.connection).then(async ({ session }) => {
       await session.writable();
       return target.send(session, batch, traced);
     });
@@ -286,7 +313,12 @@ export class BrokerClient {
 
   /** A session with its server: for whoever needs to stay on one connection. */
   session(): Promise<PooledSession> {
-    return this.#acquire();
+    return this.#servers.acquireLeader();
+  }
+
+  /** For whoever sends requests past `call`: after this one failed, goes to the node that leads. */
+  turn(error: unknown): Promise<void> {
+    return this.#servers.turn(error);
   }
 
   /** A raw request on the next connection in turn: for benchmarks and tools. */
@@ -296,18 +328,18 @@ export class BrokerClient {
     read: ReadReply<Value>,
     options: RequestOptions = {},
   ): Promise<Value> {
-    const { session } = await this.#acquire();
+    const { session } = await this.#servers.acquire();
     return session.request(type, payload, read, options);
   }
 
   /** Takes no more requests and ends the connections once the open ones have settled. */
   async close(): Promise<void> {
-    await Promise.all(this.#pools.map((pool) => pool.close()));
+    await Promise.all(this.#servers.all.map((pool) => pool.close()));
   }
 
   /** Drops everything at once. */
   destroy(): void {
-    for (const pool of this.#pools) pool.destroy();
+    for (const pool of this.#servers.all) pool.destroy();
   }
 
   /** The trace of the work that is going on at this moment, if there is one. */
@@ -324,25 +356,9 @@ export class BrokerClient {
 
   /** A connection that is ready and takes data: the way without waiting. */
   #ready(connection?: number): PooledSession | undefined {
-    const pool = this.#pools[this.#current];
+    const pool = this.#servers.current;
     const pooled = pool?.ready(connection ?? pool.next());
     return pooled?.session.isWritable ? pooled : undefined;
-  }
-
-  /** A connection to the server that answered last, or to the next one that can be reached. */
-  async #acquire(connection?: number): Promise<PooledSession> {
-    let failure: unknown;
-    for (let tried = 0; tried < this.#pools.length; tried++) {
-      try {
-        const pool = this.#pools[this.#current]!;
-        return await pool.acquire(connection ?? pool.next());
-      } catch (error) {
-        failure = error;
-        if (!(error instanceof ProtocolError) || error.name !== "connection-failed") throw error;
-        this.#current = (this.#current + 1) % this.#pools.length;
-      }
-    }
-    throw failure;
   }
 
   #target(topic: string, partition: number): ProduceTarget {

@@ -48,8 +48,14 @@ export class TopicProducer {
     const { clock, random, checksum } = client;
     const transport: ProducerTransport = {
       initProducer: async () => Number((await client.call("InitProducer", {})).producerId),
-      send: async (_topic, partition, batch) =>
-        (await client.produceBatch(topic, batch, { partition, connection: partition })).baseOffset,
+      send: async (_topic, partition, batch) => {
+        try {
+          return (await client.produceBatch(topic, batch, { partition, connection: partition })).baseOffset;
+        } catch (error) {
+          await client.turn(error);
+          throw error;
+        }
+      },
     };
     this.#producer = new Producer({ transport, clock, random, ...(checksum && { checksum }) }, options);
   }

@@ -17,13 +17,15 @@ import { newConnectionState } from "../broker/connection-state.ts";
 import type { BrokerMetrics } from "../observability/broker-metrics.ts";
 import type { TopicConfig } from "../broker/topic.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
-import type { ConnectionHandler } from "../protocol/connection-types.ts";
+import type { ClientConnection, ConnectionHandler } from "../protocol/connection-types.ts";
 import { ConsumerOffsets } from "../storage/consumer-offsets.ts";
 import { FilePool } from "../storage/file-pool.ts";
 import { describeFinding } from "../storage/findings.ts";
 import type { LogOptions } from "../storage/log.ts";
 import { Log } from "../storage/log.ts";
 import { fastChecksum, nodeClock, nodeRandom, turnClock } from "./clock.ts";
+import type { ClusterNode } from "./cluster.ts";
+import { judgeClusterSettings, openCluster, refuseClusterData } from "./cluster.ts";
 import { lockDataFolder } from "./data-lock.ts";
 import { describeListenError } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
@@ -61,6 +63,10 @@ export interface StartProblem {
 export interface ServerEvents {
   /** A handler or a connection failed in a way that only a bug explains. */
   readonly onBug: (error: unknown) => void;
+  /** Something that an operator should know, in one line. */
+  readonly onNotice?: (line: string) => void;
+  /** A node of a cluster can do no more and must be stopped: its disk failed, or it has met a bug. */
+  readonly onHalt?: (line: string) => void;
 }
 
 /** Starts a server. Everything that the environment can do wrong comes back as a problem. */
@@ -70,6 +76,8 @@ export async function startServer(
 ): Promise<RunningServer | StartProblem> {
   const tls = tlsOptions(settings);
   if (tls.kind === "problem") return tls;
+  const part = judgeClusterSettings(settings);
+  if (typeof part !== "string") return part;
   let release = (): void => {};
   try {
     const disk = await NodeDisk.prepare(settings.data);
@@ -83,33 +91,36 @@ export async function startServer(
     const memory = openMemory(settings);
     const checksums = onePassChecksum(fastChecksum);
     const metered = meteredDisk(disk, telemetry.metrics, () => nodeClock.monotonicTimeMs());
+    const foreign = part === "alone" ? await refuseClusterData(disk) : undefined;
+    if (foreign !== undefined) {
+      release();
+      return { kind: "problem", message: `data folder ${settings.data}: ${foreign.message}` };
+    }
     const broker = await openBroker(settings, metered, events, recovered, telemetry, memory, checksums.batch);
+    const clients = new Set<ClientConnection<ConnectionState>>();
+    const node = part === "alone" ? undefined : await openNode(settings, metered, broker, clients, events);
+    if (node?.kind === "problem") {
+      await broker.close();
+      await telemetry.close();
+      release();
+      return { kind: "problem", message: `data folder ${settings.data}: ${node.message}` };
+    }
     telemetry.watch(broker, memory);
     broker.startHousekeeping();
-    const hub = new ConnectionHub<ConnectionState>({
-      clock: nodeClock,
-      checksum: checksums.frame,
-      handler: handlerOf(broker, events, telemetry.metrics),
-      limits: {
-        connectionsMax: settings.connectionsMax,
-        inFlightMax: settings.inFlightMax,
-        frameSizeMax: memory.frameSizeMax,
-        inputBytesMax: memory.inputBytes,
-        outputBytesMax: Math.max(settings.outputSizeMax, 2 * memory.frameSizeMax),
-        idleTimeoutMs: settings.idleTimeout,
-        drainTimeoutMs: settings.drainTimeout,
-      },
-    });
+    const handler = handlerOf(broker, events, telemetry.metrics, clients);
+    const hub = makeHub(settings, memory, handler, checksums.frame);
     const listener = await listen(settings, tls.options, hub);
     const admin = "address" in listener ? await telemetry.listen(settings) : listener;
     if (!("address" in listener) || !("port" in admin)) {
       if ("address" in listener) await listener.close();
+      await node?.stop();
       await broker.close();
       await telemetry.close();
       release();
       return "port" in admin ? { kind: "problem", message: "not listening" } : admin;
     }
     const stop = async (): Promise<boolean> => {
+      await node?.stop();
       const closed = listener.close();
       broker.beginDrain();
       await hub.drain();
@@ -126,6 +137,23 @@ export async function startServer(
       return { kind: "problem", message: describeDiskError(error, settings.data) };
     throw error;
   }
+}
+
+/** Makes the broker a node of its cluster. */
+function openNode(
+  settings: Settings,
+  disk: Disk,
+  broker: Broker,
+  clients: ReadonlySet<ClientConnection<ConnectionState>>,
+  { onNotice, onHalt }: ServerEvents,
+): Promise<ClusterNode | StartProblem> {
+  return openCluster(settings, disk, broker, {
+    dropClients: () => {
+      for (const client of clients) if (client.state.peer === undefined) client.close("closed-by-server");
+    },
+    onNotice: (line) => onNotice?.(line),
+    onHalt: (error) => onHalt?.(error instanceof Error ? error.message : String(error)),
+  });
 }
 
 /** Files of removed segments that each log keeps to write over. */
@@ -151,7 +179,8 @@ async function openBroker(
       directory,
       clock: turnClock,
       checksum: batchChecksum,
-      fsync: settings.fsync,
+      // A node of a cluster keeps what it promises in its journal, and writes that down before it answers.
+      fsync: settings.node === "" ? settings.fsync : "never",
       segmentBytesMax: settings.segmentSize,
       recycledMax: recycledSegmentsMax,
       ...(config !== undefined && { retention: retentionOf(config, retention) }),
@@ -164,10 +193,10 @@ async function openBroker(
     for (const finding of log.findings) recovered.push(describeFinding(finding));
     return log;
   };
-  const offsets = await openOffsets(settings, disk, recovered);
+  const offsets = settings.node === "" ? await openOffsets(settings, disk, recovered) : undefined;
   return Broker.open({
     disk,
-    offsets,
+    ...(offsets !== undefined && { offsets }),
     clock: nodeClock,
     random: nodeRandom,
     openLog,
@@ -221,13 +250,37 @@ function compactionOf(settings: Settings): CompactionLimits {
   };
 }
 
+function makeHub(
+  settings: Settings,
+  memory: ServerMemory,
+  handler: ConnectionHandler<ConnectionState>,
+  checksum: Checksum,
+): ConnectionHub<ConnectionState> {
+  return new ConnectionHub<ConnectionState>({
+    clock: nodeClock,
+    checksum,
+    handler,
+    limits: {
+      connectionsMax: settings.connectionsMax,
+      inFlightMax: settings.inFlightMax,
+      frameSizeMax: memory.frameSizeMax,
+      inputBytesMax: memory.inputBytes,
+      outputBytesMax: Math.max(settings.outputSizeMax, 2 * memory.frameSizeMax),
+      idleTimeoutMs: settings.idleTimeout,
+      drainTimeoutMs: settings.drainTimeout,
+    },
+  });
+}
+
 function handlerOf(
   broker: Broker,
   { onBug }: ServerEvents,
   metrics: BrokerMetrics,
+  clients: Set<ClientConnection<ConnectionState>>,
 ): ConnectionHandler<ConnectionState> {
   return {
-    opened: () => {
+    opened: (connection) => {
+      clients.add(connection);
       metrics.connections.add(1);
       metrics.connectionsOpened.add();
       return newConnectionState();
@@ -235,6 +288,7 @@ function handlerOf(
     request: (connection, bytes, view, start, end) => broker.request(connection, bytes, view, start, end),
     crashed: (_connection, error) => onBug(error),
     closed: (connection, reason) => {
+      clients.delete(connection);
       metrics.connectionClosed(reason);
       broker.closed(connection);
     },

@@ -156,11 +156,29 @@ const secrets: SettingKind<ReadonlyMap<string, string>> = {
   format: (value) => [...value.keys()].map((name) => `${name}=…`).join(","),
 };
 
+/** The nodes of a cluster: `name=host:port,…` in text. */
+const members: SettingKind<ReadonlyMap<string, string>> = {
+  valueName: "NAME=HOST:PORT,…",
+  allowed: "pairs NAME=HOST:PORT, separated by commas",
+  parse(given) {
+    const value = new Map<string, string>();
+    for (const pair of given.split(",").filter((part) => part !== "")) {
+      const match = /^([a-zA-Z0-9._-]{1,64})=(\S+:\d{1,5})$/.exec(pair.trim());
+      if (match === null) return { problem: "must be pairs NAME=HOST:PORT, separated by commas" };
+      if (value.has(match[1] ?? "")) return { problem: `names ${match[1] ?? ""} twice` };
+      value.set(match[1] ?? "", match[2] ?? "");
+    }
+    return { value };
+  },
+  format: (value) => [...value].map(([name, address]) => `${name}=${address}`).join(","),
+};
+
 function setting<Value>(kind: SettingKind<Value>, initial: Value, help: string): Setting<Value> {
   return { kind, default: initial, help };
 }
 
 const noSecrets: ReadonlyMap<string, string> = new Map();
+const noMembers: ReadonlyMap<string, string> = new Map();
 
 /** Every setting. The key is the name in the file; the flag and the environment variable are made from it. */
 export const settings = {
@@ -173,6 +191,9 @@ export const settings = {
     7421,
     "Port for metrics, health and the dashboard; 0 picks a free one, and so does another --port.",
   ),
+  node: setting(text, "", "Name of this server in its cluster."),
+  cluster: setting(members, noMembers, "Nodes of the cluster with their addresses, this one among them."),
+  join: setting(flag, false, "Wait to be added to a cluster that is there already (oz cluster add)."),
   fsync: setting(
     choice("always", "everysec", "never"),
     "always",

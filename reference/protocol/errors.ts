@@ -164,6 +164,16 @@ export const protocolErrors = {
     isRetriable: false,
     help: "The server has met a bug of its own while it handled this request. Its log tells more; please report it.",
   },
+  "not-leader": {
+    code: 29,
+    isRetriable: true,
+    help: "Another node of the cluster leads, or none does yet. Ask ClusterState who it is, and send the request there.",
+  },
+  "not-a-member": {
+    code: 30,
+    isRetriable: false,
+    help: "The two ends are not nodes of the same cluster: another cluster id, an unknown name, or a wrong address.",
+  },
   "connection-closed": {
     code: 1000,
     isRetriable: true,

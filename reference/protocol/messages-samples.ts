@@ -117,4 +117,40 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
     request: {},
     reply: { groups: [{ group: "billing", generation: 5, members: ["m-1"] }] },
   },
+  ClusterState: {
+    request: {},
+    reply: {
+      clusterId: "5f1c09aa7be3d204",
+      node: "n1",
+      term: 4,
+      leader: "n2",
+      commitIndex: 812,
+      appliedIndex: 811,
+      members: [{ node: "n2", address: "10.0.0.2:7420", role: "voter", matchIndex: 810 }],
+    },
+  },
+  ChangeCluster: { request: { action: "add", node: "n4", address: "10.0.0.4:7420" }, reply: {} },
+  PeerHello: {
+    request: { clusterId: "5f1c09aa7be3d204", node: "n1", target: "n2" },
+    reply: { node: "n2" },
+  },
+  Raft: { request: { message: Uint8Array.of(0x03, 0x01) }, reply: {} },
+  PeerState: {
+    request: {},
+    reply: {
+      topics: [
+        {
+          topic,
+          incarnation: 17,
+          retentionMs: 604800000,
+          retentionBytes: 1073741824,
+          partitions: [{ startOffset: 10, endOffset: 1001 }],
+        },
+      ],
+    },
+  },
+  PeerFetch: {
+    request: { topic, incarnation: 17, partition, offset: 1000, bytesMax: 1048576 },
+    reply: { batches: batch },
+  },
 };

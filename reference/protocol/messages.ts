@@ -25,6 +25,16 @@ import {
   listGroupsReply,
 } from "./messages-groups.ts";
 import {
+  changeClusterRequest,
+  clusterStateReply,
+  peerFetchReply,
+  peerFetchRequest,
+  peerHelloReply,
+  peerHelloRequest,
+  peerStateReply,
+  raftRequest,
+} from "./messages-cluster.ts";
+import {
   arrayOf,
   bytes,
   bytesWindow,
@@ -324,6 +334,42 @@ export const messages = {
     request: empty,
     reply: listGroupsReply,
     help: "The consumer groups and their members.",
+  },
+  ClusterState: {
+    type: 22,
+    request: empty,
+    reply: clusterStateReply,
+    help: "The nodes of the cluster, and which one leads. Any node answers.",
+  },
+  ChangeCluster: {
+    type: 23,
+    request: changeClusterRequest,
+    reply: empty,
+    help: "Adds or removes a node, or hands leadership over. Answered when it is done.",
+  },
+  PeerHello: {
+    type: 24,
+    request: peerHelloRequest,
+    reply: peerHelloReply,
+    help: "Between nodes: says who connects. First on a connection between nodes, after Hello.",
+  },
+  Raft: {
+    type: 25,
+    request: raftRequest,
+    reply: empty,
+    help: "Between nodes: one message of the consensus. Never answered.",
+  },
+  PeerState: {
+    type: 26,
+    request: empty,
+    reply: peerStateReply,
+    help: "Between nodes: the partitions that a node holds, for one that is far behind.",
+  },
+  PeerFetch: {
+    type: 27,
+    request: peerFetchRequest,
+    reply: peerFetchReply,
+    help: "Between nodes: whole batches as they are stored, for one that is far behind.",
   },
 } as const;
 

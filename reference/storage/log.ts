@@ -176,9 +176,10 @@ export class Log {
 
   /**
    * Appends the batch in `bytes[start..end)`, which stays the caller's. It is numbered now and stored soon:
-   * `committed` says when. Nothing that is refused leaves a trace.
+   * `committed` says when. Nothing that is refused leaves a trace. A replica hands in the `firstId` that its leader gave
+   * the batch, so that a record has one id wherever it is read.
    */
-  append(bytes: Uint8Array, start = 0, end: number = bytes.length): AppendResult {
+  append(bytes: Uint8Array, start = 0, end: number = bytes.length, firstId?: RecordId): AppendResult {
     if (this.#isClosed) return refused("closed", "the log is closed");
     if (this.failure !== undefined) return refused("failed", this.failure.message);
     if (this.#upkeep.isCutting) return refused("overloaded", "the end of the log is being cut");
@@ -197,7 +198,8 @@ export class Log {
       return refused("offset-limit", `no offsets are left after ${active.endOffset}`);
     const ids = this.#ids;
     const { lastMilliseconds, lastSequence } = ids;
-    if (!ids.reserve(nowMs, count)) return refused("offset-limit", "no record ids are left");
+    if (firstId !== undefined) ids.follow(firstId, count);
+    else if (!ids.reserve(nowMs, count)) return refused("offset-limit", "no record ids are left");
     const context = this.#context;
     context.epoch = this.epoch;
     context.idMilliseconds = ids.lastMilliseconds;

@@ -154,6 +154,12 @@ export class RecordIdSource {
     return { milliseconds: this.lastMilliseconds, sequence: this.lastSequence };
   }
 
+  /** Takes over `count` ids that another source gave out, from `first` on. */
+  follow(first: RecordId, count: number): void {
+    this.lastMilliseconds = first.milliseconds;
+    this.lastSequence = first.sequence + count - 1;
+  }
+
   // #region next
   /**
    * Reserves `count` ids in a row, within one millisecond: the last becomes `last`, and the first is `count - 1`

@@ -2,6 +2,8 @@
 import { flushCompileCache } from "node:module";
 import { defineCommand, done, failed, misused, option } from "../cli/command.ts";
 import type { OptionDefinition } from "../cli/command.ts";
+import type { EffectiveConfig } from "../config.ts";
+import { parseAddress } from "../network.ts";
 import type { SettingName } from "../settings.ts";
 import { settingNames, settings } from "../settings.ts";
 
@@ -14,6 +16,15 @@ function settingOptions(): Record<SettingName, OptionDefinition<string | undefin
     return [name, option.text(kind.valueName, text)];
   });
   return Object.fromEntries(entries) as Record<SettingName, OptionDefinition<string | undefined>>;
+}
+
+/** A node of a cluster listens where the others look for it, unless it is told otherwise. */
+function ownAddress({ values, sources }: EffectiveConfig): { readonly host: string; readonly port: number } {
+  const address = parseAddress(values.cluster.get(values.node) ?? "");
+  return {
+    host: sources.host === "default" ? (address?.host ?? values.host) : values.host,
+    port: sources.port === "default" ? (address?.port ?? values.port) : values.port,
+  };
 }
 
 export const command = defineCommand({
@@ -45,20 +56,32 @@ export const command = defineCommand({
     const { startServer } = await import("../server.ts");
     const { values, sources } = config;
     // Two servers on one machine: whoever moves the one port means both.
-    const ownAdminPort = sources.adminPort === "default" && values.port !== settings.port.default;
-    const server = await startServer(ownAdminPort ? { ...values, adminPort: 0 } : values, {
-      onBug: (error) =>
-        note(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
-    });
+    const own = ownAddress(config);
+    const ownAdminPort = sources.adminPort === "default" && own.port !== settings.port.default;
+    const halted = Promise.withResolvers<string>();
+    const server = await startServer(
+      ownAdminPort ? { ...values, ...own, adminPort: 0 } : { ...values, ...own },
+      {
+        onNotice: note,
+        onHalt: halted.resolve,
+        onBug: (error) =>
+          note(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+      },
+    );
     if (server.kind === "problem") return misused(server.message);
     for (const line of server.recovered) note(line);
-    const { parseAddress } = await import("../network.ts");
     if (json) printJson({ listening: { ...parseAddress(server.address), adminPort: server.adminPort } });
     else print(`listening on ${server.address}`);
     // A server that is killed writes nothing at its end; the next start would compile everything again.
     flushCompileCache();
-    if (!signal.aborted) {
-      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    const stopped = new Promise<undefined>((resolve) => {
+      if (signal.aborted) resolve(undefined);
+      signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    });
+    const problem = await Promise.race([stopped, halted.promise]);
+    if (problem !== undefined) {
+      await server.stop();
+      return failed(`this node stops: ${problem}`);
     }
     note("stopping: answering what was accepted");
     return (await server.stop()) ? done : failed("some records could not be made durable; see the log above");

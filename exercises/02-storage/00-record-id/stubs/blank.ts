@@ -1,4 +1,4 @@
-// Generated from reference/storage/record-id.ts (stub 74355bf0).
+// Generated from reference/storage/record-id.ts (stub 727ef3a4).
 // Write your solution here; `npx oz reset 02-storage/00-record-id` starts again.
 /**
  * Record ids: `<milliseconds>-<sequence>`, strictly increasing within a partition whatever the clock does.
@@ -121,6 +121,12 @@ export class RecordIdSource {
   /** The last id given out; 0-0 before the first. */
   get last(): RecordId {
     return { milliseconds: this.lastMilliseconds, sequence: this.lastSequence };
+  }
+
+  /** Takes over `count` ids that another source gave out, from `first` on. */
+  follow(first: RecordId, count: number): void {
+    this.lastMilliseconds = first.milliseconds;
+    this.lastSequence = first.sequence + count - 1;
   }
 
   // #region next

@@ -1,4 +1,4 @@
-// Generated from reference/storage/record-id.ts (stub 4e953e75).
+// Generated from reference/storage/record-id.ts (stub 7a9189be).
 // Write your solution here; `npx oz reset 02-storage/00-record-id` starts again.
 /**
  * Record ids: `<milliseconds>-<sequence>`, strictly increasing within a partition whatever the clock does.
@@ -155,6 +155,12 @@ export class RecordIdSource {
   /** The last id given out; 0-0 before the first. */
   get last(): RecordId {
     return { milliseconds: this.lastMilliseconds, sequence: this.lastSequence };
+  }
+
+  /** Takes over `count` ids that another source gave out, from `first` on. */
+  follow(first: RecordId, count: number): void {
+    this.lastMilliseconds = first.milliseconds;
+    this.lastSequence = first.sequence + count - 1;
   }
 
   // #region next

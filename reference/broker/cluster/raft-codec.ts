@@ -1,0 +1,242 @@
+/**
+ * Raft's messages and its records on disk, as bytes.
+ *
+ * Both hold entries, so they share a layout for them. Numbers are 64 bits wide and below 2^53. Sender and receiver of a
+ * message are not in it: the connection that it comes over says who they are, and a message cannot claim otherwise.
+ * What a peer sent is checked by the frame's checksum and believed beyond that: it has shown that it is a member.
+ */
+import { assert } from "#reference/base/assert.ts";
+import type { Write } from "../../raft/effects.ts";
+import type { Configuration, Entry, Snapshot } from "../../raft/entry.ts";
+import type { AppendReply, Message } from "../../raft/messages.ts";
+import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";
+
+const messageKinds = [
+  "pre-vote-request",
+  "pre-vote-reply",
+  "vote-request",
+  "vote-reply",
+  "append-request",
+  "append-reply",
+  "snapshot-request",
+  "snapshot-reply",
+  "timeout-now",
+] as const satisfies readonly Message["kind"][];
+
+const entryKinds = ["command", "no-op", "configuration"] as const satisfies readonly Entry["kind"][];
+const listMax = 1_000_000;
+
+/** A message as bytes. */
+export function encodeMessage(message: Message): Uint8Array {
+  const to = new ByteWriter();
+  to.uint8(messageKinds.indexOf(message.kind));
+  putNumber(to, message.term);
+  switch (message.kind) {
+    case "pre-vote-request":
+      putNumbers(to, message.lastIndex, message.lastTerm);
+      break;
+    case "vote-request":
+      putNumbers(to, message.lastIndex, message.lastTerm, Number(message.isTransfer));
+      break;
+    case "pre-vote-reply":
+    case "vote-reply":
+      to.uint8(Number(message.isGranted));
+      break;
+    case "append-request":
+      putNumbers(to, message.round, message.sentAtMs, message.previousIndex, message.previousTerm);
+      putNumber(to, message.commitIndex);
+      putEntries(to, message.entries);
+      break;
+    case "append-reply":
+      putNumbers(to, message.round, message.sentAtMs);
+      putOutcome(to, message.outcome);
+      break;
+    case "snapshot-request":
+      putNumbers(to, message.round, message.sentAtMs, message.index, message.lastTerm, message.offset);
+      to.uint8(Number(message.isLast));
+      putConfiguration(to, message.configuration);
+      to.bytes(message.data);
+      break;
+    case "snapshot-reply":
+      putNumbers(to, message.round, message.sentAtMs, message.index, message.offset);
+      to.uint8(Number(message.isInstalled));
+      break;
+    case "timeout-now":
+      break;
+  }
+  return finish(to);
+}
+
+/** The message again; undefined when the bytes are none. Byte strings in it are copies. */
+export function decodeMessage(bytes: Uint8Array, from: string, to: string): Message | undefined {
+  const input = new ByteReader(bytes);
+  const kind = messageKinds[input.uint8()];
+  const envelope = { from, to, term: number(input) };
+  const message = kind === undefined ? undefined : readBody(input, kind, envelope);
+  return input.failure === undefined && input.remaining === 0 ? message : undefined;
+}
+
+function readBody(
+  input: ByteReader,
+  kind: (typeof messageKinds)[number],
+  envelope: { readonly from: string; readonly to: string; readonly term: number },
+): Message {
+  const heard = () => ({ round: number(input), sentAtMs: number(input) });
+  switch (kind) {
+    case "pre-vote-request":
+      return { kind, ...envelope, lastIndex: number(input), lastTerm: number(input) };
+    case "vote-request": {
+      const last = { lastIndex: number(input), lastTerm: number(input) };
+      return { kind, ...envelope, ...last, isTransfer: number(input) === 1 };
+    }
+    case "pre-vote-reply":
+    case "vote-reply":
+      return { kind, ...envelope, isGranted: input.uint8() === 1 };
+    case "append-request": {
+      const previous = { ...heard(), previousIndex: number(input), previousTerm: number(input) };
+      return { kind, ...envelope, ...previous, commitIndex: number(input), entries: readEntries(input) };
+    }
+    case "append-reply":
+      return { kind, ...envelope, ...heard(), outcome: readOutcome(input) };
+    case "snapshot-request": {
+      const place = { ...heard(), index: number(input), lastTerm: number(input), offset: number(input) };
+      const isLast = input.uint8() === 1;
+      const configuration = readConfiguration(input);
+      return { kind, ...envelope, ...place, isLast, configuration, data: input.bytes() ?? new Uint8Array(0) };
+    }
+    case "snapshot-reply": {
+      const place = { ...heard(), index: number(input), offset: number(input) };
+      return { kind, ...envelope, ...place, isInstalled: input.uint8() === 1 };
+    }
+    case "timeout-now":
+      return { kind, ...envelope };
+  }
+}
+
+/** One record of the journal. */
+export function encodeWrite(write: Omit<Write, "number">): Uint8Array {
+  const to = new ByteWriter();
+  putNumber(to, write.term);
+  to.text(write.votedFor ?? null);
+  to.uint8(Number(write.snapshot !== undefined));
+  if (write.snapshot !== undefined) putSnapshot(to, write.snapshot);
+  putNumber(to, write.replaceFrom ?? 0);
+  putEntries(to, write.entries);
+  return finish(to);
+}
+
+/** The record again; undefined when the bytes are none. */
+export function decodeWrite(bytes: Uint8Array): Write | undefined {
+  const input = new ByteReader(bytes);
+  const term = number(input);
+  const votedFor = input.text() ?? undefined;
+  const snapshot = input.uint8() === 1 ? readSnapshot(input) : undefined;
+  const from = number(input);
+  const entries = readEntries(input);
+  if (input.failure !== undefined || input.remaining > 0) return undefined;
+  return { number: 0, term, votedFor, snapshot, replaceFrom: from === 0 ? undefined : from, entries };
+}
+
+function putEntries(to: ByteWriter, entries: readonly Entry[]): void {
+  to.uint32(entries.length);
+  for (const entry of entries) {
+    to.uint8(entryKinds.indexOf(entry.kind));
+    putNumbers(to, entry.index, entry.term);
+    if (entry.kind === "command") to.bytes(entry.data);
+    if (entry.kind === "configuration") putConfiguration(to, entry.configuration);
+  }
+}
+
+function readEntries(input: ByteReader): Entry[] {
+  const entries: Entry[] = [];
+  const count = input.uint32();
+  for (let read = 0; read < count && read < listMax && input.failure === undefined; read++) {
+    const kind = entryKinds[input.uint8()];
+    const place = { index: number(input), term: number(input) };
+    if (kind === "command") entries.push({ kind, ...place, data: input.bytes() ?? new Uint8Array(0) });
+    else if (kind === "configuration") {
+      entries.push({ kind, ...place, configuration: readConfiguration(input) });
+    } else if (kind === "no-op") entries.push({ kind, ...place });
+    else input.reject(input.position, "no kind of entry");
+  }
+  return entries;
+}
+
+function putOutcome(to: ByteWriter, outcome: AppendReply["outcome"]): void {
+  switch (outcome.kind) {
+    case "matched":
+      to.uint8(0);
+      putNumber(to, outcome.matchIndex);
+      break;
+    case "conflict":
+      to.uint8(1);
+      // Terms begin at 1: 0 says that there is no entry there.
+      putNumbers(to, outcome.previousIndex, outcome.conflictTerm ?? 0, outcome.conflictIndex);
+      to.uint8(Number(outcome.conflictTerm !== undefined));
+      break;
+    case "stale":
+      to.uint8(2);
+      break;
+  }
+}
+
+function readOutcome(input: ByteReader): AppendReply["outcome"] {
+  const kind = input.uint8();
+  if (kind === 0) return { kind: "matched", matchIndex: number(input) };
+  if (kind !== 1) return { kind: "stale" };
+  const previousIndex = number(input);
+  const term = number(input);
+  const conflictIndex = number(input);
+  const conflictTerm = input.uint8() === 1 ? term : undefined;
+  return { kind: "conflict", previousIndex, conflictTerm, conflictIndex };
+}
+
+function putSnapshot(to: ByteWriter, { index, term, configuration, data }: Snapshot): void {
+  putNumbers(to, index, term);
+  putConfiguration(to, configuration);
+  to.bytes(data);
+}
+
+function readSnapshot(input: ByteReader): Snapshot {
+  const place = { index: number(input), term: number(input) };
+  return { ...place, configuration: readConfiguration(input), data: input.bytes() ?? new Uint8Array(0) };
+}
+
+function putConfiguration(to: ByteWriter, { voters, oldVoters, learners }: Configuration): void {
+  for (const names of [voters, oldVoters, learners]) {
+    to.uint32(names.length);
+    for (const name of names) to.text(name);
+  }
+}
+
+function readConfiguration(input: ByteReader): Configuration {
+  const names = (): string[] => {
+    const read: string[] = [];
+    const count = input.uint32();
+    while (read.length < count && read.length < listMax && input.failure === undefined) {
+      read.push(input.text() ?? "");
+    }
+    return read;
+  };
+  return { voters: names(), oldVoters: names(), learners: names() };
+}
+
+function putNumbers(to: ByteWriter, ...values: readonly number[]): void {
+  for (const value of values) putNumber(to, value);
+}
+
+function putNumber(to: ByteWriter, value: number): void {
+  assert(Number.isSafeInteger(value) && value >= -1, () => `${value} is no index, term or time`);
+  // A round that nobody has begun is -1.
+  to.uint32(Math.floor((value + 1) / 2 ** 32));
+  to.uint32((value + 1) % 2 ** 32);
+}
+
+function number(input: ByteReader): number {
+  return input.uint32() * 2 ** 32 + input.uint32() - 1;
+}
+
+function finish(writer: ByteWriter): Uint8Array {
+  assert(writer.failure === undefined, () => `a message of Raft: ${JSON.stringify(writer.failure)}`);
+  return writer.finish();
+}

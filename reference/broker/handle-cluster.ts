@@ -1,0 +1,48 @@
+/** Requests about the cluster: who is in it, who leads, and what its nodes ask each other. */
+import type { Broker } from "./broker.ts";
+import type { Handler } from "./call.ts";
+import type { Replication } from "./cluster/replication.ts";
+import type { ErrorOutcome } from "./outcome.ts";
+import { refuse, reply, silent } from "./outcome.ts";
+
+function replicationOf({ replication }: Broker): Replication | ErrorOutcome {
+  return replication ?? refuse("unknown-request", "this server is not part of a cluster");
+}
+
+export const clusterState: Handler<"ClusterState"> = (broker) => {
+  const replication = replicationOf(broker);
+  return "kind" in replication ? replication : reply(replication.state());
+};
+
+export const changeCluster: Handler<"ChangeCluster"> = async (broker, request) => {
+  const replication = replicationOf(broker);
+  if ("kind" in replication) return replication;
+  return (await replication.change(request)) ?? reply({});
+};
+
+export const peerHello: Handler<"PeerHello"> = async (broker, request, { connection }) => {
+  const replication = replicationOf(broker);
+  if ("kind" in replication) return replication;
+  return (await replication.welcome(connection, request)) ?? reply({ node: request.target });
+};
+
+export const raft: Handler<"Raft"> = (broker, { message }, { connection }) => {
+  const replication = replicationOf(broker);
+  if ("kind" in replication) return replication;
+  const { peer } = connection.state;
+  if (peer !== undefined) replication.receive(peer, message);
+  connection.answered();
+  return silent;
+};
+
+export const peerState: Handler<"PeerState"> = (broker) => {
+  const replication = replicationOf(broker);
+  return "kind" in replication ? replication : reply(replication.peerState());
+};
+
+export const peerFetch: Handler<"PeerFetch"> = async (broker, request) => {
+  const replication = replicationOf(broker);
+  if ("kind" in replication) return replication;
+  const fetched = await replication.peerFetch(request);
+  return "kind" in fetched ? fetched : reply(fetched);
+};

@@ -1,0 +1,145 @@
+/**
+ * A node's connections to the others: one to each, opened by whoever has something to say.
+ *
+ * They are ordinary client connections, with the same handshake, limits and signs of life, that introduce themselves as
+ * a node. A message to a node that cannot be reached is dropped; Raft sends again what matters.
+ */
+import type { CatchUpSource } from "../broker/cluster/catch-up.ts";
+import type { Peers } from "../broker/cluster/cluster.ts";
+import type { Identity } from "../broker/cluster/identity.ts";
+import { call, payloadOf } from "../client/calls.ts";
+import type { Introduction } from "../client/handshake-call.ts";
+import { ServerPool } from "../client/pool.ts";
+import { ProtocolError } from "../client/protocol-error.ts";
+import type { Session } from "../client/session.ts";
+import type { Clock, Network } from "../ports.ts";
+import { messages } from "../protocol/messages.ts";
+
+/** What the connections are made with. */
+export interface PeerOptions {
+  readonly identity: Identity;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly introduction: Introduction;
+  readonly frameSizeMax: number;
+  /** Told, once for each reason, why a node does not want to talk. */
+  readonly onRefused: (line: string) => void;
+}
+
+/** A node that reads nothing for a while must not fill the memory of the others. */
+const bufferedBytesMax = 32 * 2 ** 20;
+/** How long a node that could not be reached is left alone; one that refused us, longer. */
+const retryMs = 200;
+const refusedRetryMs = 2000;
+
+/** The connections by node. */
+export class NodePeers implements Peers {
+  readonly #options: PeerOptions;
+  readonly #links = new Map<string, PeerLink>();
+
+  constructor(options: PeerOptions) {
+    this.#options = options;
+  }
+
+  send(node: string, message: Uint8Array): void {
+    this.#links.get(node)?.send(message);
+  }
+
+  update(addresses: ReadonlyMap<string, string>): void {
+    for (const [node, link] of this.#links) {
+      if (addresses.get(node) === link.address) continue;
+      link.close();
+      this.#links.delete(node);
+    }
+    for (const [node, address] of addresses) {
+      if (node === this.#options.identity.node || this.#links.has(node)) continue;
+      this.#links.set(node, new PeerLink(node, address, this.#options));
+    }
+  }
+
+  source(node: string): CatchUpSource {
+    const sessionOf = async (): Promise<Session> => {
+      const link = this.#links.get(node);
+      if (link === undefined) throw new Error(`no node ${node} is known`);
+      return link.connected();
+    };
+    return {
+      state: async () => call(await sessionOf(), "PeerState", {}),
+      fetch: async (request) => call(await sessionOf(), "PeerFetch", request),
+    };
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+}
+
+/** The connection to one node. */
+class PeerLink {
+  readonly address: string;
+  readonly #node: string;
+  readonly #options: PeerOptions;
+  readonly #pool: ServerPool;
+  #session: Session | undefined;
+  #connecting: Promise<Session> | undefined;
+  #notBeforeMs = 0;
+  #lastRefusal = "";
+
+  constructor(node: string, address: string, options: PeerOptions) {
+    this.address = address;
+    this.#node = node;
+    this.#options = options;
+    const { network, clock, introduction, frameSizeMax } = options;
+    const session = { clock, frameSizeMax, requestTimeoutMs: 10_000 };
+    this.#pool = new ServerPool(address, { network, session, introduction, size: 1 });
+  }
+
+  send(message: Uint8Array): void {
+    const session = this.#session;
+    if (session?.isOpen !== true) return this.#connectSoon();
+    if (session.bufferedBytes > bufferedBytesMax) return;
+    session.send(messages.Raft.type, payloadOf("Raft", { message }));
+  }
+
+  /** The session, when the other node has taken us for one of its own. */
+  connected(): Promise<Session> {
+    if (this.#session?.isOpen === true) return Promise.resolve(this.#session);
+    this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined));
+    return this.#connecting;
+  }
+
+  close(): void {
+    this.#notBeforeMs = Infinity;
+    this.#pool.destroy();
+  }
+
+  #connectSoon(): void {
+    if (this.#connecting !== undefined || this.#options.clock.monotonicTimeMs() < this.#notBeforeMs) return;
+    this.connected().catch(() => {});
+  }
+
+  async #connect(): Promise<Session> {
+    const { identity, clock } = this.#options;
+    try {
+      const { session } = await this.#pool.acquire(0);
+      const { clusterId, node } = identity;
+      // A node that has not been told its cluster yet has nothing to say.
+      if (clusterId === "") throw new Error("no cluster yet");
+      await call(session, "PeerHello", { clusterId, node, target: this.#node });
+      this.#session = session;
+      this.#lastRefusal = "";
+      return session;
+    } catch (error) {
+      const isRefused = error instanceof ProtocolError && !error.isRetriable;
+      if (this.#notBeforeMs < Infinity) {
+        this.#notBeforeMs = clock.monotonicTimeMs() + (isRefused ? refusedRetryMs : retryMs);
+      }
+      if (isRefused && error.message !== this.#lastRefusal) {
+        this.#lastRefusal = error.message;
+        this.#options.onRefused(`node ${this.#node} at ${this.address} refuses this node: ${error.message}`);
+      }
+      throw error;
+    }
+  }
+}

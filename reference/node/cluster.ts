@@ -1,0 +1,143 @@
+/**
+ * Makes a server a node of a cluster: checks whose data the folder holds, opens the journal, and wires Raft to sockets.
+ */
+import { createHmac } from "node:crypto";
+import type { Broker } from "../broker/broker.ts";
+import { Cluster } from "../broker/cluster/cluster.ts";
+import { clusterDirectory, openIdentity } from "../broker/cluster/identity.ts";
+import { RaftJournal } from "../broker/cluster/journal.ts";
+import { ClusterMachine } from "../broker/cluster/machine.ts";
+import type { Credentials, Introduction } from "../client/handshake-call.ts";
+import type { Disk } from "../ports.ts";
+import { DiskError } from "../ports.ts";
+import { fastChecksum, nodeClock, nodeRandom } from "./clock.ts";
+import { NodePeers } from "./cluster-peers.ts";
+import { NodeNetwork, parseAddress } from "./network.ts";
+import type { Settings } from "./settings.ts";
+
+/** A node that takes part. */
+export interface ClusterNode {
+  readonly kind: "node";
+  /** Hands leadership over and stops taking part. The broker's logs are still open afterwards. */
+  stop(): Promise<void>;
+}
+
+/** Why it cannot, in one line. */
+interface ClusterProblem {
+  readonly kind: "problem";
+  readonly message: string;
+}
+
+/** What the node tells whoever runs it. */
+export interface ClusterEvents {
+  readonly dropClients: () => void;
+  readonly onNotice: (line: string) => void;
+  /** The node can do no more. */
+  readonly onHalt: (error: unknown) => void;
+}
+
+const journalPath = `${clusterDirectory}/journal`;
+
+/** Whether the settings ask for a cluster, and what is wrong with them. */
+export function judgeClusterSettings(settings: Settings): "alone" | "cluster" | ClusterProblem {
+  const { node, cluster, join, tlsCertificate, fsync } = settings;
+  if (node === "" && cluster.size === 0) return join ? problem("--join needs --node and --cluster") : "alone";
+  if (node === "") return problem("--cluster needs --node, the name of this server in it");
+  if (cluster.size === 0) return problem("--node needs --cluster n1=HOST:PORT,n2=HOST:PORT,…");
+  if (!cluster.has(node)) return problem(`--node ${node} is not among the nodes of --cluster`);
+  if (tlsCertificate !== "") return problem("nodes of a cluster do not speak TLS to each other yet");
+  if (fsync === "everysec") {
+    return problem("--fsync everysec is not for a cluster: a node must keep what it has promised");
+  }
+  const addresses = [...cluster.values()];
+  const bad = addresses.find((address) => parseAddress(address) === undefined);
+  if (bad !== undefined) return problem(`--cluster: ${bad} is not HOST:PORT`);
+  if (new Set(addresses).size < addresses.length)
+    return problem("--cluster: two nodes have the same address");
+  return "cluster";
+}
+
+/** Whether the folder belongs to a node of a cluster: a server that is alone must leave it alone. */
+export async function refuseClusterData(disk: Disk): Promise<ClusterProblem | undefined> {
+  try {
+    await (await disk.open(`${clusterDirectory}/identity.json`, "read")).close();
+  } catch (error) {
+    if (error instanceof DiskError && error.code === "not-found") return undefined;
+    throw error;
+  }
+  return problem("it is the data of a node of a cluster: start it with --node and --cluster");
+}
+
+/** Makes the broker a node. Nothing is sent before this resolves. */
+export async function openCluster(
+  settings: Settings,
+  disk: Disk,
+  broker: Broker,
+  events: ClusterEvents,
+): Promise<ClusterNode | ClusterProblem> {
+  const { node, cluster: addresses, join } = settings;
+  const opened = await openIdentity(disk, fastChecksum, node, addresses, join);
+  if (opened.kind === "refused") return problem(opened.problem);
+  const { identity, isNew } = opened;
+  if (isNew && broker.topics.count > 0) {
+    return problem("it holds topics of a server without a cluster: begin with an empty folder");
+  }
+  const isThere = (await disk.list(isNew ? "" : clusterDirectory)).includes(
+    isNew ? clusterDirectory : "journal",
+  );
+  if (!isNew && !isThere) return problem(`${journalPath} is missing, and with it this node's promises`);
+  await identity.store();
+  const journal = await RaftJournal.open(disk, journalPath, fastChecksum);
+  if (journal.kind === "damaged") return problem(journal.problem);
+  const peers = new NodePeers({
+    identity,
+    network: new NodeNetwork({ connectTimeoutMs: 2000 }),
+    clock: nodeClock,
+    introduction: introductionOf(settings),
+    frameSizeMax: broker.limits.frameSizeMax,
+    onRefused: events.onNotice,
+  });
+  const cluster = new Cluster({
+    broker,
+    machine: new ClusterMachine(broker.topics),
+    identity,
+    addresses,
+    journal: journal.journal,
+    durable: journal.state,
+    bootstrap:
+      identity.first.length === 0 ? undefined : { voters: identity.first, oldVoters: [], learners: [] },
+    peers,
+    disk,
+    checksum: fastChecksum,
+    clock: nodeClock,
+    random: nodeRandom,
+    schedule: (run) => void setImmediate(run),
+    dropClients: events.dropClients,
+    onHalt: events.onHalt,
+  });
+  const wrong = cluster.start();
+  if (wrong !== undefined) return problem(wrong);
+  broker.replication = cluster;
+  broker.offsets = cluster.offsets;
+  const stop = async (): Promise<void> => {
+    await cluster.stop();
+    peers.close();
+  };
+  return { kind: "node", stop };
+}
+
+/** Nodes show each other the first secret that clients may show. */
+function introductionOf({ node, tokens, hmacSecrets }: Settings): Introduction {
+  const [token] = tokens;
+  const [hmac] = hmacSecrets;
+  let credentials: Credentials | undefined;
+  if (token !== undefined) credentials = { method: "token", name: token[0], token: token[1] };
+  else if (hmac !== undefined) credentials = { method: "hmac-sha256", name: hmac[0], secret: hmac[1] };
+  const sign = async (secret: string, message: Uint8Array): Promise<Uint8Array> =>
+    createHmac("sha256", secret).update(message).digest();
+  return { clientName: `node ${node}`, credentials, sign, traceparent: undefined };
+}
+
+function problem(message: string): ClusterProblem {
+  return { kind: "problem", message };
+}

@@ -1,0 +1,109 @@
+/**
+ * The messages of a cluster: what clients ask about it, and what its nodes say to each other.
+ *
+ * Nodes talk over the same port and the same frames as clients do. So a version that does not fit, a frame that is
+ * damaged or a peer that is silent is dealt with in one place; and a stranger who sends what only nodes may send is
+ * refused like any other request.
+ */
+import { arrayOf, bytes, bytesWindow, layout, text, uint32, uint53 } from "./messages-layout.ts";
+
+const member = layout("member", {
+  node: text,
+  /** Where clients and nodes reach it, `host:port`. */
+  address: text,
+  /** `voter`, `learner` (receives everything and has no say), or `leaving`. */
+  role: text,
+  /** How far its log is known to be the leader's; 0 where the one who answers does not lead. */
+  matchIndex: uint53,
+});
+
+export const clusterStateReply = layout("ClusterStateReply", {
+  clusterId: text,
+  /** The node that answers. */
+  node: text,
+  /** The election that it knows of. */
+  term: uint53,
+  /** The node that leads in this term; empty while none is known. */
+  leader: text,
+  /** How far the replicated log is committed, and carried out by the node that answers. */
+  commitIndex: uint53,
+  appliedIndex: uint53,
+  members: arrayOf(member),
+});
+
+export const changeClusterRequest = layout("ChangeCluster", {
+  /** `add`, `remove` or `transfer`. */
+  action: text,
+  node: text,
+  /** For `add`: where the node listens. Empty otherwise. */
+  address: text,
+});
+
+export const peerHelloRequest = layout("PeerHello", {
+  clusterId: text,
+  /** The node that connects. */
+  node: text,
+  /** The node that it means to reach. */
+  target: text,
+});
+
+export const peerHelloReply = layout("PeerHelloReply", { node: text });
+
+export const raftRequest = layout("Raft", {
+  /** One message, in the layout of broker/cluster/raft-codec.ts. */
+  message: bytesWindow,
+});
+
+const peerPartition = layout("peer partition", {
+  startOffset: uint53,
+  endOffset: uint53,
+});
+
+export const peerStateReply = layout("PeerStateReply", {
+  topics: arrayOf(
+    layout("peer topic", {
+      topic: text,
+      /** The entry of the replicated log that made the topic. */
+      incarnation: uint53,
+      retentionMs: uint53,
+      retentionBytes: uint53,
+      partitions: arrayOf(peerPartition),
+    }),
+  ),
+});
+
+export const peerFetchRequest = layout("PeerFetch", {
+  topic: text,
+  incarnation: uint53,
+  partition: uint32,
+  offset: uint53,
+  bytesMax: uint32,
+});
+
+export const peerFetchReply = layout("PeerFetchReply", {
+  /** Whole record batches. */
+  batches: bytes,
+});
+
+/** The tagged field of HelloReply that holds the addresses of all nodes: a client that loses one goes to another. */
+const clusterTag = 1;
+
+/** The nodes' addresses as a tagged field. */
+export function clusterField(addresses: readonly string[]): {
+  readonly tag: number;
+  readonly value: Uint8Array;
+} {
+  return { tag: clusterTag, value: new TextEncoder().encode(addresses.join(",")) };
+}
+
+/** The nodes' addresses in a HelloReply; undefined when the server is not part of a cluster. */
+export function clusterAddresses(
+  tagged: readonly { readonly tag: number; readonly value: Uint8Array }[],
+): readonly string[] | undefined {
+  const field = tagged.find(({ tag }) => tag === clusterTag);
+  if (field === undefined) return undefined;
+  return new TextDecoder()
+    .decode(field.value)
+    .split(",")
+    .filter((address) => address !== "");
+}
