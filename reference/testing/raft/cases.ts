@@ -4,8 +4,9 @@
  * ours would send.
  */
 import type { RaftCase } from "./case.ts";
-import { clientCases, membershipCases } from "./client-cases.ts";
+import { clientCases } from "./client-cases.ts";
 import { electionCases } from "./election-cases.ts";
+import { membershipCases } from "./membership-cases.ts";
 import { persistenceCases } from "./persistence-cases.ts";
 import { replicationCases } from "./replication-cases.ts";
 

@@ -1,0 +1,226 @@
+/**
+ * Each invariant on a history made to break it, and on its nearest good neighbour.
+ */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Write } from "#reference/raft/effects.ts";
+import type { Entry } from "#reference/raft/entry.ts";
+import { RaftLog } from "#reference/raft/log.ts";
+import type { Message } from "#reference/raft/messages.ts";
+import type { Raft } from "#reference/raft/state.ts";
+import { AcknowledgedHistory } from "./acknowledged.ts";
+import { RaftInvariants } from "./all.ts";
+import type { ServerView } from "./checker.ts";
+import { CommitCurrentTerm } from "./commit-current-term.ts";
+import { CommitMonotone } from "./commit-monotone.ts";
+import { ElectionSafety } from "./election-safety.ts";
+import { LeaderCompleteness } from "./leader-completeness.ts";
+import { LogMatching, naiveLogMatching } from "./log-matching.ts";
+import { PersistBeforeSend } from "./persist-before-send.ts";
+import { QuorumDurability } from "./quorum-durability.ts";
+import { StateMachineSafety } from "./state-machine-safety.ts";
+
+const entries = (...terms: number[]): Entry[] =>
+  terms.map((term, place) => ({ kind: "no-op", index: place + 1, term }));
+
+/**
+ * A server as a checker sees it: what it believes, and what is on its disk (the same, unless told otherwise).
+ */
+function server(
+  name: string,
+  state: Partial<Raft> & { readonly terms?: number[] },
+  disk: { terms?: number[]; term?: number; votedFor?: string } = {},
+): ServerView {
+  const log = new RaftLog(0, 0, entries(...(state.terms ?? [])));
+  const durable = new RaftLog(0, 0, entries(...(disk.terms ?? state.terms ?? [])));
+  const configuration = { voters: ["n1", "n2", "n3"], oldVoters: [], learners: [] };
+  const base = {
+    role: "follower",
+    term: 1,
+    commitIndex: 0,
+    appliedIndex: 0,
+    log,
+    configurations: [{ index: 0, configuration }],
+  };
+  return {
+    name,
+    state: { ...base, ...state } as unknown as Raft,
+    durable: {
+      term: disk.term ?? state.term ?? 1,
+      votedFor: disk.votedFor,
+      lastIndex: durable.lastIndex,
+      snapshotIndex: 0,
+      termAt: (index) => durable.termAt(index),
+    },
+  };
+}
+
+const cluster = (...servers: ServerView[]): { servers: Map<string, ServerView> } => {
+  return { servers: new Map(servers.map((one) => [one.name, one])) };
+};
+
+describe("invariants of Raft", () => {
+  test("one leader a term: the same one again is fine, another one is not", () => {
+    const checker = new ElectionSafety();
+    checker.onStep(server("n1", { role: "leader", term: 2 }));
+    checker.onStep(server("n1", { role: "leader", term: 2 }));
+    checker.onStep(server("n2", { role: "leader", term: 3 }));
+    expect(() => checker.onStep(server("n2", { role: "leader", term: 2 }))).toThrow(
+      "n1 and n2 both lead in term 2",
+    );
+  });
+
+  test("log matching: one index and term, one entry, with one entry before it", () => {
+    const write = (from: number, ...terms: number[]): Write => {
+      const written = entries(...Array.from({ length: from - 1 }, () => 1), ...terms).slice(from - 1);
+      return {
+        number: 1,
+        term: 9,
+        votedFor: undefined,
+        snapshot: undefined,
+        replaceFrom: from,
+        entries: written,
+      };
+    };
+    const checker = new LogMatching();
+    checker.onWrite(server("n1", { terms: [1, 1, 3] }), write(1, 1, 1, 3));
+    checker.onWrite(server("n2", { terms: [1, 1, 3] }), write(1, 1, 1, 3));
+    expect(() => checker.onWrite(server("n3", { terms: [1, 2, 3] }), write(1, 1, 2, 3))).toThrow(
+      "before entry 3 of term 3",
+    );
+    const other: Entry = { kind: "command", index: 1, term: 1, data: new Uint8Array([1]) };
+    expect(() => checker.onWrite(server("n3", {}), { ...write(1), entries: [other] })).toThrow(
+      "is not the one that others have",
+    );
+  });
+
+  test("log matching, fast and naive, agree on any logs", () => {
+    const log = fc
+      .array(fc.integer({ min: 1, max: 3 }), { maxLength: 5 })
+      .map((terms) => entries(...terms.sort((one, other) => one - other)));
+    fc.assert(
+      fc.property(fc.array(log, { minLength: 2, maxLength: 3 }), (logs) => {
+        const checker = new LogMatching();
+        let isGood = true;
+        for (const [place, written] of logs.entries()) {
+          const write = {
+            number: 1,
+            term: 9,
+            votedFor: undefined,
+            snapshot: undefined,
+            replaceFrom: 1,
+            entries: written,
+          };
+          try {
+            checker.onWrite(server(`n${place}`, {}), write);
+          } catch {
+            isGood = false;
+          }
+        }
+        expect(isGood).toBe(naiveLogMatching(logs));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("leader completeness: a new leader lacks nothing, and an old one commits nothing that a newer lacks", () => {
+    const good = server("n2", { role: "leader", term: 3, terms: [1, 2, 3] });
+    const bad = server("n3", { role: "leader", term: 4, terms: [1, 3] });
+    const old = server("n1", { role: "leader", term: 2, terms: [1, 2], commitIndex: 2 });
+    const checker = new LeaderCompleteness(cluster(old, good));
+    checker.onStep(old);
+    checker.onStep(good);
+    expect(() => checker.onStep(bad)).toThrow("n3 leads term 4 and has one of term 3 at 2");
+    expect(() => new LeaderCompleteness(cluster(old, bad)).onStep(old)).toThrow("n3 leads term 4");
+  });
+
+  test("state machine safety: in order, none left out, and the same everywhere", () => {
+    const checker = new StateMachineSafety();
+    for (const name of ["n1", "n2", "n3"]) checker.onStart(server(name, {}));
+    checker.onApply(server("n1", {}), entries(1, 1));
+    checker.onApply(server("n2", {}), entries(1));
+    expect(() => checker.onApply(server("n2", {}), entries(1, 2).slice(1))).toThrow(
+      "n2 applies entry 2 of term 2",
+    );
+    expect(() => checker.onApply(server("n3", {}), entries(1, 1).slice(1))).toThrow(
+      "n3 applies 2 where 1 is next",
+    );
+  });
+
+  test("what is committed stays committed while a server runs", () => {
+    const checker = new CommitMonotone();
+    checker.onStart(server("n1", {}));
+    checker.onStep(server("n1", { terms: [1, 1], commitIndex: 2, appliedIndex: 2 }));
+    expect(() => checker.onStep(server("n1", { terms: [1, 1], commitIndex: 1 }))).toThrow(
+      "went back from commit 2 to 1",
+    );
+    checker.onStart(server("n1", {}));
+    checker.onStep(server("n1", { terms: [1, 1], commitIndex: 1, term: 5 }));
+    expect(() => checker.onStep(server("n1", { terms: [1], commitIndex: 2, term: 5 }))).toThrow(
+      "commits 2 of 1",
+    );
+    expect(() => checker.onStep(server("n1", { terms: [1], commitIndex: 1, term: 4 }))).toThrow(
+      "went back from term 5",
+    );
+  });
+
+  test("a leader commits by an entry of its own term", () => {
+    const checker = new CommitCurrentTerm();
+    checker.onStep(server("n1", { role: "leader", term: 4, terms: [1, 2, 4], commitIndex: 3 }));
+    const figure8 = server("n2", { role: "leader", term: 4, terms: [1, 2, 4], commitIndex: 2 });
+    expect(() => checker.onStep(figure8)).toThrow("n2 leads term 4 and commits 2 of term 2 by counting");
+  });
+
+  test("nothing is promised that is not on disk", () => {
+    const checker = new PersistBeforeSend();
+    const envelope = { from: "n1", to: "n2", term: 2 } as const;
+    const vote: Message = { kind: "vote-reply", ...envelope, isGranted: true };
+    checker.onSend(server("n1", {}, { term: 2, votedFor: "n2" }), vote);
+    expect(() => checker.onSend(server("n1", {}, { term: 1 }), vote)).toThrow("on its disk is term 1");
+    expect(() => checker.onSend(server("n1", {}, { term: 2 }), vote)).toThrow("with its vote for n2");
+    const outcome = { kind: "matched", matchIndex: 2 } as const;
+    const reply: Message = { kind: "append-reply", ...envelope, outcome, round: 0, sentAtMs: 0 };
+    checker.onSend(server("n1", {}, { term: 2, terms: [1, 1] }), reply);
+    const behind = server("n1", { terms: [1, 1] }, { term: 2, terms: [1] });
+    expect(() => checker.onSend(behind, reply)).toThrow("acknowledges up to 2, and its disk has 1");
+  });
+
+  test("what is committed is on the disks of a majority", () => {
+    const leader = server("n1", { role: "leader", term: 1, terms: [1, 1], commitIndex: 2 });
+    const has = server("n2", { terms: [1, 1] });
+    const lacks = (name: string): ServerView => server(name, { terms: [1, 1] }, { terms: [1] });
+    new QuorumDurability(cluster(leader, has, lacks("n3"))).onStep(leader);
+    const alone = new QuorumDurability(cluster(leader, lacks("n2"), lacks("n3")));
+    expect(() => alone.onStep(leader)).toThrow("n1 commits 2 in term 1, and only n1 has it on disk");
+  });
+
+  test("all of them run as one", () => {
+    const all = new RaftInvariants(cluster());
+    all.onStep(server("n1", { role: "leader", term: 2 }));
+    expect(() => all.onStep(server("n2", { role: "leader", term: 2 }))).toThrow("both lead");
+  });
+});
+
+describe("what clients are told", () => {
+  test("additions have values of their own, and nobody is told less than anybody before", () => {
+    const history = new AcknowledgedHistory();
+    const [one, other] = [history.begin(0, false), history.begin(0, false)];
+    history.end(one, 2);
+    expect(() => history.end(other, 2)).toThrow("two additions to counter 0 are told 2");
+    const read = history.begin(0, true);
+    expect(() => history.end(read, 1)).toThrow("a read of counter 0 is told 1 after 2 was told");
+    const late = history.begin(0, false);
+    expect(() => history.end(late, 1)).toThrow("an addition to counter 0 is told 1 after 2 was told");
+    expect(() => history.end(history.begin(0, true), 9)).toThrow("one was executed twice");
+  });
+
+  test("an unknown outcome may have happened or not; an acknowledged one has", () => {
+    const history = new AcknowledgedHistory();
+    history.end(history.begin(0, false), 1);
+    history.begin(0, false);
+    history.checkFinal(0, 1);
+    history.checkFinal(0, 2);
+    expect(() => history.checkFinal(0, 0)).toThrow("an acknowledged addition is lost");
+    expect(() => history.checkFinal(0, 3)).toThrow("ends at 3 after 2 additions");
+  });
+});
