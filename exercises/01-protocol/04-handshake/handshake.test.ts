@@ -188,6 +188,13 @@ function listReplies(bytes: Uint8Array): string[] {
   return replies;
 }
 
+/** What `output` holds must be these replies; their bytes are shown when they are not. */
+function expectReplies(output: FrameOutput, expected: readonly string[]): void {
+  const bytes = taken(output);
+  const where = whereIn(bytes.subarray(0, 96), 0, "the first reply", frameLayout("response"));
+  expectEqual("the replies", listReplies(bytes), expected, { where });
+}
+
 /** Reads a greeting to its last byte; a fault is the text `fault`. */
 function greetingOf(bytes: Uint8Array, version: number): Greeting | "fault" {
   const where = whereIn(bytes.subarray(0, 96), 0, "read from here", greetingLayout(version));
@@ -444,7 +451,7 @@ describe("the gate", () => {
     const output = new StrictOutput();
     const id = 0x8000_0001_ffff_fffen;
     expectEqual("the gate's verdict on type 77", gate(output, requestBytes(id, 77, 1)), "unknown-request");
-    expectEqual("the replies", listReplies(taken(output)), [`${id}: error 1 (unknown-request)`]);
+    expectReplies(output, [`${id}: error 1 (unknown-request)`]);
   });
 
   test("a version that is not spoken is answered: unsupported-version, with the request's own id", () => {
@@ -459,10 +466,7 @@ describe("the gate", () => {
       gate(output, requestBytes(4n, 1, 0)),
       "unsupported-version",
     );
-    expectEqual("the replies", listReplies(taken(output)), [
-      "3: error 11 (unsupported-version)",
-      "4: error 11 (unsupported-version)",
-    ]);
+    expectReplies(output, ["3: error 11 (unsupported-version)", "4: error 11 (unsupported-version)"]);
   });
 
   test("the reply says which type it was, and which versions would do", () => {
@@ -495,10 +499,10 @@ describe("the gate", () => {
     const output = new StrictOutput();
     const refuse = () => refuseUnreadable(output, frameChecksum, viewOf(bytes), before.length, table);
     expectEqual("the verdict on the second of three frames", run("the gate", refuse), "unknown-request");
-    expectEqual("the replies", listReplies(taken(output)), ["2: error 1 (unknown-request)"]);
+    expectReplies(output, ["2: error 1 (unknown-request)"]);
     const window = bytes.subarray(before.length);
     expectEqual("the verdict through a window", gate(output, window), "unknown-request");
-    expectEqual("the replies", listReplies(taken(output)), ["2: error 1 (unknown-request)"]);
+    expectReplies(output, ["2: error 1 (unknown-request)"]);
   });
 
   test("one connection: what is unknown is refused, and everything else goes on", () => {
@@ -515,7 +519,7 @@ describe("the gate", () => {
     run("six requests, three of them unreadable", () => server.receive(concatBytes(requests)));
     // The first is slow: its answer comes last, and the refusals did not wait for it.
     server.finish();
-    expectEqual("the replies", listReplies(taken(output)), [
+    expectReplies(output, [
       "12: error 1 (unknown-request)",
       "13: error 11 (unsupported-version)",
       "14: done",
