@@ -242,6 +242,16 @@ describe("rolling", () => {
       const what = `a segment of ${endPosition} bytes, a batch of ${bytes}, a limit of 1000: a new segment`;
       expectEqual(what, rolls(segmentOf(0, 10, endPosition), bytes), expected);
     }
+    // What was appended and waits to be written is in the segment as well.
+    const waiting = segmentOf(0, 0, 0);
+    const bytes = batchOf(["x".repeat(800)]);
+    waiting.append(bytes, 0, bytes.length, { epoch: 0, idMilliseconds: 1, idSequence: 0, durableEnd: 0 });
+    const rest = rollLimits.segmentBytesMax - waiting.endPosition;
+    const fits = [rolls(waiting, rest), rolls(waiting, rest + 1)];
+    expectEqual("a segment whose batch waits to be written: a batch that fits, and one that does not", fits, [
+      false,
+      true,
+    ]);
   });
 
   test("an empty segment takes any batch: the next one would be as empty", async () => {
