@@ -3,6 +3,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Exercise } from "#exercises/lib/exercise.ts";
 import {
   defineCommand,
   done,
@@ -17,6 +18,7 @@ import {
 const options = {
   matrix: option.text("FILE", "Write the kill matrices of all exercises verified to this file, as JSON."),
   plant: option.text("FILE", "Plant the bugs of this JSON list of {exercise, find, replace, why} instead."),
+  changed: option.flag("Leave out exercises that have been verified here as they are now."),
   write: option.flag("Write each exercise's kill-matrix.json instead of complaining when it is stale."),
 } as const;
 const positionals = { exercises: positional.many("EXERCISE", "Exercises; all when left out.") } as const;
@@ -40,18 +42,30 @@ async function run(context: Context): Promise<CommandResult> {
   if (chosen.kind === "end") return chosen.result;
   if (context.options.plant !== undefined) return plant(context, context.options.plant, chosen.value);
   const { isKillMatrixFresh, killMatrixPath, killMatrixText, verifyExercises } = await import("../verify.ts");
+  const { changedOnly, rememberVerified, toolchainFingerprint } = await import("../verified.ts");
   const { projectRoot, sourceTree } = await import("../source-tree.ts");
-  const verifications = await verifyExercises(chosen.value, { signal: context.signal });
-  if (context.signal.aborted) return failed();
   const tree = sourceTree();
+  const toolchain = toolchainFingerprint();
+  const exercises = context.options.changed ? changedOnly(chosen.value, tree, toolchain) : chosen.value;
+  const unchanged = chosen.value.length - exercises.length;
+  if (unchanged > 0) context.note(`${unchanged} verified before and unchanged since`);
+  const verifications = await verifyExercises(exercises, { signal: context.signal });
+  if (context.signal.aborted) return failed();
   const problems: string[] = [];
+  const sound: Exercise[] = [];
   for (const [index, verification] of verifications.entries()) {
-    const path = killMatrixPath(chosen.value[index]!);
+    const exercise = exercises[index]!;
+    const path = killMatrixPath(exercise);
     problems.push(...verification.problems);
+    if (verification.problems.length === 0) sound.push(exercise);
     if (verification.mutants.length === 0 || isKillMatrixFresh(tree.read(path), verification)) continue;
     if (context.options.write) writeFileSync(join(projectRoot, path), killMatrixText(verification.matrix));
-    else problems.push(`${path}: stale; npx oz verify ${verification.exercise} --write brings it up to date`);
+    else {
+      problems.push(`${path}: stale; npx oz verify ${verification.exercise} --write brings it up to date`);
+      if (sound.at(-1) === exercise) sound.pop();
+    }
   }
+  rememberVerified(sound, tree, toolchain);
   const file = context.options.matrix;
   if (file !== undefined) {
     const matrices = Object.fromEntries(verifications.map(({ exercise, matrix }) => [exercise, matrix]));
@@ -85,11 +99,7 @@ function print(
   }
 }
 
-async function plant(
-  context: Context,
-  file: string,
-  exercises: readonly import("#exercises/lib/exercise.ts").Exercise[],
-): Promise<CommandResult> {
+async function plant(context: Context, file: string, exercises: readonly Exercise[]): Promise<CommandResult> {
   const { parsePlants, plantAll } = await import("../plant.ts");
   let text: string;
   try {
