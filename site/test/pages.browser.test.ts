@@ -46,6 +46,9 @@ function pagePaths(): string[] {
   return [...paths.filter((path) => !isTemplate(path)), ...byLength.slice(0, 3), ...byLength.slice(-3)];
 }
 
+/** Thirty pages, of which each takes a second when the machine has nothing else to do. */
+const everyPageTimeoutMs = 300_000;
+
 test.each(widths)(
   "every page is accessible, quiet and no wider than the window, $name",
   async ({ name, options }) => {
@@ -63,6 +66,7 @@ test.each(widths)(
     expect(complaints).toEqual([]);
     await context.close();
   },
+  everyPageTimeoutMs,
 );
 
 test.each(widths)("the workspace is accessible in both themes, and quiet, $name", async ({ options }) => {
