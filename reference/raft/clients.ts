@@ -200,7 +200,6 @@ export function encodeCommand(session: number, sequence: number, command: Uint8A
   return bytes;
 }
 
-// #region session
 /** A state machine that executes each command of each client once, however often it is in the log. */
 export class SessionTable {
   readonly #machine: StateMachine;
@@ -218,6 +217,7 @@ export class SessionTable {
     return this.#sessions.size;
   }
 
+  // #region session
   /** Applies one entry of the log: `index` is its index, `data` its data. */
   apply(index: number, data: Uint8Array): SessionReply {
     // 1. A new session is named by its entry's index, which nobody else has.
@@ -239,6 +239,17 @@ export class SessionTable {
     }
     return { kind: "done", result: session.result };
   }
+
+  #open(index: number): SessionReply {
+    // 1. A bound that every server keeps in the same way: the one that was used longest ago goes.
+    for (const [oldest] of this.#sessions) {
+      if (this.#sessions.size < this.#sessionsMax) break;
+      this.#sessions.delete(oldest);
+    }
+    this.#sessions.set(index, { sequence: 0, result: new Uint8Array(0) });
+    return { kind: "opened", session: index };
+  }
+  // #endregion session
 
   /**
    * The machine's state and the sessions: a snapshot without them would forget which commands were executed.
@@ -274,15 +285,4 @@ export class SessionTable {
     }
     this.#machine.load(bytes.subarray(offset));
   }
-
-  #open(index: number): SessionReply {
-    // 1. A bound that every server keeps in the same way: the one that was used longest ago goes.
-    for (const [oldest] of this.#sessions) {
-      if (this.#sessions.size < this.#sessionsMax) break;
-      this.#sessions.delete(oldest);
-    }
-    this.#sessions.set(index, { sequence: 0, result: new Uint8Array(0) });
-    return { kind: "opened", session: index };
-  }
 }
-// #endregion session
