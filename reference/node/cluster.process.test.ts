@@ -1,0 +1,109 @@
+import { appendFile, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { checkKafkaLog } from "../checkers/kafka-log.ts";
+import { call } from "../client/calls.ts";
+import { Client } from "./client.ts";
+import { TestCluster, TestLoad } from "./test-cluster.ts";
+import { OzProcesses } from "./test-processes.ts";
+
+const processes = new OzProcesses();
+const clusters: TestCluster[] = [];
+afterEach(async () => {
+  for (const cluster of clusters.splice(0)) cluster.close();
+  await processes.cleanUp();
+});
+
+async function clusterOf(count: number): Promise<TestCluster> {
+  const cluster = await TestCluster.start(processes, count);
+  clusters.push(cluster);
+  return cluster;
+}
+
+test("a leader and a follower are killed under load: what was acknowledged is there, once", async () => {
+  const cluster = await clusterOf(3);
+  const client = await Client.connect(cluster.addresses);
+  await client.createTopic("orders", { partitions: 2 });
+  const load = new TestLoad("orders", cluster.addresses);
+  load.start(2);
+  const acknowledged = async (count: number): Promise<void> => {
+    const goal = load.acknowledgedAtMs.length + count;
+    while (load.acknowledgedAtMs.length < goal) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await acknowledged(100);
+  await client.commitOffsets("billing", [{ topic: "orders", partition: 0, offset: 7 }]);
+
+  const leader = await cluster.leader();
+  await cluster.kill(leader);
+  await acknowledged(100);
+  await cluster.serve(leader);
+  const next = await cluster.leader();
+  const follower = cluster.nodes.find(({ name }) => name !== next)?.name ?? "";
+  await cluster.caughtUp();
+  await cluster.kill(follower);
+  await acknowledged(50);
+  await cluster.serve(follower);
+
+  const result = checkKafkaLog(await load.finish(2));
+  expect(result.problems).toEqual([]);
+  expect(result.verdict).toBe("valid");
+  expect(result.acknowledgedCount).toBeGreaterThan(250);
+  expect(await client.fetchOffsets("billing")).toEqual([
+    { topic: "orders", partition: 0, isCommitted: true, offset: 7 },
+  ]);
+  client.destroy();
+});
+
+test("strangers, other clusters' nodes and damaged promises are refused with one line", async () => {
+  const cluster = await clusterOf(2);
+  const leader = await cluster.leader();
+  await cluster.caughtUp();
+
+  // A stranger sends what only nodes may send.
+  const stranger = await Client.connect(cluster.node(leader).address);
+  const { session } = await stranger.session();
+  await expect(call(session, "PeerState", {})).rejects.toMatchObject({ name: "not-a-member" });
+  const hello = { clusterId: "0123456789abcdef", node: "n2", target: leader };
+  await expect(call(session, "PeerHello", hello)).rejects.toMatchObject({ name: "not-a-member" });
+  session.version = 9;
+  await expect(call(session, "PeerHello", hello)).rejects.toMatchObject({ name: "unsupported-version" });
+  stranger.destroy();
+
+  for (const { name } of cluster.nodes) await cluster.kill(name);
+  const start = async (argv: readonly string[]) => {
+    const { code, stdout, stderr } = await processes.run(argv);
+    return { code, stdout: stdout.toString(), lines: stderr.trimEnd().split("\n") };
+  };
+  // The data of another node, of another cluster, and of any cluster for a server that is alone.
+  const { data } = cluster.node("n1");
+  const argvOf = (node: string, spec: string) =>
+    ["serve", "--node", node, "--cluster", spec, "--data", data, "--port", "0", "--admin-port", "0"] as const;
+  const other = await start(argvOf("n2", "n1=127.0.0.1:1,n2=127.0.0.1:2"));
+  expect(other).toMatchObject({ code: 2, stdout: "" });
+  expect(other.lines).toEqual([expect.stringContaining("it is the data of node n1, not of n2")]);
+  const foreign = await start(argvOf("n1", "n1=127.0.0.1:1,n2=127.0.0.1:2"));
+  expect(foreign.lines).toEqual([expect.stringContaining("it is the data of another cluster")]);
+  const alone = await start(["serve", "--data", data, "--port", "0", "--admin-port", "0"]);
+  expect(alone.lines).toEqual([expect.stringContaining("it is the data of a node of a cluster")]);
+
+  // A stump of a record is a write that nobody was promised: it goes, and the node starts.
+  const journal = join(data, "cluster", "journal");
+  const whole = await readFile(journal);
+  await appendFile(journal, Buffer.from([0, 0, 1, 0, 1, 2, 3, 4, 5]));
+  await cluster.serve("n1");
+  await cluster.kill("n1");
+  expect((await readFile(journal)).subarray(0, whole.length)).toEqual(whole);
+  // A changed byte, a file that was cut to nothing and one that is gone are lost promises.
+  const damaged = Buffer.from(whole);
+  damaged[20] = (damaged[20] ?? 0) ^ 1;
+  await writeFile(journal, damaged);
+  const corrupt = await start(cluster.argvOf("n1"));
+  expect(corrupt).toMatchObject({ code: 2, stdout: "" });
+  expect(corrupt.lines).toEqual([expect.stringMatching(/journal: the record at byte 8 is damaged/)]);
+  await truncate(journal, 3);
+  expect((await start(cluster.argvOf("n1"))).lines).toEqual([
+    expect.stringContaining("is no journal of Raft"),
+  ]);
+  await rm(journal);
+  expect((await start(cluster.argvOf("n1"))).lines).toEqual([expect.stringContaining("journal is missing")]);
+});

@@ -1,0 +1,155 @@
+/** `oz cluster`: what nodes there are, adding and removing them, moving the leadership, and a cluster to play with. */
+import { ProtocolError } from "../../client/protocol-error.ts";
+import type { ReplyOf } from "../../protocol/messages.ts";
+import { defineCommand, done, failed, misused, option, positional } from "../cli/command.ts";
+import type { CommandResult } from "../cli/command.ts";
+import { describeFailure, serverOptions, withClient } from "../client-command.ts";
+import type { Client } from "../client.ts";
+import { parseAddress } from "../network.ts";
+
+type State = ReplyOf<"ClusterState">;
+
+/** Adding a node waits for it to catch up. */
+const changeTimeoutMs = 130_000;
+
+/** What the leader says, or the node that was asked while there is none. */
+async function stateOf(client: Client): Promise<State> {
+  await client.session().catch((error: unknown) => {
+    if (!(error instanceof ProtocolError)) throw error;
+  });
+  return client.call("ClusterState", {});
+}
+
+const status = defineCommand({
+  name: "status",
+  summary: "Show the nodes, who leads, and how far each is.",
+  examples: ["oz cluster status --server 127.0.0.1:7420"],
+  hasJson: true,
+  options: serverOptions,
+  run: ({ options, json, print, printJson, colors, io }) =>
+    withClient(options, io.env, async (client) => {
+      const state = await stateOf(client);
+      if (json) {
+        printJson(state);
+        return done;
+      }
+      const { clusterId, term, leader, members, commitIndex, node } = state;
+      print(`${colors.bold(clusterId)}  term ${term}, ${leader === "" ? "no leader" : `${leader} leads`}`);
+      const width = Math.max(...members.map(({ node: name }) => name.length));
+      for (const { node: name, address, role, matchIndex } of members) {
+        const behind = Math.max(0, commitIndex - matchIndex);
+        const isKnown = node === leader;
+        const lag = behind === 0 ? "up to date" : `${behind} entries behind`;
+        const what = name === leader ? "leader" : role;
+        print(`${name.padEnd(width)}  ${address.padEnd(21)}  ${what.padEnd(7)}  ${isKnown ? lag : "?"}`);
+      }
+      return leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
+    }),
+});
+
+async function change(
+  client: Client,
+  fields: { readonly action: string; readonly node: string; readonly address: string },
+): Promise<void> {
+  await client.session();
+  await client.call("ChangeCluster", fields, { timeoutMs: changeTimeoutMs });
+}
+
+const add = defineCommand({
+  name: "add",
+  summary: "Add a node, which was started with --join true.",
+  examples: ["oz cluster add n4=10.0.0.4:7420"],
+  hasJson: true,
+  positionals: { member: positional.one("NAME=HOST:PORT", "The node and where it listens.") },
+  options: serverOptions,
+  run: ({ positionals: { member }, options, json, print, printJson, io }) => {
+    const match = /^([a-zA-Z0-9._-]{1,64})=(\S+)$/.exec(member);
+    const [, node = "", address = ""] = match ?? [];
+    if (match === null || parseAddress(address) === undefined) {
+      return Promise.resolve(misused(`${member} is not NAME=HOST:PORT`));
+    }
+    return withClient(options, io.env, async (client) => {
+      await change(client, { action: "add", node, address });
+      if (json) printJson({ node, address, added: true });
+      else print(`added ${node}: it has caught up and votes`);
+      return done;
+    });
+  },
+});
+
+const remove = defineCommand({
+  name: "remove",
+  summary: "Remove a node; it can be stopped afterwards.",
+  examples: ["oz cluster remove n3"],
+  hasJson: true,
+  positionals: { node: positional.one("NAME", "The node.") },
+  options: serverOptions,
+  run: ({ positionals: { node }, options, json, print, printJson, io }) =>
+    withClient(options, io.env, async (client) => {
+      await change(client, { action: "remove", node, address: "" });
+      if (json) printJson({ node, removed: true });
+      else print(`removed ${node}: stop it now`);
+      return done;
+    }),
+});
+
+const transfer = defineCommand({
+  name: "transfer",
+  summary: "Hand the leadership to another node.",
+  examples: ["oz cluster transfer n2"],
+  hasJson: true,
+  positionals: { node: positional.one("NAME", "The node that shall lead.") },
+  options: serverOptions,
+  run: ({ positionals: { node }, options, json, print, printJson, io }) =>
+    withClient(options, io.env, async (client): Promise<CommandResult> => {
+      try {
+        await change(client, { action: "transfer", node, address: "" });
+      } catch (error) {
+        // A leader that hands over sends its clients away; the state tells what became of it.
+        if (!(error instanceof ProtocolError)) throw error;
+        const isOpen = error.name === "connection-closed" || error.name === "not-leader";
+        const { leader } = await stateOf(client);
+        if (!isOpen || leader !== node) return failed(describeFailure(error));
+      }
+      if (json) printJson({ leader: node });
+      else print(`${node} leads`);
+      return done;
+    }),
+});
+
+const demo = defineCommand({
+  name: "demo",
+  summary: "Run a cluster on this machine until Ctrl-C.",
+  details:
+    "Starts the nodes as processes of their own, so that they can be killed: kill -9 PID, and see another one lead. " +
+    "A node that was killed is started again after a few seconds. Data goes to a temporary folder unless --data is given.",
+  examples: ["oz cluster demo", "oz cluster demo --nodes 5"],
+  hasJson: true,
+  hasMine: true,
+  options: {
+    nodes: option.integer("N", "How many nodes.", { default: 3, min: 1, max: 9 }),
+    data: option.text("DIR", "Folder for their data; kept afterwards."),
+  },
+  async run({ options, json, print, printJson, note, signal }) {
+    const { startDemo } = await import("../cluster-demo.ts");
+    const started = await startDemo({ nodes: options.nodes, data: options.data, note, signal });
+    if (started.kind === "problem") return misused(started.message);
+    const { nodes, dashboard } = started;
+    if (json) printJson({ nodes, dashboard });
+    else {
+      for (const { node, address, pid } of nodes) print(`${node}  ${address}  pid ${pid}`);
+      const servers = nodes.map(({ address }) => address).join(",");
+      print(`dashboard  ${dashboard}`);
+      print(`try        oz cluster status --server ${servers}`);
+    }
+    await started.ended;
+    return done;
+  },
+});
+
+export const command = defineCommand({
+  name: "cluster",
+  summary: "See and change a cluster, or run one to play with.",
+  examples: ["oz cluster demo", "oz cluster status", "oz cluster transfer n2"],
+  subcommands: [status, add, remove, transfer, demo],
+});
