@@ -66,7 +66,7 @@ async function measureAll(
 
 async function measure(
   browser: Browser,
-  url: string,
+  url: URL,
   exercise: string,
   rounds: number,
 ): Promise<Measurement> {
