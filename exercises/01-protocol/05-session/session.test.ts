@@ -586,6 +586,19 @@ describe("deadlines", () => {
     }
   });
 
+  test("deadlines that lie a millisecond apart are kept apart", async () => {
+    const play = new Play();
+    for (const timeoutMs of [102, 100, 101]) play.request(`T${timeoutMs}`, { timeoutMs });
+    await play.pass(100);
+    play.expectOutcomes({ T100: "request-timeout" });
+    await play.pass(1);
+    play.expectOutcomes({ T100: "request-timeout", T101: "request-timeout" });
+    play.reply("T102", "in time");
+    await play.turn();
+    play.expectOutcomes({ T100: "request-timeout", T101: "request-timeout", T102: "value in time" });
+    play.expectNothingLeft();
+  });
+
   test("a deadline counts from its own request, also when others were sent before and answered", async () => {
     const play = new Play();
     play.request("A");

@@ -841,6 +841,26 @@ describe("memory", () => {
     scene.expect("what became of a record sent when the server is back", scene.outcomes["again"], "0");
   });
 
+  test("many small records are bounded as well: what is kept is more than their values", async () => {
+    const scene = new Scene({ bufferBytesMax: 2_000, lingerMs: 1_000 });
+    for (const [index, value] of letters(60).entries()) {
+      scene.send(value, index);
+      expectThat(scene.producer.bufferedBytes <= 2_000, "more is kept than bufferBytesMax", {
+        expected: "at most 2000 bytes",
+        actual: `${scene.producer.bufferedBytes} bytes, of ${index + 1} records with two or three bytes each`,
+        where: scene.where(),
+      });
+    }
+    await scene.turn();
+    const refused = Object.values(scene.outcomes).filter((outcome) => outcome === "buffer-full").length;
+    expectThat(refused > 30 && refused < 50, "the number of records that were refused is not right", {
+      expected: "30 to 50 of 60, in as many partitions: a batch has a header of 80 bytes",
+      actual: `${refused} refused`,
+    });
+    await scene.pass(1_000);
+    scene.expectNothingLeft();
+  });
+
   test("whoever waits for room goes on when half of it is free", async () => {
     const scene = new Scene({ lingerMs: 0, bufferBytesMax: 4_000 });
     scene.fateOf = () => ({ hold: "answer" });
