@@ -1,7 +1,7 @@
 /**
  * What has been verified on this machine already: for each exercise, a fingerprint of everything that its verification
- * depends on. `oz verify --changed` leaves out exercises whose fingerprint is still the same, which takes a day's tenth run
- * of the tests from minutes to seconds. A fresh clone remembers nothing, and verifies everything.
+ * depends on. `oz verify --changed` leaves out exercises whose fingerprint is still the same, which takes a
+ * day's tenth run of the tests from minutes to seconds. A fresh clone remembers nothing, and verifies everything.
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -36,7 +36,10 @@ export function toolchainFingerprint(root: string = projectRoot): string {
   return hash.digest("hex");
 }
 
-/** A fingerprint of one exercise: its suite with all that it imports, the reference, stubs, mutants, the kill matrix. */
+/**
+ * A fingerprint of one exercise: its suite with all that it imports, the reference, stubs, mutants, the
+ * kill matrix.
+ */
 export function exerciseFingerprint(
   exercise: Exercise,
   tree: SourceTree,

@@ -54,9 +54,9 @@ interface EndingConnection {
 }
 
 /**
- * Has `action` run as soon as the connection takes no more requests, which may be a while before it is gone: a peer that
- * has said goodbye still gets the answers that it is owed, and must not keep its place in a group until then. Runs once;
- * the function that is returned takes it back.
+ * Has `action` run as soon as the connection takes no more requests, which may be a while before it is gone: a
+ * peer that has said goodbye still gets the answers that it is owed, and must not keep its place in a group
+ * until then. Runs once; the function that is returned takes it back.
  */
 export function onConnectionEnding(connection: EndingConnection, action: () => void): () => void {
   const { state } = connection;

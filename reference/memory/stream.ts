@@ -65,5 +65,5 @@ export interface Pin {
   readonly baseOffset: number;
   readonly nextOffset: number;
   /** Lets go. A second call changes nothing and returns false. */
-  unpin(): boolean;
+  readonly unpin: () => boolean;
 }

@@ -120,7 +120,7 @@ export class NodeDisk implements Disk {
     try {
       await makeDirectory(full);
     } catch (error) {
-      throw diskError(error as NodeJS.ErrnoException, "makeDirectory", name);
+      throw diskError(error, "makeDirectory", name);
     }
   }
 

@@ -8,7 +8,10 @@ import { dist, openSite, phone, visit, type Site } from "./site-page.ts";
 
 const lesson = "01-protocol/01-bytes/";
 const workspace = `${lesson}?exercise=01-protocol/01-primitives`;
-/** What a prose page may load in scripts, compressed: theme, progress, predictions, offline use, the key of the search. */
+/**
+ * What a prose page may load in scripts, compressed: theme, progress, predictions, offline use, the key of
+ * the search.
+ */
 const scriptGzipBytesMax = 8_000;
 
 let site: Site;

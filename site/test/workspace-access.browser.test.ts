@@ -1,4 +1,7 @@
-/** The workspace for those who use no mouse, or do not see it: an exercise of each chapter, every state of the panes. */
+/**
+ * The workspace for those who use no mouse, or do not see it: an exercise of each chapter, every state of
+ * the panes.
+ */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Page } from "playwright-core";
 import { violations } from "./axe.ts";

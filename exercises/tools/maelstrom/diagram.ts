@@ -156,7 +156,8 @@ body { margin: 0; font: 15px/1.5 system-ui, sans-serif; color: #222; background:
 header { position: sticky; top: 0; background: #fffffff2; border-bottom: 1px solid #ccc; padding: 0.5rem 1rem; }
 h1 { font-size: 1.1rem; margin: 0 0 0.25rem; } fieldset { border: 0; padding: 0; margin: 0; }
 legend { float: left; margin-right: 0.75rem; font-weight: 600; } label { margin-right: 0.75rem; white-space: nowrap; }
-#shown { margin: 0.25rem 0 0; min-height: 3em; overflow-wrap: anywhere; font-family: ui-monospace, monospace; font-size: 13px; }
+#shown { margin: 0.25rem 0 0; min-height: 3em; overflow-wrap: anywhere; }
+#shown { font-family: ui-monospace, monospace; font-size: 13px; }
 main { overflow: auto; }
 `;
 

@@ -106,7 +106,8 @@ function plot(
     return `<rect x="${x}" y="8" width="10" height="10" fill="${color}"/><text x="${x + 14}" y="17">${name}</text>`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${title}">
-<style>svg { background: #fff; font: 11px system-ui, sans-serif; fill: #333; } .grid { stroke: #ddd; } .fault { fill: #f6d32d; opacity: 0.25; }</style>
+<style>svg { background: #fff; font: 11px system-ui, sans-serif; fill: #333; }
+.grid { stroke: #ddd; } .fault { fill: #f6d32d; opacity: 0.25; }</style>
 ${[...faultBands(events, axes, end), ...grid, ...bottom, ...marks, ...names].join("\n")}
 <text x="${width - margin.right}" y="17" text-anchor="end" font-weight="600">${title}</text>
 </svg>

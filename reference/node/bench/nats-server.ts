@@ -10,7 +10,7 @@ import { end, firstLine } from "./server-process.ts";
 /** A NATS server that takes connections on the loopback address. */
 export interface NatsServer {
   readonly port: number;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** Starts one in a folder that is removed when it stops. */

@@ -10,7 +10,7 @@ import { end, firstLine, freePort } from "./server-process.ts";
 /** A Redis server that takes connections on the loopback address. */
 export interface RedisServer {
   readonly port: number;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** Starts one in a folder that is removed when it stops. */

@@ -1,7 +1,7 @@
 /**
- * The wrong nodes of chapter 05, by their numbers: each must be found by the workbench within a few seeds, by its verdict
- * or by a budget that the challenge sets. What only hand-made messages to one node can show is not here; it is the
- * business of the exercise's own suite.
+ * The wrong nodes of chapter 05, by their numbers: each must be found by the workbench within a few seeds, by
+ * its verdict or by a budget that the challenge sets. What only hand-made messages to one node can show is not
+ * here; it is the business of the exercise's own suite.
  */
 import { describe, expect, test } from "vitest";
 import { codeOf, RequestError } from "#reference/maelstrom/errors.ts";

@@ -1,6 +1,5 @@
 /** The neighbours that a broadcast test advises nodes to talk to. */
 export const topologyNames = ["line", "grid", "tree", "tree2", "tree3", "tree4", "total"] as const;
-export type TopologyName = (typeof topologyNames)[number];
 
 /** By node: its neighbours. `tree` is `tree2`. */
 export function topologyOf(

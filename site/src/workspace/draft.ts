@@ -117,7 +117,10 @@ export function openDraft({ bundle, announce, onProgress }: DraftOptions): Draft
       },
     };
   }
-  /** Takes what another tab, or an import, has stored. What is saved here is known there, so only unsaved text is kept. */
+  /**
+   * Takes what another tab, or an import, has stored. What is saved here is known there, so only unsaved
+   * text is kept.
+   */
   function takeStored(why: string, note: string): void {
     const theirs = readExercise(id) ?? freshRecord(depth);
     const next = theirs.text ?? bundle.stubs[theirs.depth];
