@@ -539,6 +539,10 @@ describe("finding a batch", () => {
         actual: formatValue(located),
       });
     }
+    const short = await makeSegment(shapes, 0, 100_000);
+    await short.file.truncate(position - 30);
+    const lost = await locate(short, baseOffset + 2);
+    expectEqual("a look-up in a file that has lost its end", lost.kind, "broken");
     for (let offset = 0; offset < baseOffset; offset++) {
       const located = await locate(segment, offset, position);
       expectEqual(`the look-up of offset ${offset}`, located.kind, "found");
