@@ -1200,6 +1200,7 @@ async function storm(random: SeededRandom): Promise<void> {
     scene.pass(random.nextBetween(0, 400));
     await scene.turn();
     expectThat(scene.hub.count <= 5, "more connections than connectionsMax", { where: scene.where() });
+    expectThat(scene.clock.activeTimers <= 1, "more than one timer runs", { where: scene.where() });
     for (const { feed, connection } of feeds) {
       expectThat(feed.offset === feed.puts, "an offset has moved past what was written", {
         where: scene.where(),
