@@ -8,17 +8,7 @@
  * everything.
  */
 import { Arbitrary, asyncProperty, check, Stream, Value } from "fast-check";
-
-/** What to leave out of a seed's scenario. */
-export interface Cut {
-  /** The faults to keep, by their number in the schedule; undefined keeps all. */
-  readonly keep: readonly number[] | undefined;
-  /** Features to do without. */
-  readonly without: readonly string[];
-}
-
-/** Keeps everything. */
-export const wholeScenario: Cut = { keep: undefined, without: [] };
+import type { Cut } from "./cut.ts";
 
 /** What shrinking found. */
 export interface Shrunk {

@@ -18,7 +18,7 @@ import {
 import { faultKinds, type FaultKind } from "#reference/simulator/faults.ts";
 import type { RunResult, Violation } from "#reference/simulator/raft/cluster.ts";
 import { scenarioFeatures, type ScenarioChoice } from "#reference/simulator/raft/scenario.ts";
-import type { Cut } from "#reference/simulator/shrink.ts";
+import type { Cut } from "#reference/simulator/cut.ts";
 
 const options = {
   seed: option.integer("N", "Run this seed only.", {}),

@@ -6,7 +6,7 @@ import type { SeededRandom } from "#reference/base/prng.ts";
 import type { NodeId } from "#reference/raft/entry.ts";
 import type { RaftOptions } from "#reference/raft/options.ts";
 import { faultKinds, type FaultKind, type ScheduledFault } from "../faults.ts";
-import { wholeScenario, type Cut } from "../shrink.ts";
+import { wholeScenario, type Cut } from "../cut.ts";
 import { SeededRandom as Random } from "#reference/base/prng.ts";
 import { drawFaults, drawSwarm, type Swarm } from "../swarm.ts";
 
