@@ -14,8 +14,8 @@ afterEach(async () => {
   await processes.cleanUp();
 });
 
-async function clusterOf(count: number): Promise<TestCluster> {
-  const cluster = await TestCluster.start(processes, count);
+async function clusterOf(count: number, ...flags: readonly string[]): Promise<TestCluster> {
+  const cluster = await TestCluster.start(processes, count, flags);
   clusters.push(cluster);
   return cluster;
 }
@@ -52,6 +52,50 @@ test("a leader and a follower are killed under load: what was acknowledged is th
     { topic: "orders", partition: 0, isCommitted: true, offset: 7 },
   ]);
   client.destroy();
+});
+
+test("a node that is far behind gets what is kept from another's segments, and can lead then", async () => {
+  const cluster = await clusterOf(3, "--segment-size", "1MiB");
+  const client = await Client.connect(cluster.addresses);
+  await client.createTopic("kept", { partitions: 1 });
+  await client.createTopic("short", { partitions: 1, retentionBytes: 2 * 2 ** 20 });
+  for (const topic of ["kept", "short"]) await client.produce(topic, ["first", "second"]);
+  await cluster.caughtUp();
+  const leader = await cluster.leader();
+  const behind = cluster.nodes.find(({ name }) => name !== leader)?.name ?? "";
+  await cluster.kill(behind);
+  // More than the log of Raft keeps, and more than retention keeps of one of the topics.
+  const large = Buffer.alloc(200_000, 7);
+  for (let batch = 0; batch < 12; batch++) {
+    const records = Array.from({ length: 4 }, () => large);
+    await Promise.all(["kept", "short"].map((topic) => client.produce(topic, records)));
+  }
+  const before = await client.listTopics();
+  expect(before.map(({ topic, partitions }) => [topic, partitions[0]?.endOffset])).toEqual([
+    ["kept", 50],
+    ["short", 50],
+  ]);
+  await cluster.serve(behind);
+  await cluster.caughtUp();
+  await client.call("ChangeCluster", { action: "transfer", node: behind, address: "" }).catch(() => {});
+  while ((await cluster.leader()) !== behind);
+  const own = await Client.connect(cluster.node(behind).address);
+  const after = await own.listTopics();
+  // Where a topic starts is each node's own affair, as far as retention says; where it ends is not.
+  expect(after.map(({ topic, partitions }) => [topic, partitions[0]?.endOffset])).toEqual([
+    ["kept", 50],
+    ["short", 50],
+  ]);
+  expect(after.map(({ partitions }) => partitions[0]?.startOffset)).toEqual([0, expect.not.closeTo(0)]);
+  const values = [];
+  for (let offset = 0; offset < 50;) {
+    const records = await own.fetch("kept", offset);
+    for (const record of records) values.push(record.value?.length);
+    offset = records.nextOffset;
+  }
+  expect(values).toEqual([5, 6, ...Array.from({ length: 48 }, () => large.length)]);
+  client.destroy();
+  own.destroy();
 });
 
 test("strangers, other clusters' nodes and damaged promises are refused with one line", async () => {

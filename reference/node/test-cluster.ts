@@ -31,22 +31,28 @@ export class TestCluster {
   readonly nodes: readonly TestNode[];
   readonly #processes: OzProcesses;
   readonly #spec: string;
+  readonly #flags: readonly string[];
   /** A client for each node, to ask that one. */
   readonly #clients = new Map<string, Client>();
 
-  static async start(processes: OzProcesses, count: number): Promise<TestCluster> {
+  static async start(
+    processes: OzProcesses,
+    count: number,
+    flags: readonly string[] = [],
+  ): Promise<TestCluster> {
     const folder = await processes.folder();
     const ports = await freePorts(count);
     const nodes = ports.map((port, index) => {
       const name = `n${index + 1}`;
       return { name, address: `127.0.0.1:${port}`, data: join(folder, name), process: undefined };
     });
-    const cluster = new TestCluster(processes, nodes);
+    const cluster = new TestCluster(processes, nodes, flags);
     await Promise.all(nodes.map(({ name }) => cluster.serve(name)));
     return cluster;
   }
 
-  private constructor(processes: OzProcesses, nodes: readonly TestNode[]) {
+  private constructor(processes: OzProcesses, nodes: readonly TestNode[], flags: readonly string[]) {
+    this.#flags = flags;
     this.#processes = processes;
     this.nodes = nodes;
     this.#spec = nodes.map(({ name, address }) => `${name}=${address}`).join(",");
@@ -59,7 +65,8 @@ export class TestCluster {
   /** The arguments that start a node. */
   argvOf(name: string): string[] {
     const { data } = this.node(name);
-    return ["serve", "--node", name, "--cluster", this.#spec, "--data", data, "--admin-port", "0"];
+    const own = ["--node", name, "--cluster", this.#spec, "--data", data, "--admin-port", "0"];
+    return ["serve", ...own, ...this.#flags];
   }
 
   node(name: string): TestNode {

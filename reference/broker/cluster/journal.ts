@@ -193,8 +193,9 @@ function readRecords(
     const start = at + recordHeaderBytes;
     const end = start + view.getUint32(at);
     if (end > bytes.length) {
-      // The last record is a stump, unless others begin inside of it: then its length is wrong.
-      if (hasRecordAfter(bytes, view, start, checksum)) return damaged(at);
+      // The last record is a stump, unless it is whole or others begin inside of it: then its length is wrong.
+      const isWhole = checksum(bytes, start, bytes.length) === view.getUint32(at + 4);
+      if (isWhole || hasRecordAfter(bytes, view, start, checksum)) return damaged(at);
       break;
     }
     const isWhole = checksum(bytes, start, end) === view.getUint32(at + 4);
