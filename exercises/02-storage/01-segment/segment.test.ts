@@ -457,7 +457,7 @@ describe("writing", () => {
       const inFlight = rig.segment.write();
       await quiet();
       rig.append(["late"]);
-      for (let number = 0; number < 6; number++) rig.append(["later".repeat(100_000)]);
+      for (let number = 0; number < 6; number++) rig.append(["later".repeat(200)]);
       const second = rig.segment.write();
       const secondState = watch(second);
       rig.expectEnds("while the write is in flight", held);
