@@ -152,7 +152,10 @@ function openNode(
       for (const client of clients) if (client.state.peer === undefined) client.close("closed-by-server");
     },
     onNotice: (line) => onNotice?.(line),
-    onHalt: (error) => onHalt?.(error instanceof Error ? error.message : String(error)),
+    onHalt: (error) => {
+      const line = error instanceof DiskError ? describeDiskError(error, settings.data) : String(error);
+      onHalt?.(line);
+    },
   });
 }
 

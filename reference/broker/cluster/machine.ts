@@ -72,12 +72,16 @@ const done: Applied = { kind: "done" };
 export class ClusterMachine {
   /** Where each node is reached, as far as the log says. */
   addresses = new Map<string, string>();
+  /** A log could not store what was agreed on, and has taken it back: this node must stop. */
+  onFailed: (error: unknown) => void = () => {};
   readonly #registry: TopicRegistry;
   #topics = new Map<string, SharedTopic>();
   /** By group, then by partition. */
   #groups = new Map<string, Map<string, StoredOffset>>();
   /** Logs that batches were appended to since they were last waited for. */
   readonly #written = new Set<Partition>();
+  /** The commit of each log that is being watched for its end. */
+  readonly #watched = new WeakMap<Partition, Promise<CommitResult>>();
 
   constructor(registry: TopicRegistry) {
     this.#registry = registry;
@@ -213,6 +217,11 @@ export class ClusterMachine {
   /** Appends to the node's own log; false when it has no room before others are written. */
   #store(partition: Partition, batch: Uint8Array, baseOffset: number, id: RecordId): boolean {
     const { log } = partition;
+    if (log.endOffset < baseOffset) {
+      throw new Error(
+        `${partition.topic}/${partition.number} has lost its end: its disk is full or has failed`,
+      );
+    }
     assert(
       log.endOffset === baseOffset,
       () => `a batch for ${baseOffset} meets a log that ends at ${log.endOffset}`,
@@ -220,10 +229,21 @@ export class ClusterMachine {
     const result = log.append(batch, 0, batch.length, id);
     if (result.kind === "appended") {
       this.#written.add(partition);
+      this.#watch(partition);
       return true;
     }
     if (result.reason === "overloaded") return false;
     throw log.failure ?? new Error(`a committed batch is refused: ${result.detail}`);
+  }
+
+  /** A log that cannot write takes back what was appended. Nobody may forget the commands that said so. */
+  #watch(partition: Partition): void {
+    const commit = partition.log.committed();
+    if (this.#watched.get(partition) === commit) return;
+    this.#watched.set(partition, commit);
+    void commit.then((result) => {
+      if (result.kind === "failed" && !partition.isDeleted) this.onFailed(result.error);
+    });
   }
 
   async #storeLater(

@@ -86,6 +86,7 @@ export class Replica {
     this.#options = options;
     this.#node = new RaftNode({ ...options.raft, nowMs: this.#nowMs() });
     options.journal.onFailed = (error) => this.#halt(error);
+    options.machine.onFailed = (error) => this.#halt(error);
   }
 
   /** What Raft knows. To look at. */
