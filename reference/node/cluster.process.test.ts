@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { checkKafkaLog } from "../checkers/kafka-log.ts";
 import { call } from "../client/calls.ts";
+import { firstLine } from "./bench/server-process.ts";
 import { Client } from "./client.ts";
+import { freePorts } from "./cluster-demo.ts";
 import { TestCluster, TestLoad } from "./test-cluster.ts";
 import { OzProcesses } from "./test-processes.ts";
 
@@ -96,6 +98,38 @@ test("a node that is far behind gets what is kept from another's segments, and c
   expect(values).toEqual([5, 6, ...Array.from({ length: 48 }, () => large.length)]);
   client.destroy();
   own.destroy();
+});
+
+test("a node joins, takes over, and another one leaves, by the commands of oz cluster", async () => {
+  const cluster = await clusterOf(2);
+  const client = await Client.connect(cluster.addresses);
+  await client.createTopic("orders");
+  await client.produce("orders", ["one", "two", "three"]);
+  const [port = 0] = await freePorts(1);
+  const address = `127.0.0.1:${port}`;
+  const spec = [...cluster.nodes, { name: "n3", address }].map((node) => `${node.name}=${node.address}`);
+  const data = join(await processes.folder(), "n3");
+  const own = ["--node", "n3", "--cluster", spec.join(","), "--join", "true", "--data", data];
+  await firstLine(processes.start(["serve", ...own, "--admin-port", "0"]), /^listening on (\S+)$/);
+  const oz = async (...argv: readonly string[]) => {
+    const server = [...cluster.addresses, address].join(",");
+    const { code, stdout, stderr } = await processes.run(["cluster", ...argv, "--json", "--server", server]);
+    return { code, said: code === 0 ? (JSON.parse(stdout.toString()) as unknown) : stderr };
+  };
+  expect(await oz("remove", "n9")).toMatchObject({ code: 1, said: expect.stringContaining("no node n9") });
+  expect(await oz("add", `n3=${address}`)).toEqual({ code: 0, said: { node: "n3", address, added: true } });
+  expect(await oz("transfer", "n3")).toEqual({ code: 0, said: { leader: "n3" } });
+  expect(await oz("remove", "n1")).toEqual({ code: 0, said: { node: "n1", removed: true } });
+  const members = [
+    { node: "n2", role: "voter" },
+    { node: "n3", role: "voter", address },
+  ];
+  expect(await oz("status")).toMatchObject({ code: 0, said: { leader: "n3", members } });
+  await cluster.kill("n1");
+  const texts = [...(await client.fetch("orders", 0))].map((record) => record.text());
+  expect(texts).toEqual(["one", "two", "three"]);
+  await client.produce("orders", ["four"]);
+  client.destroy();
 });
 
 test("strangers, other clusters' nodes and damaged promises are refused with one line", async () => {

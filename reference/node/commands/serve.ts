@@ -38,6 +38,7 @@ export const command = defineCommand({
     "oz serve --data ./data",
     "oz serve --data ./data --port 0 --fsync everysec",
     "oz serve --config oz.yaml",
+    "oz serve --node n1 --cluster n1=10.0.0.1:7420,n2=10.0.0.2:7420,n3=10.0.0.3:7420 --data ./data",
   ],
   hasJson: true,
   hasMine: true,
