@@ -102,6 +102,8 @@ export class BrokerClient {
   readonly random: Random;
   readonly checksum: Checksum | undefined;
   readonly #servers: Servers;
+  /** Requests that wait for their connection. */
+  readonly #waiting = new Set<Promise<unknown>>();
   readonly #retryPolicy: RetryPolicy;
   readonly #requestTimeoutMs: number;
   readonly #encoder: BatchEncoder;
@@ -225,7 +227,7 @@ export class BrokerClient {
     }
     const pooled = this.#ready(options.connection);
     // The encoder's bytes are good until its next batch; a session copies them before it returns.
-    if (pooled === undefined) return this.#produceConnecting(topic, batch.slice(), options);
+    if (pooled === undefined) return this.#held(this.#produceConnecting(topic, batch.slice(), options));
     if (this.#servers.isCluster) return this.#produceFollowing(topic, batch.slice(), options);
     const target = this.#target(topic, options.partition ?? 0);
     return target.send(pooled.session, batch, this.#traced(options), this.#encoder.crcOf(batch));
@@ -237,9 +239,10 @@ export class BrokerClient {
     batch: Uint8Array,
     options: ProduceOptions,
   ): Promise<ProducedBatch> {
-    await this.#servers.acquire(options.connection);
+    const { session } = await this.#servers.acquire(options.connection);
     if (this.#servers.isCluster) return this.#produceFollowing(topic, batch, options);
-    return this.produceBatch(topic, batch, options);
+    await session.writable();
+    return this.#target(topic, options.partition ?? 0).send(session, batch, this.#traced(options));
   }
 
   /** A node that does not lead has done nothing with the batch: it may go to the next one. */
@@ -334,12 +337,24 @@ export class BrokerClient {
 
   /** Takes no more requests and ends the connections once the open ones have settled. */
   async close(): Promise<void> {
+    // Who waits for a connection has asked already, though no session knows of it yet.
+    await Promise.allSettled(this.#waiting);
     await Promise.all(this.#servers.all.map((pool) => pool.close()));
   }
 
   /** Drops everything at once. */
   destroy(): void {
     for (const pool of this.#servers.all) pool.destroy();
+  }
+
+  /** Remembers a request until it has ended, so that `close` can wait for it. */
+  async #held<Reply>(request: Promise<Reply>): Promise<Reply> {
+    this.#waiting.add(request);
+    try {
+      return await request;
+    } finally {
+      this.#waiting.delete(request);
+    }
   }
 
   /** The trace of the work that is going on at this moment, if there is one. */
