@@ -28,6 +28,8 @@ export interface PeerOptions {
 
 /** A node that reads nothing for a while must not fill the memory of the others. */
 const bufferedBytesMax = 32 * 2 ** 20;
+/** Messages that may wait for a connection. */
+const pendingMax = 16;
 /** How long a node that could not be reached is left alone; one that refused us, longer. */
 const retryMs = 200;
 const refusedRetryMs = 2000;
@@ -84,6 +86,8 @@ class PeerLink {
   #session: Session | undefined;
   #connecting: Promise<Session> | undefined;
   #notBeforeMs = 0;
+  /** What was said while the connection was being made; forgotten when it cannot be made. */
+  #pending: Uint8Array[] = [];
   #lastRefusal = "";
 
   constructor(node: string, address: string, options: PeerOptions) {
@@ -97,7 +101,11 @@ class PeerLink {
 
   send(message: Uint8Array): void {
     const session = this.#session;
-    if (session?.isOpen !== true) return this.#connectSoon();
+    if (session?.isOpen !== true) {
+      // Two followers have nothing to say to each other until their leader dies, and then it is urgent.
+      if (this.#pending.length < pendingMax) this.#pending.push(message);
+      return this.#connectSoon();
+    }
     if (session.bufferedBytes > bufferedBytesMax) return;
     session.send(messages.Raft.type, payloadOf("Raft", { message }));
   }
@@ -115,7 +123,8 @@ class PeerLink {
   }
 
   #connectSoon(): void {
-    if (this.#connecting !== undefined || this.#options.clock.monotonicTimeMs() < this.#notBeforeMs) return;
+    if (this.#connecting !== undefined) return;
+    if (this.#options.clock.monotonicTimeMs() < this.#notBeforeMs) return void (this.#pending = []);
     this.connected().catch(() => {});
   }
 
@@ -128,9 +137,11 @@ class PeerLink {
       if (clusterId === "") throw new Error("no cluster yet");
       await call(session, "PeerHello", { clusterId, node, target: this.#node });
       this.#session = session;
+      for (const message of this.#pending.splice(0)) this.send(message);
       this.#lastRefusal = "";
       return session;
     } catch (error) {
+      this.#pending = [];
       const isRefused = error instanceof ProtocolError && !error.isRetriable;
       if (this.#notBeforeMs < Infinity) {
         this.#notBeforeMs = clock.monotonicTimeMs() + (isRefused ? refusedRetryMs : retryMs);
