@@ -153,7 +153,8 @@ function openNode(
     },
     onNotice: (line) => onNotice?.(line),
     onHalt: (error) => {
-      const line = error instanceof DiskError ? describeDiskError(error, settings.data) : String(error);
+      const isDisk = error instanceof DiskError;
+      const line = isDisk ? describeDiskError(error, settings.data) : textOf(error);
       onHalt?.(line);
     },
   });
@@ -356,6 +357,10 @@ function describeDiskError(error: DiskError, folder: string): string {
     default:
       return `data folder ${folder}: ${error.message}`;
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function codeOf(error: unknown): string {
