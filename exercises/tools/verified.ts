@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { Exercise } from "#exercises/lib/exercise.ts";
 import { bundleOf, type SourceTree } from "./bundle.ts";
 import { readState, writeState } from "./course.ts";
-import { projectRoot } from "./source-tree.ts";
+import { projectRoot, sourceTree } from "./source-tree.ts";
 
 /** Folders whose code takes part in every verification. */
 const toolFolders = ["exercises/tools", "exercises/grader", "exercises/lib"] as const;
@@ -21,7 +21,7 @@ export type Verified = Readonly<Record<string, string>>;
 /** A fingerprint of all that runs suites: the tools, the packages, Node. */
 export function toolchainFingerprint(root: string = projectRoot): string {
   const hash = createHash("sha256").update(process.version);
-  hash.update(readFileSync(join(root, "package-lock.json")));
+  hash.update(sourceTree(root).read("package-lock.json") ?? "");
   for (const folder of toolFolders) {
     const names = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" });
     for (const name of names
