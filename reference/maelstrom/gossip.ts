@@ -129,7 +129,7 @@ export class Gossip<Part extends Json> {
     }
     if (isNew) this.#spread(from);
     // 3. In a comparison of digests, whoever lacks something gets it, and whoever has more is asked for it.
-    if (body["compare"] === true) this.#answerComparison(from, peer, have);
+    if (body["compare"] === true) this.#answerComparison(from, peer, have, digestOf(body["old"]));
     this.#replica.confirmed(this.#everywhere());
     return;
   }
@@ -202,19 +202,24 @@ export class Gossip<Part extends Json> {
     this.#lastDigest = this.#replica.digest();
     const { peers, random } = this.#node;
     const name = peers[random.nextUint32() % peers.length]!;
-    this.#node.send(name, { type: "gossip", parts: [], have: this.#lastDigest, compare: true });
+    this.#showDigest(name);
   }
 
-  /** What is old and still missing somewhere has been lost on the way: send it, or ask for it. */
-  #answerComparison(name: string, peer: Peer, have: Digest): void {
-    const isAhead = !isCovered(this.#settledDigest, have);
-    if (isAhead) {
+  /** Sends what this node has, and which of it is old: who lacks something old has lost it. */
+  #showDigest(name: string): void {
+    const [have, old] = [this.#replica.digest(), this.#settledDigest];
+    this.#node.send(name, { type: "gossip", parts: [], have, old, compare: true });
+  }
+
+  /** What is old and still missing on one side has been lost on the way: push it, or pull it. */
+  #answerComparison(name: string, peer: Peer, have: Digest, old: Digest): void {
+    // 1. The other one lacks something that has been here for a while: send all that it lacks.
+    if (!isCovered(this.#settledDigest, have)) {
       peer.sent = { ...peer.confirmed };
       this.#flush(name, peer);
-      return;
     }
-    // What the other one has in addition may be on its way here too; if not, the next comparison the other way round
-    // brings it, since then that node is the one that is ahead.
+    // 2. It is the other way round: show it our digest, and it will send. What is younger is on its way by itself.
+    if (!isCovered(old, this.#replica.digest())) this.#showDigest(name);
   }
   // #endregion anti-entropy
 

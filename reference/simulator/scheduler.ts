@@ -22,8 +22,8 @@ export interface ScheduledEvent {
   run: (() => void) | undefined;
 }
 
-/** How many turns of the microtask queue each event gets, in `runAsync`. */
-const turnsPerEvent = 40;
+/** How many turns of the microtask queue each event gets in `runUntilAsync`, unless told otherwise. */
+export const turnsPerEventDefault = 40;
 
 /** The event queue and the clock of one simulation. */
 export class Scheduler {
@@ -107,11 +107,11 @@ export class Scheduler {
    * moves on. A longer chain of awaits goes on during later events; the order of promises is fixed, so that
    * is reproducible too.
    */
-  async runUntilAsync(untilUs: number): Promise<void> {
-    await turns();
+  async runUntilAsync(untilUs: number, turnsPerEvent = turnsPerEventDefault): Promise<void> {
+    await turns(turnsPerEvent);
     for (let at = this.nextAtUs; at !== undefined && at <= untilUs; at = this.nextAtUs) {
       if (!this.step()) return;
-      await turns();
+      await turns(turnsPerEvent);
     }
     if (!this.#isStopped) this.nowUs = Math.max(this.nowUs, untilUs);
   }
@@ -160,6 +160,6 @@ function isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {
   return one.atUs < other.atUs || (one.atUs === other.atUs && one.order < other.order);
 }
 
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < turnsPerEvent; turn++) await Promise.resolve();
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await Promise.resolve();
 }
