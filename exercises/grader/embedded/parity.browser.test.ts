@@ -25,7 +25,7 @@ const seed = 7;
  * How many mutants of each exercise are compared, spread evenly; all of them with `OZ_PARITY=all`. They are there to
  * bring many kinds of failures, and a course has more of them than a test run has minutes.
  */
-const mutantsMax = process.env["OZ_PARITY"] === "all" ? Number.POSITIVE_INFINITY : 3;
+const mutantsMax = process.env["OZ_PARITY"] === "all" ? Number.POSITIVE_INFINITY : 1;
 const local = createLocalBackend();
 let container: Backend;
 let page: TestPage;
