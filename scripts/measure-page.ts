@@ -64,12 +64,7 @@ async function measureAll(
   }
 }
 
-async function measure(
-  browser: Browser,
-  url: URL,
-  exercise: string,
-  rounds: number,
-): Promise<Measurement> {
+async function measure(browser: Browser, url: URL, exercise: string, rounds: number): Promise<Measurement> {
   const lesson = lessonWith(exercise);
   const bundle = JSON.parse(
     readFileSync(join(dist, "exercises", `${exercise}.json`), "utf8"),

@@ -162,7 +162,7 @@ describe("removing from the front", () => {
       await log.trim(8);
       disk.replan({ timingSeed });
       const retaining = log.applyRetention({ retentionMs: 5000 });
-      for (let step = 0; step < timingSeed % 12; step++) await undefined;
+      for (let step = 0; step < timingSeed % 12; step++) await Promise.resolve();
       await appendTexts(log, 11, 14);
       await retaining;
       const again = await openTestLog(disk.restart({ kind: "random", seed: timingSeed }), options);

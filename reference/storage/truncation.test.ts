@@ -93,7 +93,7 @@ describe("cutting the end", () => {
     const log = await openTestLog(disk, { ...options, clock, fsync: "everysec" });
     await appendTexts(log, 0, 6);
     const cutting = log.truncate(2, 0, 1);
-    for (let step = 0; step < 5; step++) await undefined;
+    for (let step = 0; step < 5; step++) await Promise.resolve();
     expect(log.append(batchOf("x"))).toMatchObject({ kind: "refused", reason: "overloaded" });
     clock.advance(1000);
     expect(await cutting).toMatchObject({ kind: "truncated", endOffset: 2 });

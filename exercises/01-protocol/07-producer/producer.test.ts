@@ -459,7 +459,7 @@ describe("gathering", () => {
           const { key, value, timestampMs } = cursor.record();
           const shown = (bytes: Uint8Array | null | undefined): string =>
             bytes === null || bytes === undefined ? "none" : new TextDecoder().decode(bytes);
-          records.push({ key: shown(key), value: shown(value), timestampMs: Number(timestampMs) });
+          records.push({ key: shown(key), value: shown(value), timestampMs });
         }
         return Promise.resolve(0);
       },

@@ -171,7 +171,7 @@ describe("committing", () => {
       again
         .list("a")
         .map(({ offset }) => offset)
-        .toSorted(),
+        .toSorted((one, other) => (one ?? 0) - (other ?? 0)),
       [0, 2],
     );
   });
