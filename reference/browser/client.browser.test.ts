@@ -24,7 +24,7 @@ afterAll(async () => {
 
 /** Runs in the page, where a script has put the library. */
 async function conversation(): Promise<{ values: string[]; offsets: number[]; refusal: string; ms: number }> {
-  const { library } = globalThis as unknown as { library: typeof import("./client.ts") };
+  const { clientModule: library } = globalThis as unknown as { clientModule: typeof import("./client.ts") };
   const network = new library.InPageNetwork({ schedule: library.laterTurn });
   const broker = await library.startPageBroker(network, "broker");
   const client = await library.Client.connect(network, broker.address);
@@ -53,9 +53,9 @@ test("a page produces to its own broker and consumes from it", async () => {
   const problems: string[] = [];
   page.on("pageerror", (error) => problems.push(String(error)));
   await page.goto(new URL("package.json", server.url).href);
-  const content = 'import * as library from "/browser.js"; globalThis.library = library;';
+  const content = 'import * as client from "/browser.js"; globalThis.clientModule = client;';
   await page.addScriptTag({ type: "module", content });
-  await page.waitForFunction("globalThis.library !== undefined");
+  await page.waitForFunction("globalThis.clientModule !== undefined");
   const { values, offsets, refusal, ms } = await page.evaluate(conversation);
   console.log(`1,000 records there and back in a page: ${Math.round(ms)} ms`);
   const expected = Array.from({ length: 1_000 }, (_, index) => index);
