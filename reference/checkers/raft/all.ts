@@ -1,6 +1,7 @@
 /**
  * The invariants of Raft, one a file, together.
  */
+import { BudgetKept } from "./budget-kept.ts";
 import { CommitCurrentTerm } from "./commit-current-term.ts";
 import { CommitMonotone } from "./commit-monotone.ts";
 import type { ClusterView, RaftChecker, ServerView } from "./checker.ts";
@@ -33,6 +34,7 @@ export class RaftInvariants implements Required<RaftChecker> {
       new CommitCurrentTerm(),
       new PersistBeforeSend(),
       new QuorumDurability(cluster),
+      new BudgetKept(),
     ];
     // Sorted out once: this is called after every event.
     this.#onStart = all.filter((checker) => "onStart" in checker);

@@ -7,9 +7,11 @@ import type { Write } from "#reference/raft/effects.ts";
 import type { Entry } from "#reference/raft/entry.ts";
 import { RaftLog } from "#reference/raft/log.ts";
 import type { Message } from "#reference/raft/messages.ts";
+import { makeRaftOptions } from "#reference/raft/options.ts";
 import type { Raft } from "#reference/raft/state.ts";
 import { AcknowledgedHistory } from "./acknowledged.ts";
 import { RaftInvariants } from "./all.ts";
+import { BudgetKept } from "./budget-kept.ts";
 import type { ServerView } from "./checker.ts";
 import { CommitCurrentTerm } from "./commit-current-term.ts";
 import { CommitMonotone } from "./commit-monotone.ts";
@@ -36,6 +38,9 @@ function server(
   const configuration = { voters: ["n1", "n2", "n3"], oldVoters: [], learners: [] };
   const base = {
     role: "follower",
+    options: makeRaftOptions(),
+    proposals: new Map(),
+    progress: new Map(),
     term: 1,
     commitIndex: 0,
     appliedIndex: 0,
@@ -192,6 +197,64 @@ describe("invariants of Raft", () => {
     new QuorumDurability(cluster(leader, has, lacks("n3"))).onStep(leader);
     const alone = new QuorumDurability(cluster(leader, lacks("n2"), lacks("n3")));
     expect(() => alone.onStep(leader)).toThrow("n1 commits 2 in term 1, and only n1 has it on disk");
+  });
+
+  test("a leader keeps to its budgets: at the limit is fine, one more is not", () => {
+    const options = makeRaftOptions({ batchEntriesMax: 3, batchBytesMax: 60, snapshotChunkBytesMax: 8 });
+    const leader = server("n1", { role: "leader", options });
+    const checker = new BudgetKept();
+    const append = (...lengths: number[]): Message => ({
+      kind: "append-request",
+      from: "n1",
+      to: "n2",
+      term: 1,
+      previousIndex: 0,
+      previousTerm: 0,
+      entries: lengths.map((length, place) => ({
+        kind: "command",
+        index: place + 1,
+        term: 1,
+        data: new Uint8Array(length),
+      })),
+      commitIndex: 0,
+      round: 0,
+      sentAtMs: 0,
+    });
+    checker.onSend(leader, append(1, 1));
+    checker.onSend(leader, append(6, 6));
+    checker.onSend(leader, append(1000));
+    expect(() => checker.onSend(leader, append(0, 0, 0, 0))).toThrow("n1 sends n2 4 of 3 entries");
+    expect(() => checker.onSend(leader, append(6, 7))).toThrow("n1 sends n2 61 of 60 bytes");
+    const piece = (length: number): Message => ({
+      kind: "snapshot-request",
+      from: "n1",
+      to: "n2",
+      term: 1,
+      index: 5,
+      lastTerm: 1,
+      configuration: { voters: ["n1", "n2"], oldVoters: [], learners: [] },
+      offset: 0,
+      data: new Uint8Array(length),
+      isLast: true,
+      round: 0,
+      sentAtMs: 0,
+    });
+    checker.onSend(leader, piece(8));
+    expect(() => checker.onSend(leader, piece(9))).toThrow("n1 sends a piece of 9 of 8 bytes");
+  });
+
+  test("a leader keeps to its budgets: messages out to a follower, and proposals that wait", () => {
+    const options = makeRaftOptions({ inFlightMax: 2, proposalsMax: 2 });
+    const checker = new BudgetKept();
+    const leading = (out: number, waiting: number): ServerView => {
+      const inFlight = Array.from({ length: out }, (_, place) => place + 1);
+      const progress = new Map([["n2", { inFlight }]]) as unknown as Raft["progress"];
+      const proposals = new Map(Array.from({ length: waiting }, (_, place) => [place + 1, 0]));
+      return server("n1", { role: "leader", options, progress, proposals });
+    };
+    checker.onStep(leading(2, 2));
+    expect(() => checker.onStep(leading(3, 0))).toThrow("n1 has 3 of 2 messages out to n2");
+    expect(() => checker.onStep(leading(0, 3))).toThrow("n1 holds 3 of 2 proposals");
   });
 
   test("all of them run as one", () => {

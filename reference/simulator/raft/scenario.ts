@@ -107,7 +107,7 @@ function drawOptions(
     ...random.pick([
       { batchEntriesMax: 1, inFlightMax: 16 },
       { batchEntriesMax: 4, inFlightMax: 1 },
-      { batchEntriesMax: 64, inFlightMax: 2 },
+      { batchEntriesMax: 64, inFlightMax: 2, batchBytesMax: 256 },
     ]),
     snapshotChunkBytesMax: random.pick([16, 64, 4096]),
     catchUpEntriesMax: random.pick([5, 20]),
