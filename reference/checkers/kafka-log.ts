@@ -20,9 +20,15 @@ export type KafkaInput =
 
 export type KafkaOutput =
   | { readonly kind: "sent"; readonly offset: number }
-  | { readonly kind: "polled"; readonly messages: PolledMessages }
+  /** A client may commit what it has just read; then the poll says so, and whether that was acknowledged. */
+  | { readonly kind: "polled"; readonly messages: PolledMessages; readonly commit?: CommitOfPoll }
   | { readonly kind: "committed"; readonly offsets: Readonly<Record<string, number>> }
   | { readonly kind: "done" };
+
+export interface CommitOfPoll {
+  readonly offsets: Readonly<Record<string, number>>;
+  readonly isAcknowledged: boolean;
+}
 
 /** By key: pairs of offset and message, in the order in which they came. */
 export type PolledMessages = Readonly<Record<string, readonly (readonly [number, number])[]>>;
@@ -40,6 +46,7 @@ export const kafkaAnomalies = {
   "nonmonotonic-send": "A client's own messages stand in another order than the one in which it sent them.",
   unseen: "An acknowledged message was never returned by any poll.",
   "commit-regression": "A committed offset was seen to go back.",
+  "invented-commit": "A committed offset was reported that nobody had ever asked to commit.",
 } as const;
 
 export type KafkaAnomaly = keyof typeof kafkaAnomalies;
@@ -243,31 +250,19 @@ function judgePoll(
   });
 }
 
+/** An offset of a key that is known to be committed from some place in the history on. */
+interface CommitFact {
+  readonly at: number;
+  readonly key: string;
+  readonly offset: number;
+}
+
 /**
  * Committed offsets only grow: who asks after somebody was told that an offset is committed, or has seen it, must be
- * told no less.
+ * told no less. And nobody may be told of one that nobody has asked to commit.
  */
 function judgeCommits(operations: readonly KafkaOperation[], findings: Findings): void {
-  interface Fact {
-    readonly at: number;
-    readonly key: string;
-    readonly offset: number;
-  }
-  const known: Fact[] = [];
-  const told: (Fact & { readonly askedAt: number })[] = [];
-  for (const { input, outcome, invokedAt, completedAt } of operations) {
-    if (outcome.kind !== "ok") continue;
-    if (input.kind === "commit") {
-      for (const [key, offset] of Object.entries(input.offsets)) known.push({ at: completedAt, key, offset });
-    } else if (input.kind === "list-committed" && outcome.output.kind === "committed") {
-      const { offsets } = outcome.output;
-      for (const key of input.keys) {
-        const offset = offsets[key] ?? -1;
-        known.push({ at: completedAt, key, offset });
-        told.push({ at: completedAt, key, offset, askedAt: invokedAt });
-      }
-    }
-  }
+  const { known, told, asked } = commitFacts(operations);
   known.sort((one, other) => one.at - other.at);
   const highest = new Map<string, number>();
   let next = 0;
@@ -277,9 +272,48 @@ function judgeCommits(operations: readonly KafkaOperation[], findings: Findings)
       highest.set(fact.key, Math.max(fact.offset, highest.get(fact.key) ?? -1));
     }
     const least = highest.get(key) ?? -1;
-    if (offset >= least) continue;
-    findings.add("commit-regression", key, `committed offset ${offset} was reported after ${least}`);
+    if (offset < least) {
+      findings.add("commit-regression", key, `committed offset ${offset} was reported after ${least}`);
+    }
+    if (offset >= 0 && asked.get(key)?.has(offset) !== true) {
+      findings.add(
+        "invented-commit",
+        key,
+        `committed offset ${offset} was reported, and nobody had committed it`,
+      );
+    }
   }
+}
+
+/** What is known to be committed, what clients were told of it, and all that anybody has asked to commit. */
+function commitFacts(operations: readonly KafkaOperation[]): {
+  readonly known: CommitFact[];
+  readonly told: readonly (CommitFact & { readonly askedAt: number })[];
+  readonly asked: ReadonlyMap<string, ReadonlySet<number>>;
+} {
+  const known: CommitFact[] = [];
+  const told: (CommitFact & { readonly askedAt: number })[] = [];
+  const asked = new Map<string, Set<number>>();
+  const ask = (offsets: Readonly<Record<string, number>>, acknowledgedAt: number | undefined): void => {
+    for (const [key, offset] of Object.entries(offsets)) {
+      asked.set(key, (asked.get(key) ?? new Set()).add(offset));
+      if (acknowledgedAt !== undefined) known.push({ at: acknowledgedAt, key, offset });
+    }
+  };
+  for (const { input, outcome, invokedAt, completedAt } of operations) {
+    const output = outcome.kind === "ok" ? outcome.output : undefined;
+    if (input.kind === "commit") ask(input.offsets, output === undefined ? undefined : completedAt);
+    if (output?.kind === "polled" && output.commit !== undefined) {
+      ask(output.commit.offsets, output.commit.isAcknowledged ? completedAt : undefined);
+    }
+    if (output?.kind !== "committed" || !("keys" in input)) continue;
+    for (const key of input.keys) {
+      const fact = { at: completedAt, key, offset: output.offsets[key] ?? -1 };
+      known.push(fact);
+      told.push({ ...fact, askedAt: invokedAt });
+    }
+  }
+  return { known, told, asked };
 }
 
 function add(map: Map<number, Set<number>>, from: number, to: number): void {

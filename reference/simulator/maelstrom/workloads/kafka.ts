@@ -122,7 +122,7 @@ async function assign(
 ): Promise<OperationOutcome<KafkaOutput>> {
   const answer = await client.ask(
     { type: "list_committed_offsets", keys },
-    { offsets: isObject },
+    { offsets: isOffsets },
     timeoutMsDefault,
   );
   if (answer.kind !== "ok") {
@@ -133,7 +133,10 @@ async function assign(
   reader.positions.clear();
   for (const key of keys) reader.positions.set(key, kept.get(key) ?? 0);
   reader.isFinal = fromStart;
-  return { kind: "ok", output: { kind: "done" } };
+  // Polls that brought nothing before say nothing about what is there now.
+  reader.idlePolls = 0;
+  const offsets = answer.body["offsets"] as Readonly<Record<string, number>>;
+  return { kind: "ok", output: { kind: "committed", offsets } };
 }
 
 async function poll({ client }: Thread, reader: Reader): Promise<OperationOutcome<KafkaOutput>> {
@@ -152,8 +155,15 @@ async function poll({ client }: Thread, reader: Reader): Promise<OperationOutcom
   }
   const hasSeen = Object.keys(seen).length > 0;
   reader.idlePolls = hasSeen ? 0 : reader.idlePolls + 1;
-  if (hasSeen) await client.ask({ type: "commit_offsets", offsets: seen }, {}, timeoutMsDefault);
-  return { kind: "ok", output: { kind: "polled", messages } };
+  if (!hasSeen) return { kind: "ok", output: { kind: "polled", messages } };
+  const committed = await client.ask({ type: "commit_offsets", offsets: seen }, {}, timeoutMsDefault);
+  const commit = { offsets: seen, isAcknowledged: committed.kind === "ok" };
+  return { kind: "ok", output: { kind: "polled", messages, commit } };
+}
+
+/** By key, a whole number. */
+function isOffsets(value: unknown): boolean {
+  return isObject(value) && Object.values(value as Record<string, Json>).every(isInteger);
 }
 
 /** By key, a list of pairs of whole numbers. */
