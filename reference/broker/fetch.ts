@@ -8,6 +8,7 @@
 import { unreachable } from "#reference/base/assert.ts";
 import type { Clock } from "../ports.ts";
 import type { RequestOf } from "../protocol/messages.ts";
+import type { Replication } from "./cluster/replication.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyFetched } from "./connection.ts";
 import { refusalOfDisk } from "./disk-refusal.ts";
@@ -92,6 +93,8 @@ export interface FetchSurroundings {
   readonly draining: DrainSignal;
   /** Pays for answers on their way out. */
   readonly readMemory: ReadMemory;
+  /** Knows whether the partition is still led here after a wait. */
+  readonly replication: Replication | undefined;
 }
 
 /** Answers a Fetch, now or when there is something. `bytesMax` is what the frame limit leaves of what was asked for. */
@@ -104,7 +107,7 @@ export async function fetch(
   bytesMax: number,
   surroundings: FetchSurroundings,
 ): Promise<ErrorOutcome | SilentOutcome> {
-  const { draining, readMemory } = surroundings;
+  const { draining, readMemory, replication } = surroundings;
   // 1. At the very end, wait for a commit if the client wants to.
   if (
     request.offset === partition.log.committedEnd &&
@@ -113,6 +116,8 @@ export async function fetch(
     !draining.isDraining
   ) {
     await untilCommitted(connection, partition, Math.min(request.waitMs, fetchWaitMsMax), surroundings);
+    const misplaced = replication?.refusalOf(partition, connection);
+    if (misplaced !== undefined) return misplaced;
   }
   if (!connection.isOpen) return silent;
   // 2. Reserve, then read what is there.

@@ -2,6 +2,7 @@
 import type { Broker } from "./broker.ts";
 import type { Handler } from "./call.ts";
 import type { Replication } from "./cluster/replication.ts";
+import { messages } from "../protocol/messages.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse, reply, silent } from "./outcome.ts";
 
@@ -12,6 +13,21 @@ function replicationOf({ replication }: Broker): Replication | ErrorOutcome {
 export const clusterState: Handler<"ClusterState"> = (broker) => {
   const replication = replicationOf(broker);
   return "kind" in replication ? replication : reply(replication.state());
+};
+
+export const leaders: Handler<"Leaders"> = async (broker, { topic: name }, { connection }) => {
+  const replication = replicationOf(broker);
+  if ("kind" in replication) return replication;
+  if (broker.topics.get(name) === undefined) {
+    // This node may only not have heard of the topic yet: the one that knows all topics may say that there is none.
+    const problem =
+      replication.refusal(messages.ListTopics.type, connection) ?? (await replication.current());
+    if (problem !== undefined) return problem;
+  }
+  const topic = broker.topics.get(name);
+  if (topic === undefined) return refuse("topic-not-found", `no topic named ${JSON.stringify(name)}`);
+  const known = replication.leadersOf(name, topic.partitions.length);
+  return reply({ leaders: known.map(({ node, address }, partition) => ({ partition, node, address })) });
 };
 
 export const changeCluster: Handler<"ChangeCluster"> = async (broker, request) => {

@@ -4,6 +4,7 @@ import type { Broker } from "./broker.ts";
 import type { Handler } from "./call.ts";
 import { refusalOfDisk } from "./disk-refusal.ts";
 import { fetch, readPartition } from "./fetch.ts";
+import { ledPartition } from "./led-partition.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse, reply, silent } from "./outcome.ts";
 import type { Topic } from "./registry.ts";
@@ -62,9 +63,11 @@ function describeTopic({ name, config, partitions }: Topic) {
   };
 }
 
-export const getOffset: Handler<"GetOffset"> = async (broker, { topic, partition: number, timeMs }) => {
-  const partition = broker.topics.partition(topic, number);
+export const getOffset: Handler<"GetOffset"> = async (broker, { topic, partition: number, timeMs }, call) => {
+  const partition = ledPartition(broker, topic, number, call.connection);
   if ("kind" in partition) return partition;
+  const problem = await broker.replication?.current(partition);
+  if (problem !== undefined) return problem;
   const { log } = partition;
   const timeOffset = timeMs === 0 ? log.committedEnd : await log.offsetForTimestamp(timeMs);
   const endOffset = log.committedEnd;
@@ -72,14 +75,14 @@ export const getOffset: Handler<"GetOffset"> = async (broker, { topic, partition
 };
 
 export const fetchRecords: Handler<"Fetch"> = async (broker, request, call) => {
-  const partition = broker.topics.partition(request.topic, request.partition);
+  const partition = ledPartition(broker, request.topic, request.partition, call.connection);
   if ("kind" in partition) return partition;
   const bytesMax = Math.min(request.bytesMax, broker.fetchBytesMax);
   return fetch(call.connection, call.requestIdHigh, call.requestIdLow, partition, request, bytesMax, broker);
 };
 
 export const readRange: Handler<"ReadRange"> = async (broker, request, call) => {
-  const partition = broker.topics.partition(request.topic, request.partition);
+  const partition = ledPartition(broker, request.topic, request.partition, call.connection);
   if ("kind" in partition) return partition;
   const { log } = partition;
   const from = await log.offsetForId({ milliseconds: request.startMs, sequence: request.startSequence });
@@ -106,8 +109,9 @@ export const readRange: Handler<"ReadRange"> = async (broker, request, call) => 
   return { kind: "silent", bytesOut, source: read.source };
 };
 
-export const trim: Handler<"Trim"> = async (broker, { topic, partition: number, beforeOffset }) => {
-  const partition = broker.topics.partition(topic, number);
+export const trim: Handler<"Trim"> = async (broker, request, call) => {
+  const { topic, partition: number, beforeOffset } = request;
+  const partition = ledPartition(broker, topic, number, call.connection);
   if ("kind" in partition) return partition;
   const { log } = partition;
   if (beforeOffset > log.committedEnd) {

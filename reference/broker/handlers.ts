@@ -25,7 +25,7 @@ function current<Name extends MessageName>(handler: Handler<Name>): Handler<Name
 export const handlers: { readonly [Name in MessageName]: Handler<Name> } = {
   Produce: inPlace,
   Fetch: topics.fetchRecords,
-  GetOffset: current(topics.getOffset),
+  GetOffset: topics.getOffset,
   CreateTopic: topics.createTopic,
   DeleteTopic: topics.deleteTopic,
   ListTopics: current(topics.listTopics),
@@ -50,4 +50,5 @@ export const handlers: { readonly [Name in MessageName]: Handler<Name> } = {
   Raft: cluster.raft,
   PeerState: cluster.peerState,
   PeerFetch: cluster.peerFetch,
+  Leaders: cluster.leaders,
 };

@@ -16,7 +16,7 @@ import type { BrokerObserver } from "./observer.ts";
 import { ProducerTable } from "./producer-table.ts";
 import type { TopicConfig } from "./topic.ts";
 
-/** Called when records were committed or the partition goes away; returns whether it wants to be called again. */
+/** Called when records were committed, or the partition ends or moves; returns whether it wants to be called again. */
 export type CommitListener = (partition: Partition) => boolean;
 
 /** Numbers that one waiting request takes in a group. */
@@ -67,7 +67,7 @@ export class Partition {
     this.tail = tails?.tailOf(`${topic}/${number}`, log);
     log.onCommitted = (committedEnd) => {
       this.tail?.committed(committedEnd);
-      this.#notify();
+      this.notify();
     };
   }
 
@@ -108,7 +108,7 @@ export class Partition {
   markDeleted(): void {
     this.isDeleted = true;
     this.tail?.end();
-    this.#notify();
+    this.notify();
     this.#listeners.clear();
   }
 
@@ -135,7 +135,8 @@ export class Partition {
     }
   }
 
-  #notify(): void {
+  /** Wakes everyone who waits for something of this partition. */
+  notify(): void {
     for (const listener of this.#listeners) {
       if (!listener(this)) this.#listeners.delete(listener);
     }

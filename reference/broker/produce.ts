@@ -10,7 +10,9 @@
  * ```
  */
 import { unreachable } from "#reference/base/assert.ts";
+import { acksOf } from "../protocol/acks.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
+import { messages } from "../protocol/messages.ts";
 import { batchHeaderBytes, batchLayout } from "../storage/record-batch.ts";
 import type { Replication } from "./cluster/replication.ts";
 import type { BrokerConnection } from "./connection.ts";
@@ -78,15 +80,20 @@ export function produce(
   if (partition === undefined) {
     const topic = topicText(bytes, topicAt, topicLength);
     if (topic === undefined) return context.refuse(connection, high, low, badPayload("topic is not UTF-8"));
+    const problem = context.replication?.refusal(messages.CreateTopic.type, connection);
+    if (problem !== undefined) return context.refuse(connection, high, low, problem);
     return context.defer(connection, bytes.slice(start, end), topic, undefined);
   }
   if ("kind" in partition) return context.refuse(connection, high, low, partition);
   // 3. A producer with an id sends each batch at most once.
   if (batchLength < batchHeaderBytes)
     return context.refuse(connection, high, low, badPayload("batch has no header"));
-  if (context.replication !== undefined) {
+  const { replication } = context;
+  if (replication !== undefined) {
+    const misplaced = replication.refusalOf(partition, connection);
+    if (misplaced !== undefined) return context.refuse(connection, high, low, misplaced);
     const batch = bytes.subarray(batchAt, stop);
-    return context.replication.produce(connection, high, low, partition, batch);
+    return replication.produce(connection, high, low, partition, batch, acksOf(bytes, start));
   }
   const producerId = getUint53(view, batchAt + batchLayout.producerId);
   if (producerId !== 0) {

@@ -14,11 +14,13 @@ import type { RequestOf } from "../protocol/messages.ts";
 import type { Broker } from "./broker.ts";
 import type { Call, Handler } from "./call.ts";
 import { requestIdOf } from "./call.ts";
+import type { Replication } from "./cluster/replication.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { pushPayload, replyError, replyPayload } from "./connection.ts";
 import { onConnectionEnding } from "./connection-state.ts";
 import type { ReadMemory } from "./read-memory.ts";
 import { readPartition } from "./fetch.ts";
+import { ledPartition } from "./led-partition.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse, reply, silent } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
@@ -51,8 +53,11 @@ class Subscription {
   /** Stops waiting for memory. */
   #cancelRetry = (): void => {};
   readonly #onBug: (error: unknown) => void;
+  readonly #replication: Replication | undefined;
   readonly #onCommit = (): boolean => {
-    this.#pumpOn();
+    const misplaced = this.#replication?.refusalOf(this.#partition, this.#call.connection);
+    if (misplaced === undefined) this.#pumpOn();
+    else this.#fail(misplaced);
     return !this.#isOver;
   };
 
@@ -61,6 +66,7 @@ class Subscription {
     this.#onBug = broker.onBug;
     this.#readMemory = broker.readMemory;
     this.#clock = broker.clock;
+    this.#replication = broker.replication;
     this.#partition = partition;
     this.#offset = request.offset;
     this.#creditBytes = request.creditBytes;
@@ -182,7 +188,7 @@ function subscriptionsOf(connection: BrokerConnection): Map<bigint, Subscription
 }
 
 export const subscribe: Handler<"Subscribe"> = (broker, request, call) => {
-  const partition = broker.topics.partition(request.topic, request.partition);
+  const partition = ledPartition(broker, request.topic, request.partition, call.connection);
   if ("kind" in partition) return partition;
   const { startOffset, committedEnd } = partition.log;
   if (request.offset < startOffset || request.offset > committedEnd) {

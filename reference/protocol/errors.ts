@@ -167,7 +167,7 @@ export const protocolErrors = {
   "not-leader": {
     code: 29,
     isRetriable: true,
-    help: "Another node of the cluster leads, or none does yet. Ask ClusterState who it is, and send the request there.",
+    help: "Another node leads here, or none does yet. Ask Leaders (partitions) or ClusterState, and send it there.",
   },
   "not-a-member": {
     code: 30,

@@ -39,6 +39,21 @@ export const changeClusterRequest = layout("ChangeCluster", {
   address: text,
 });
 
+export const leadersRequest = layout("Leaders", { topic: text });
+
+export const leadersReply = layout("LeadersReply", {
+  /** One for each partition of the topic, in the order of their numbers. */
+  leaders: arrayOf(
+    layout("partition leader", {
+      partition: uint32,
+      /** The node that answers requests for this partition; empty while none is known. */
+      node: text,
+      /** Where that node is reached; empty like its name. */
+      address: text,
+    }),
+  ),
+});
+
 export const peerHelloRequest = layout("PeerHello", {
   clusterId: text,
   /** The node that connects. */

@@ -6,6 +6,7 @@
  */
 import { assert } from "#reference/base/assert.ts";
 import { toHex } from "#reference/base/bytes.ts";
+import { leaderAcksFlag } from "./acks.ts";
 import { protocolErrors } from "./errors.ts";
 import { checksumBytes, encodeRequest, encodeResponse, responseHeaderBytes } from "./frame.ts";
 import type { FrameFault, RequestFrame, ResponseFrame } from "./frame.ts";
@@ -49,7 +50,9 @@ function describeFrame(
   let at = 0;
   for (const [index, name] of names.entries()) {
     const end = at + (sizes[index] ?? 0);
-    spans.push({ name, kind: `uint${(end - at) * 8}`, start: at, end, text: unsigned(frame, at, end) });
+    const note = name === "flags" ? flagNames(frame[end - 1] ?? 0) : "";
+    const text = unsigned(frame, at, end) + note;
+    spans.push({ name, kind: `uint${(end - at) * 8}`, start: at, end, text });
     at = end;
   }
   const payloadEnd = frame.length - checksumBytes;
@@ -66,6 +69,15 @@ function describeFrame(
     text: `0x${toHex(frame.subarray(payloadEnd))}`,
   });
   return spans;
+}
+
+/** What a request's flags say, behind their number; empty when none is set that has a name. */
+function flagNames(flags: number): string {
+  const names = [
+    ...((flags & tracedFlag) === 0 ? [] : ["traced"]),
+    ...((flags & leaderAcksFlag) === 0 ? [] : ["acks=leader"]),
+  ];
+  return names.length === 0 ? "" : ` (${names.join(", ")})`;
 }
 
 function describeTrace(frame: Uint8Array, start: number): FieldSpan[] {
@@ -135,9 +147,26 @@ export function sampleTracedFrame(): Uint8Array {
 
 /** The traced request of SPEC.md. */
 export function renderTraced(): string {
-  const frame = sampleTracedFrame();
-  const lines = annotate(frame, describeRequestFrame(frame, messages.Ping.request));
-  return ["```", ...lines, "```", ""].join("\n");
+  return renderRequest("Ping", sampleTracedFrame());
+}
+
+/** A Produce request that is answered by the leader alone. */
+export function sampleAcksFrame(): Uint8Array {
+  const payload = encodeRequestPayload("Produce", messageSamples.Produce.request);
+  const { type } = messages.Produce;
+  const frame = { requestId: sampleRequestId, type, version: 1, flags: leaderAcksFlag, payload };
+  return bytesOf(encodeRequest(frame));
+}
+
+/** The same for SPEC.md. */
+export function renderAcks(): string {
+  return renderRequest("Produce", sampleAcksFrame());
+}
+
+function renderRequest(name: MessageName, frame: Uint8Array): string {
+  return ["```", ...annotate(frame, describeRequestFrame(frame, messages[name].request)), "```", ""].join(
+    "\n",
+  );
 }
 
 /** The sample reply of a type, as a frame. CommitOffset's is the example of a partial success. */
@@ -210,6 +239,12 @@ export function renderGolden(): string {
   parts.push(
     "# Ping request with a trace context",
     ...annotate(traced, describeRequestFrame(traced, messages.Ping.request)),
+    "",
+  );
+  const byLeader = sampleAcksFrame();
+  parts.push(
+    "# Produce request with acks=leader",
+    ...annotate(byLeader, describeRequestFrame(byLeader, messages.Produce.request)),
     "",
   );
   return parts.join("\n");

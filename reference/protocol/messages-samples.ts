@@ -153,4 +153,13 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
     request: { topic, incarnation: 17, partition, offset: 1000, bytesMax: 1048576 },
     reply: { batches: batch },
   },
+  Leaders: {
+    request: { topic },
+    reply: {
+      leaders: [
+        { partition: 0, node: "n2", address: "10.0.0.2:7420" },
+        { partition: 1, node: "", address: "" },
+      ],
+    },
+  },
 };

@@ -3,16 +3,19 @@ import { describe, expect, test } from "vitest";
 import { fromHex, toHex } from "#reference/base/bytes.ts";
 import { encodeRecordBatch } from "../storage/record-batch-builder.ts";
 import { batchHeaderBytes, batchLayout } from "../storage/record-batch.ts";
+import { acksOf } from "./acks.ts";
 import { errorCodeOf } from "./errors.ts";
 import { decodeErrorReply, decodeReplyPayload, decodeRequestPayload } from "./messages-codec.ts";
 import { encodeErrorReply, encodeReplyPayload, encodeRequestPayload } from "./messages-codec.ts";
 import {
   annotate,
+  renderAcks,
   renderErrors,
   renderGolden,
   renderMessage,
   sampleReplyFrame,
   renderTraced,
+  sampleAcksFrame,
   sampleRequestFrame,
   sampleTracedFrame,
 } from "./messages-hex.ts";
@@ -70,6 +73,13 @@ test("an error reply gives its code even when its text cannot be read", () => {
   expect(decodeErrorReply({ ...frame, payload: payload.subarray(0, 3) }).code).toBe(12);
 });
 
+test("a Produce says with one bit that the leader's disk is enough, and quorum is what says nothing", () => {
+  expect(acksOf(sampleAcksFrame(), 0)).toBe("leader");
+  expect(acksOf(sampleRequestFrame("Produce"), 0)).toBe("quorum");
+  expect(acksOf(sampleTracedFrame(), 0)).toBe("quorum");
+  expect(renderAcks()).toContain("# flags: uint16 = 2 (acks=leader)");
+});
+
 test("the golden bytes have not changed", async () => {
   await expect(renderGolden()).toMatchFileSnapshot("messages.hex");
 });
@@ -77,7 +87,7 @@ test("the golden bytes have not changed", async () => {
 test("the golden bytes are the sample frames, comments aside", () => {
   const golden = fromHex(readFileSync(new URL("messages.hex", import.meta.url), "utf8"));
   const frames = names.flatMap((name) => [sampleRequestFrame(name), sampleReplyFrame(name)]);
-  frames.push(sampleTracedFrame());
+  frames.push(sampleTracedFrame(), sampleAcksFrame());
   expect(golden).toEqual(Uint8Array.from(frames.flatMap((frame) => [...frame])));
 });
 
@@ -87,10 +97,11 @@ test("SPEC.md shows the messages and the errors as the code has them", async () 
     messages: names.map(renderMessage).join("\n"),
     errors: renderErrors(),
     traced: renderTraced(),
+    acks: renderAcks(),
     batch: renderBatch(),
   };
   const current = spec.replace(
-    /(<!-- rendered: (messages|errors|batch|traced) -->\n)[\s\S]*?(<!-- end -->)/g,
+    /(<!-- rendered: (messages|errors|batch|traced|acks) -->\n)[\s\S]*?(<!-- end -->)/g,
     (_all, open: string, part: keyof typeof rendered, close: string) =>
       `${open}\n${rendered[part]}\n${close}`,
   );

@@ -10,30 +10,8 @@
  * - record batches lie on the wire as they lie in the log (storage/record-batch.ts), so the broker never repacks them.
  */
 import type { Layout, LayoutValue } from "./messages-layout.ts";
-import {
-  commitOffsetRequest,
-  commitOffsetReply,
-  fetchOffsetRequest,
-  fetchOffsetReply,
-  subscribeRequest,
-  subscribeReply,
-  unsubscribeRequest,
-  creditRequest,
-  joinGroupRequest,
-  joinGroupReply,
-  leaveGroupRequest,
-  listGroupsReply,
-} from "./messages-groups.ts";
-import {
-  changeClusterRequest,
-  clusterStateReply,
-  peerFetchReply,
-  peerFetchRequest,
-  peerHelloReply,
-  peerHelloRequest,
-  peerStateReply,
-  raftRequest,
-} from "./messages-cluster.ts";
+import * as groups from "./messages-groups.ts";
+import * as cluster from "./messages-cluster.ts";
 import {
   arrayOf,
   bytes,
@@ -265,31 +243,31 @@ export const messages = {
   },
   CommitOffset: {
     type: 10,
-    request: commitOffsetRequest,
-    reply: commitOffsetReply,
+    request: groups.commitOffsetRequest,
+    reply: groups.commitOffsetReply,
     help: "Stores a group's positions, forwards or backwards.",
   },
   FetchOffset: {
     type: 11,
-    request: fetchOffsetRequest,
-    reply: fetchOffsetReply,
+    request: groups.fetchOffsetRequest,
+    reply: groups.fetchOffsetReply,
     help: "A group's stored positions.",
   },
   Subscribe: {
     type: 12,
-    request: subscribeRequest,
-    reply: subscribeReply,
+    request: groups.subscribeRequest,
+    reply: groups.subscribeReply,
     help: "Sends batches as they come, within the credit given. One request, many replies.",
   },
   Unsubscribe: {
     type: 13,
-    request: unsubscribeRequest,
+    request: groups.unsubscribeRequest,
     reply: empty,
     help: "Ends a subscription of this connection.",
   },
   Credit: {
     type: 14,
-    request: creditRequest,
+    request: groups.creditRequest,
     reply: empty,
     help: "Allows a subscription more bytes. Never answered, also not with an error.",
   },
@@ -319,57 +297,63 @@ export const messages = {
   },
   JoinGroup: {
     type: 19,
-    request: joinGroupRequest,
-    reply: joinGroupReply,
+    request: groups.joinGroupRequest,
+    reply: groups.joinGroupReply,
     help: "Joins a consumer group, or stays in it, and says what to read.",
   },
   LeaveGroup: {
     type: 20,
-    request: leaveGroupRequest,
+    request: groups.leaveGroupRequest,
     reply: empty,
     help: "Leaves a consumer group at once.",
   },
   ListGroups: {
     type: 21,
     request: empty,
-    reply: listGroupsReply,
+    reply: groups.listGroupsReply,
     help: "The consumer groups and their members.",
   },
   ClusterState: {
     type: 22,
     request: empty,
-    reply: clusterStateReply,
+    reply: cluster.clusterStateReply,
     help: "The nodes of the cluster, and which one leads. Any node answers.",
   },
   ChangeCluster: {
     type: 23,
-    request: changeClusterRequest,
+    request: cluster.changeClusterRequest,
     reply: empty,
     help: "Adds or removes a node, or hands leadership over. Answered when it is done.",
   },
   PeerHello: {
     type: 24,
-    request: peerHelloRequest,
-    reply: peerHelloReply,
+    request: cluster.peerHelloRequest,
+    reply: cluster.peerHelloReply,
     help: "Between nodes: says who connects. First on a connection between nodes, after Hello.",
   },
   Raft: {
     type: 25,
-    request: raftRequest,
+    request: cluster.raftRequest,
     reply: empty,
     help: "Between nodes: one message of the consensus. Never answered.",
   },
   PeerState: {
     type: 26,
     request: empty,
-    reply: peerStateReply,
+    reply: cluster.peerStateReply,
     help: "Between nodes: the partitions that a node holds, for one that is far behind.",
   },
   PeerFetch: {
     type: 27,
-    request: peerFetchRequest,
-    reply: peerFetchReply,
+    request: cluster.peerFetchRequest,
+    reply: cluster.peerFetchReply,
     help: "Between nodes: whole batches as they are stored, for one that is far behind.",
+  },
+  Leaders: {
+    type: 28,
+    request: cluster.leadersRequest,
+    reply: cluster.leadersReply,
+    help: "Which node of the cluster leads each partition of a topic. Any node answers, from what it knows.",
   },
 } as const;
 

@@ -36,7 +36,8 @@ import type { Applied, ClusterMachine } from "./machine.ts";
 import { addNode, removeNode, transferTo } from "./membership-change.ts";
 import { decodeMessage, encodeMessage } from "./raft-codec.ts";
 import { notLeader, Replica } from "./replica.ts";
-import type { Replication } from "./replication.ts";
+import type { PartitionLeader, Replication } from "./replication.ts";
+import { partitionRequests } from "./replication.ts";
 
 /** How a node reaches the others. */
 export interface Peers {
@@ -85,7 +86,11 @@ const local: ReadonlySet<number> = new Set([
   messages.HealthCheck.type,
   messages.Ping.type,
   messages.ClusterState.type,
+  messages.Leaders.type,
   messages.PeerHello.type,
+  // A subscription belongs to its connection, and has been judged when it began.
+  messages.Unsubscribe.type,
+  messages.Credit.type,
 ]);
 
 /** Requests that only nodes may send. */
@@ -159,12 +164,22 @@ export class Cluster implements Replication {
   }
 
   refusal(type: number, connection: BrokerConnection): ErrorOutcome | undefined {
-    if (local.has(type)) return undefined;
+    if (local.has(type) || partitionRequests.has(type)) return undefined;
     if (betweenNodes.has(type)) {
       if (connection.state.peer !== undefined) return undefined;
       return refuse("not-a-member", "only nodes of this cluster may ask this, after PeerHello");
     }
-    return this.#replica.isReady ? undefined : notLeader(this.#otherLeader());
+    return this.#misplaced();
+  }
+
+  refusalOf(): ErrorOutcome | undefined {
+    return this.#misplaced();
+  }
+
+  leadersOf(_topic: string, partitions: number): readonly PartitionLeader[] {
+    const { leader } = this.state();
+    const known = { node: leader, address: this.members.get(leader) ?? "" };
+    return Array.from({ length: partitions }, () => known);
   }
 
   async current(): Promise<ErrorOutcome | undefined> {
@@ -329,9 +344,11 @@ export class Cluster implements Replication {
     return undefined;
   }
 
-  #otherLeader(): string | undefined {
+  /** Why this node may not answer; undefined when it may. */
+  #misplaced(): ErrorOutcome | undefined {
+    if (this.#replica.isReady) return undefined;
     const { leader } = this.#replica.state;
-    return leader === this.#options.identity.node ? undefined : leader;
+    return notLeader(leader === this.#options.identity.node ? undefined : leader);
   }
 
   /** After each step: clients of a leader that leads no more have to go elsewhere, and new nodes to be reached. */

@@ -1,30 +1,60 @@
 /**
  * What the broker needs of a cluster: who may answer a request, and how a change becomes everybody's.
  *
- * A broker without one decides by itself. With one, every change of its state goes through the replicated log, and only
- * the node that leads answers clients. The broker's handlers know no more of it than this.
+ * A broker without one decides by itself. With one, every change of its state goes through a replicated log, and only
+ * the node that leads there answers clients: for each partition the node that leads the partition, for all else the one
+ * that `ClusterState` names. The broker's handlers know no more of it than this.
  */
+import type { Acks } from "../../protocol/acks.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
+import { messages } from "../../protocol/messages.ts";
 import type { BrokerConnection } from "../connection.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import type { Partition } from "../partition.ts";
 import type { TopicConfig } from "../topic.ts";
 
+/** Requests that the node answers which leads the partition that they name; it is known when they have been read. */
+export const partitionRequests: ReadonlySet<number> = new Set([
+  messages.Produce.type,
+  messages.Fetch.type,
+  messages.GetOffset.type,
+  messages.Subscribe.type,
+  messages.Trim.type,
+  messages.ReadRange.type,
+]);
+
+/** Who answers requests for a partition; both empty while nobody does, as far as is known. */
+export type PartitionLeader = Omit<ReplyOf<"Leaders">["leaders"][number], "partition">;
+
 /** A member's part in a cluster, as its broker sees it. */
 export interface Replication {
   /** Other nodes' addresses, for clients: they go on there when this node is gone. */
   readonly addresses: readonly string[];
-  /** Why this node may not answer a request of this type now; undefined when it may. */
+  /**
+   * Why this node may not answer a request of this type now; undefined when it may. Requests for a partition pass:
+   * `refusalOf` judges them.
+   */
   refusal(type: number, connection: BrokerConnection): ErrorOutcome | undefined;
-  /** Resolves when what this node holds is current as of the call, or to why it cannot know. */
-  current(): Promise<ErrorOutcome | undefined>;
-  /** Replicates a batch, which stays the caller's, and answers the request. */
+  /**
+   * Why this node may not answer a request for this partition now. When the answer changes, the partition's `notify`
+   * wakes those who wait for its records, so that they hear of it.
+   */
+  refusalOf(partition: Partition, connection: BrokerConnection): ErrorOutcome | undefined;
+  /** Who leads the partitions of a topic, by number, as far as this node knows. */
+  leadersOf(topic: string, partitions: number): readonly PartitionLeader[];
+  /**
+   * Resolves when what this node holds is current as of the call, or to why it cannot know: what it holds of a
+   * partition, or of topics and groups where none is named.
+   */
+  current(partition?: Partition): Promise<ErrorOutcome | undefined>;
+  /** Replicates a batch, which stays the caller's, and answers the request when those have it that `acks` names. */
   produce(
     connection: BrokerConnection,
     idHigh: number,
     idLow: number,
     partition: Partition,
     batch: Uint8Array,
+    acks: Acks,
   ): void;
   createTopic(name: string, config: TopicConfig): Promise<ErrorOutcome | undefined>;
   deleteTopic(name: string): Promise<ErrorOutcome | undefined>;
