@@ -1,0 +1,242 @@
+/**
+ * A cluster without replication: several brokers over one store, and a test that says which of them leads what.
+ *
+ * For whoever talks to a cluster, all that counts is which node answers which request, and how that changes under way.
+ * So the nodes share their topics, as if every record were everywhere at once, and leadership moves at a word.
+ */
+import { viewOf } from "#reference/base/bytes.ts";
+import { InPageNetwork } from "../browser/in-page-network.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { PartitionLeader, Replication } from "../broker/cluster/replication.ts";
+import { partitionRequests } from "../broker/cluster/replication.ts";
+import type { ErrorOutcome } from "../broker/outcome.ts";
+import { refuse } from "../broker/outcome.ts";
+import type { Partition } from "../broker/partition.ts";
+import { produce } from "../broker/produce.ts";
+import type { Connection, Listener } from "../ports.ts";
+import type { Acks } from "../protocol/acks.ts";
+import { encodeRequest } from "../protocol/frame.ts";
+import { encodeRequestPayload } from "../protocol/messages-codec.ts";
+import type { MessageName } from "../protocol/messages.ts";
+import { messageNameOf, messages } from "../protocol/messages.ts";
+import { TestBroker, textsIn } from "./test-broker.ts";
+
+/** What a node answers whoever it does not lead. */
+const local: ReadonlySet<MessageName> = new Set([
+  "Hello",
+  "Authenticate",
+  "HealthCheck",
+  "Ping",
+  "ClusterState",
+  "Leaders",
+  "Unsubscribe",
+  "Credit",
+]);
+
+/** Who leads: undefined where nobody does. */
+interface Leadership {
+  meta: string | undefined;
+  /** By `topic/partition`; the others are led by who leads `meta`. */
+  readonly partitions: Map<string, string | undefined>;
+}
+
+/** One node and what the test sees of it. */
+interface LedNode {
+  readonly name: string;
+  readonly server: TestBroker;
+  readonly connections: Set<Connection>;
+  listener: Listener | undefined;
+  /** What it says when it is asked who leads, where that is not the truth. */
+  belief: Leadership | undefined;
+  /** Takes the next batch, and dies before it answers. */
+  diesAtProduce: boolean;
+}
+
+/** Some nodes that can be reached by name. */
+export class LedCluster {
+  readonly network = new InPageNetwork();
+  readonly nodes = new Map<string, LedNode>();
+  /** Every request so far, as `n1 Fetch`, those at connecting aside. */
+  readonly requests: string[] = [];
+  /** What batches asked for, in their order. */
+  readonly acks: Acks[] = [];
+  readonly #truth: Leadership = { meta: "n1", partitions: new Map() };
+
+  static async open(names: readonly string[] = ["n1", "n2", "n3"]): Promise<LedCluster> {
+    const cluster = new LedCluster();
+    let first: Broker | undefined;
+    for (const name of names) {
+      const server = await TestBroker.open();
+      first ??= server.broker;
+      Object.assign(server.broker, { topics: first.topics, offsets: first.offsets });
+      server.broker.replication = cluster.#replication(name, names, server.broker);
+      cluster.#watch(name, server.broker);
+      const connections = new Set<Connection>();
+      const node = {
+        name,
+        server,
+        connections,
+        listener: undefined,
+        belief: undefined,
+        diesAtProduce: false,
+      };
+      cluster.nodes.set(name, node);
+      await cluster.start(name);
+    }
+    return cluster;
+  }
+
+  node(name: string): LedNode {
+    const node = this.nodes.get(name);
+    if (node === undefined) throw new Error(`no node ${name}`);
+    return node;
+  }
+
+  /** Gives a partition another leader, or none. Whoever waits for its records is woken, as a node would do. */
+  lead(topic: string, partition: number, name: string | undefined): void {
+    this.#truth.partitions.set(`${topic}/${partition}`, name);
+    const { topics } = this.#anyBroker();
+    topics.get(topic)?.partitions[partition]?.notify();
+  }
+
+  /** Gives topics and groups another leader, or none. */
+  leadMeta(name: string | undefined): void {
+    this.#truth.meta = name;
+  }
+
+  /** From now on a node says what is true now, whatever happens, or the truth again. */
+  freezeBelief(name: string, isFrozen: boolean): void {
+    const { meta, partitions } = this.#truth;
+    this.node(name).belief = isFrozen ? { meta, partitions: new Map(partitions) } : undefined;
+  }
+
+  async start(name: string): Promise<void> {
+    const node = this.node(name);
+    node.listener = await this.network.listen(name, (connection) => {
+      node.connections.add(connection);
+      node.server.hub.accept(connection);
+    });
+  }
+
+  /** Ends a node at once: its connections are reset, and nobody listens at its address. */
+  async stop(name: string): Promise<void> {
+    const node = this.node(name);
+    await node.listener?.close();
+    for (const connection of node.connections) connection.destroy();
+    node.connections.clear();
+  }
+
+  /** The node that leads a partition. */
+  leaderOf(topic: string, partition: number, { meta, partitions } = this.#truth): string | undefined {
+    const key = `${topic}/${partition}`;
+    return partitions.has(key) ? partitions.get(key) : meta;
+  }
+
+  /** The requests of some kinds since the last call. */
+  take(...names: MessageName[]): string[] {
+    const taken = this.requests.splice(0);
+    return taken.filter(
+      (request) => names.length === 0 || names.some((name) => request.endsWith(` ${name}`)),
+    );
+  }
+
+  /** What a partition holds, batch by batch read as text. */
+  async stored(topic: string, partition: number): Promise<string[]> {
+    const log = this.#anyBroker().topics.get(topic)?.partitions[partition]?.log;
+    const read = await log?.read(0, 2 ** 20);
+    return read?.kind === "records" ? textsIn(read.bytes, 0) : [];
+  }
+
+  /** What went wrong in a broker; a test expects nothing here. */
+  get bugs(): unknown[] {
+    return [...this.nodes.values()].flatMap(({ server }) => server.bugs);
+  }
+
+  #anyBroker(): Broker {
+    return this.node("n1").server.broker;
+  }
+
+  #watch(name: string, broker: Broker): void {
+    const request = broker.request.bind(broker);
+    broker.request = (connection, bytes, view, start, end) => {
+      const type = messageNameOf(bytes[start + 12] ?? 0);
+      if (type !== "Hello" && type !== "Ping") this.requests.push(`${name} ${type}`);
+      request(connection, bytes, view, start, end);
+    };
+  }
+
+  #replication(name: string, names: readonly string[], broker: Broker): Replication {
+    const elsewhere = (leader: string | undefined): ErrorOutcome | undefined =>
+      leader === name ? undefined : refuse("not-leader", `${leader ?? "nobody"} leads, not ${name}`);
+    const belief = (): Leadership => this.node(name).belief ?? this.#truth;
+    const alone = {
+      topics: broker.topics,
+      replication: undefined,
+      defer: broker.defer.bind(broker),
+      refuse: broker.refuse.bind(broker),
+      appended: broker.appended.bind(broker),
+    };
+    const never = (): never => {
+      throw new Error("not part of this cluster");
+    };
+    return {
+      addresses: names,
+      refusal: (type) => {
+        const request = messageNameOf(type);
+        const passes = partitionRequests.has(type) || (request !== undefined && local.has(request));
+        return passes ? undefined : elsewhere(this.#truth.meta);
+      },
+      refusalOf: ({ topic, number }) => elsewhere(this.leaderOf(topic, number)),
+      leadersOf: (topic, partitions) =>
+        Array.from({ length: partitions }, (_, number): PartitionLeader => {
+          const leader = this.leaderOf(topic, number, belief()) ?? "";
+          return { node: leader, address: leader };
+        }),
+      current: async () => undefined,
+      produce: (connection, idHigh, idLow, { topic, number }: Partition, batch, acks) => {
+        this.acks.push(acks);
+        const requestId = (BigInt(idHigh) << 32n) | BigInt(idLow);
+        const payload = encodeRequestPayload("Produce", { topic, partition: number, batch });
+        const frame = encodeRequest({
+          requestId,
+          type: messages.Produce.type,
+          version: 1,
+          flags: 0,
+          payload,
+        });
+        if (!(frame instanceof Uint8Array)) throw new Error(frame.message);
+        const node = this.node(name);
+        produce(alone, connection, frame, viewOf(frame), 0, frame.length);
+        if (!node.diesAtProduce) return;
+        node.diesAtProduce = false;
+        void this.stop(name);
+      },
+      createTopic: async (topic, config) => {
+        const made = await broker.topics.create(topic, config);
+        return "kind" in made ? made : undefined;
+      },
+      deleteTopic: (topic) => broker.topics.delete(topic),
+      trim: async (partition, beforeOffset) => void (await partition.log.trim(beforeOffset)),
+      state: () => ({
+        clusterId: "led",
+        node: name,
+        term: 1,
+        leader: belief().meta ?? "",
+        commitIndex: 1,
+        appliedIndex: 1,
+        members: [...this.nodes.keys()].map((node) => ({
+          node,
+          address: node,
+          role: "voter",
+          matchIndex: 1,
+        })),
+      }),
+      change: never,
+      welcome: never,
+      receive: never,
+      peerState: never,
+      peerFetch: never,
+      problem: () => undefined,
+    };
+  }
+}
