@@ -40,11 +40,11 @@ for (const workload of chosen) {
       makeHost: () => new ProgramHost(programs[workload as ProgramName]),
       ...settings[workload],
     };
-    const { verdict, workload: report, failure, protocolErrors } = await runMaelstromTest(test);
+    const { verdict, workload: report, failure, nodeErrors } = await runMaelstromTest(test);
     if (verdict === "valid") continue;
     const { makeHost: _makeHost, ...shown } = test;
     process.stdout.write(`${workload}: ${verdict} at seed ${seed}: ${JSON.stringify(shown)}\n`);
-    for (const line of [failure ?? "", ...report.problems, ...protocolErrors.map(({ reason }) => reason)]) {
+    for (const line of [failure ?? "", ...report.problems, ...nodeErrors.map(({ reason }) => reason)]) {
       if (line !== "") process.stdout.write(`  ${line}\n`);
     }
     process.exit(1);

@@ -15,6 +15,11 @@ export class LineSplitter {
     this.#onLine = onLine;
   }
 
+  /** How much there is of the line that has not ended yet. */
+  get pendingLength(): number {
+    return this.#pendingLength;
+  }
+
   push(chunk: Uint8Array): void {
     const text = this.#decoder.decode(chunk, { stream: true });
     let start = 0;

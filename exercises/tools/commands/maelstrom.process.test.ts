@@ -199,9 +199,12 @@ describe("programs in real time", () => {
       }
       say(message, { type: message.body.type + "_ok", ...(message.body.echo ? { echo: message.body.echo } : {}) }); }`;
     const { code, stdout } = await run(...echoOnce, ...programOf(noisy));
+    expect(stdout).toMatch(/^invalid/);
     expect(stdout).toMatch(/not JSON: ready/);
     expect(stdout).toMatch(/a line of more than \d+ characters/);
-    expect(code).toBe(0);
+    expect(stdout).toMatch(/sent x to n99, and there is no such node/);
+    expect(stdout).toMatch(/(\d+) operations: \1 ok/);
+    expect(code).toBe(1);
   });
 });
 

@@ -24,7 +24,6 @@ import { nemesisKinds, type NemesisKind } from "#reference/simulator/maelstrom/n
 import { topologyNames } from "#reference/simulator/maelstrom/topology.ts";
 import type { MaelstromResult, MaelstromTest } from "#reference/simulator/maelstrom/test-run.ts";
 import { workloadNames } from "#reference/simulator/maelstrom/workload.ts";
-import type { ProcessTrouble } from "../maelstrom/process-host.ts";
 
 const programNames = Object.keys(programs) as readonly ProgramName[];
 const modelNames = Object.keys(consistencyModels) as readonly ConsistencyModel[];
@@ -200,9 +199,9 @@ async function runTest(context: TestContext): Promise<CommandResult> {
   for (let seed = first; seed <= last && !context.signal.aborted; seed++) {
     const outcome = await runOne(context, seed, clientCount);
     if (outcome.kind === "failed") return failed(outcome.problem);
-    const { result, troubles } = outcome;
+    const { result } = outcome;
     const isLast = seed === last || result.verdict !== "valid";
-    if (isLast || options.seeds === undefined) await report(context, result, troubles);
+    if (isLast || options.seeds === undefined) await report(context, result);
     else context.note(`seed ${seed}: valid`);
     if (result.verdict !== "valid") return exitOf(result);
   }
@@ -215,7 +214,7 @@ function exitOf({ verdict }: MaelstromResult): CommandResult {
 }
 
 type RunOutcome =
-  | { readonly kind: "ran"; readonly result: MaelstromResult; readonly troubles: readonly ProcessTrouble[] }
+  | { readonly kind: "ran"; readonly result: MaelstromResult }
   | { readonly kind: "failed"; readonly problem: string };
 
 async function runOne(context: TestContext, seed: number, clientCount: number): Promise<RunOutcome> {
@@ -226,7 +225,6 @@ async function runOne(context: TestContext, seed: number, clientCount: number): 
   const { ProcessHost } = await import("../maelstrom/process-host.ts");
   const { makeRealPace } = await import("../maelstrom/real-pace.ts");
   const { bin, out } = options;
-  const troubles: ProcessTrouble[] = [];
   const real = makeRealPace(signal);
   const program = options.program ?? options.workload;
   const trace = out === undefined ? undefined : new TraceRecorder();
@@ -234,10 +232,10 @@ async function runOne(context: TestContext, seed: number, clientCount: number): 
     ...testOf(options),
     seed,
     concurrency: clientCount,
-    makeHost: (id) =>
+    makeHost: () =>
       bin === undefined
         ? new ProgramHost(programs[program])
-        : new ProcessHost({ id, program: bin, programArguments: rest, troubles, catchUp: real.catchUp }),
+        : new ProcessHost({ program: bin, programArguments: rest, catchUp: real.catchUp }),
     ...(trace === undefined ? {} : { trace }),
   };
   const result = await runMaelstromTest(test, bin === undefined ? virtualPace : real.pace);
@@ -252,18 +250,14 @@ async function runOne(context: TestContext, seed: number, clientCount: number): 
       return { kind: "failed", problem: `${out}: ${(error as NodeJS.ErrnoException).code ?? String(error)}` };
     }
   }
-  return { kind: "ran", result, troubles };
+  return { kind: "ran", result };
 }
 
-async function report(
-  context: TestContext,
-  result: MaelstromResult,
-  troubles: readonly ProcessTrouble[],
-): Promise<void> {
+async function report(context: TestContext, result: MaelstromResult): Promise<void> {
   const { summaryOf, linesOf } = await import("../maelstrom/report.ts");
-  if (context.json) context.printJson(summaryOf(result, troubles));
+  if (context.json) context.printJson(summaryOf(result));
   else
-    for (const line of linesOf(result, troubles, context.colors, commandLine(context, result.seed)))
+    for (const line of linesOf(result, context.colors, commandLine(context, result.seed)))
       context.print(line);
 }
 

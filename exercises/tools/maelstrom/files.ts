@@ -29,7 +29,7 @@ export function filesOf(
     "messages.html": messagesPage(events, `${workload}, seed ${seed}`),
     "latency.svg": latencySvg(result.operations, events),
     "rate.svg": rateSvg(result.operations, events),
-    "results.json": `${JSON.stringify(summaryOf(result, []), null, 2)}\n`,
+    "results.json": `${JSON.stringify(summaryOf(result), null, 2)}\n`,
     "history.ndjson": historyText(result),
     "trace.ndjson": `${JSON.stringify(header)}\n${trace.toNdjson()}`,
     "node-logs.ndjson": result.logs.map((line) => `${JSON.stringify(line)}\n`).join(""),

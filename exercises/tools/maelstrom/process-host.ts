@@ -2,31 +2,26 @@
  * A node that is a program of its own, in any language: started, spoken to over its standard input and output,
  * and ended.
  *
- * Nothing that it does stops the test: what is no message is counted and told, a line without an end is cut off, a
- * program that ends is a node that has crashed.
+ * Nothing that it does stops the test or holds it up: what is no message is told, a line without an end is cut off, a
+ * program that does not read is not waited for, and one that ends is a node that has crashed. It is ended as a whole
+ * group of processes, since many programs are scripts that start another.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { tmpdir } from "node:os";
+import { resolve } from "node:path";
 import { LineSplitter } from "#reference/maelstrom/lines.ts";
-import { formatMessage, parseMessage, type Message } from "#reference/maelstrom/message.ts";
+import { formatMessage, lineLengthMax, type Message } from "#reference/maelstrom/message.ts";
+import { takeOutputLine } from "#reference/simulator/maelstrom/pipe-host.ts";
 import type { HostPorts, NodeHost } from "#reference/simulator/maelstrom/world.ts";
 
-/** What went wrong with a program, for the report. */
-export interface ProcessTrouble {
-  readonly node: string;
-  readonly message: string;
-}
-
-/** Troubles that are kept. */
-export const troublesMax = 64;
 /** How much of what a node last printed is shown when it ends. */
 const tailLength = 2000;
 
+/** What may wait for a program that does not read its input; above it the rest is lost. */
+export const unreadBytesMax = 64 * 1024 * 1024;
+
 export interface ProcessHostOptions {
-  readonly id: string;
   readonly program: string;
   readonly programArguments: readonly string[];
-  readonly troubles: ProcessTrouble[];
   /** Called before anything that comes from outside: it brings virtual time up to the real one. */
   readonly catchUp: () => void;
 }
@@ -35,8 +30,10 @@ export interface ProcessHostOptions {
 export class ProcessHost implements NodeHost {
   readonly #options: ProcessHostOptions;
   #child: ChildProcess | undefined;
-  #isExpectedToEnd = false;
+  #ports: HostPorts | undefined;
   #errorTail = "";
+  /** Whether it has been told that the program does not read. */
+  #isFull = false;
 
   constructor(options: ProcessHostOptions) {
     this.#options = options;
@@ -44,37 +41,26 @@ export class ProcessHost implements NodeHost {
 
   start(ports: HostPorts): void {
     const { program, programArguments, catchUp } = this.#options;
-    this.#isExpectedToEnd = false;
     this.#errorTail = "";
-    const child = spawn(program, programArguments, { cwd: tmpdir(), stdio: ["pipe", "pipe", "pipe"] });
+    this.#isFull = false;
+    this.#ports = ports;
+    const child = spawn(fileOf(program), programArguments, { stdio: "pipe", detached: hasGroups });
     this.#child = child;
-    const lines = new LineSplitter((line) => {
-      if (line.trim() !== "") this.#receiveLine(line, ports);
-    });
-    child.stdout.on("data", (chunk: Uint8Array) => {
-      if (this.#child !== child) return;
-      catchUp();
-      lines.push(chunk);
-    });
-    const errors = new LineSplitter((line) => {
-      this.#errorTail = `${this.#errorTail}${line}\n`.slice(-tailLength);
-      ports.log({ level: "info", msg: "stderr", text: line.slice(0, tailLength) });
-    });
-    child.stderr.on("data", (chunk: Uint8Array) => errors.push(chunk));
+    this.#read(child, ports);
     // A program that does not read, or has gone, must not end the test.
     child.stdin.on("error", () => undefined);
     child.on("error", (error) => {
-      this.#note(`cannot be started: ${error.message}`);
+      ports.breach("process", `cannot be started: ${error.message}`);
       ports.process.crash("halt");
     });
-    child.on("exit", (code, signal) => {
-      if (this.#isExpectedToEnd || this.#child !== child) return;
+    // Not at its exit: what it wrote before may still be in the pipes.
+    child.on("close", (code, signal) => {
+      if (this.#child !== child) return;
       catchUp();
       const tail = this.#errorTail.trim().split("\n").slice(-8).join("\n    ");
       const how = signal === null ? `with code ${code}` : `by ${signal}`;
-      this.#note(
-        `ended ${how} in the middle of the test${tail === "" ? "" : `; it last wrote to stderr:\n    ${tail}`}`,
-      );
+      const said = tail === "" ? "" : `; it last wrote to stderr:\n    ${tail}`;
+      ports.breach("process", `ended ${how} in the middle of the test${said}`);
       ports.process.crash("halt");
     });
   }
@@ -82,32 +68,66 @@ export class ProcessHost implements NodeHost {
   receive(message: Message): void {
     const { stdin } = this.#child ?? {};
     if (stdin === undefined || stdin === null || !stdin.writable) return;
-    stdin.write(`${formatMessage(message)}\n`);
+    if (stdin.writableLength < unreadBytesMax) {
+      stdin.write(`${formatMessage(message)}\n`);
+      return;
+    }
+    if (!this.#isFull) this.#ports?.breach("process", `does not read: ${unreadBytesMax} bytes wait for it`);
+    this.#isFull = true;
   }
 
   kill(): void {
-    this.#isExpectedToEnd = true;
-    this.#child?.kill("SIGKILL");
+    const child = this.#child;
     this.#child = undefined;
+    if (child !== undefined) signalGroup(child, "SIGKILL");
   }
 
   pause(): void {
-    this.#child?.kill("SIGSTOP");
+    if (this.#child !== undefined) signalGroup(this.#child, "SIGSTOP");
   }
 
   resume(): void {
-    this.#child?.kill("SIGCONT");
+    if (this.#child !== undefined) signalGroup(this.#child, "SIGCONT");
   }
 
-  #receiveLine(line: string, ports: HostPorts): void {
-    const parsed = parseMessage(line);
-    if (parsed.kind === "malformed")
-      return this.#note(`wrote a line to stdout that is no message: ${parsed.reason}`);
-    ports.send(parsed.message);
+  /** Its output is the protocol, its errors are its log. */
+  #read(child: ChildProcess, ports: HostPorts): void {
+    let isEndless = false;
+    const lines = new LineSplitter((line) => {
+      isEndless = false;
+      takeOutputLine(line, ports);
+    });
+    child.stdout!.on("data", (chunk: Uint8Array) => {
+      if (this.#child !== child) return;
+      this.#options.catchUp();
+      lines.push(chunk);
+      if (isEndless || lines.pendingLength <= lineLengthMax) return;
+      isEndless = true;
+      ports.breach("output", `wrote more than ${lineLengthMax} characters to stdout without an end of line`);
+    });
+    const errors = new LineSplitter((line) => {
+      this.#errorTail = `${this.#errorTail}${line}\n`.slice(-tailLength);
+      ports.log({ level: "info", msg: "stderr", text: line.slice(0, tailLength) });
+    });
+    child.stderr!.on("data", (chunk: Uint8Array) => errors.push(chunk));
+    child.stderr!.on("end", () => errors.end());
   }
+}
 
-  #note(message: string): void {
-    const { troubles, id } = this.#options;
-    if (troubles.length < troublesMax) troubles.push({ node: id, message });
+/** Elsewhere than on Windows a program can be made the head of a group, to which signals can be sent. */
+const hasGroups = process.platform !== "win32";
+
+function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    if (hasGroups) process.kill(-child.pid, signal);
+    else child.kill(signal);
+  } catch {
+    // It has gone by itself.
   }
+}
+
+/** As a shell does: a name alone is looked for where programs are, anything with a slash is a file. */
+function fileOf(program: string): string {
+  return /[/\\]/.test(program) ? resolve(program) : program;
 }

@@ -1,10 +1,9 @@
 /** A result in words, and as the JSON that `--json` and `results.json` hold; names of figures are Maelstrom's. */
 import type { Colors } from "picocolors/types";
 import type { MaelstromResult, OperationStats } from "#reference/simulator/maelstrom/test-run.ts";
-import type { ProcessTrouble } from "./process-host.ts";
 
 /** The result as data. */
-export function summaryOf(result: MaelstromResult, troubles: readonly ProcessTrouble[]): unknown {
+export function summaryOf(result: MaelstromResult): unknown {
   const { workload, net, stats, availability, latenciesMs } = result;
   const statsJson = ({ count, okCount, failCount, infoCount }: OperationStats): unknown => {
     return { count, "ok-count": okCount, "fail-count": failCount, "info-count": infoCount };
@@ -39,18 +38,13 @@ export function summaryOf(result: MaelstromResult, troubles: readonly ProcessTro
       "by-f": Object.fromEntries(Object.entries(stats.byName).map(([name, own]) => [name, statsJson(own)])),
     },
     latencies: latenciesMs,
-    "protocol-errors": result.protocolErrors,
-    "process-errors": troubles,
+    "node-error-count": result.nodeErrorCount,
+    "node-errors": result.nodeErrors,
   };
 }
 
 /** The result for people. */
-export function linesOf(
-  result: MaelstromResult,
-  troubles: readonly ProcessTrouble[],
-  colors: Colors,
-  command: string,
-): readonly string[] {
+export function linesOf(result: MaelstromResult, colors: Colors, command: string): readonly string[] {
   const { workload, net, stats, availability, latenciesMs } = result;
   const color = { valid: colors.green, invalid: colors.red, unknown: colors.yellow }[result.verdict];
   const latencies = workload.fields["stable-latencies"] as Readonly<Record<string, number>> | undefined;
@@ -64,8 +58,7 @@ export function linesOf(
     ...(availability.verdict === "valid"
       ? []
       : [`  only ${(100 * availability.okFraction).toFixed(2)} % of operations succeeded`]),
-    ...result.protocolErrors.slice(0, 8).map(({ node, reason }) => `  protocol: ${node}: ${reason}`),
-    ...troubles.slice(0, 8).map(({ node, message }) => `  process: ${node} ${message}`),
+    ...nodeErrorLines(result),
     `  ${stats.all.count} operations: ${stats.all.okCount} ok, ${stats.all.failCount} failed, ${stats.all.infoCount} in doubt`,
     `  messages between nodes: ${net.servers.sentCount}, ${net.serverMessagesPerOperation.toFixed(2)} for each operation`,
     ...serviceLines(result),
@@ -81,6 +74,15 @@ export function linesOf(
         ]),
     `  again: ${command}`,
   ];
+}
+
+/** The most errors of nodes that are printed; all that were kept stand in the JSON. */
+const nodeErrorsShown = 8;
+
+function nodeErrorLines({ nodeErrors, nodeErrorCount }: MaelstromResult): readonly string[] {
+  const shown = nodeErrors.slice(0, nodeErrorsShown).map(({ node, reason }) => `  ${node}: ${reason}`);
+  const rest = nodeErrorCount - shown.length;
+  return rest > 0 ? [...shown, `  and ${rest} more of that kind`] : shown;
 }
 
 function serviceLines({ services, stats }: MaelstromResult): readonly string[] {

@@ -6,9 +6,8 @@
  */
 import { createHmac } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
-import { LineSplitter } from "#reference/maelstrom/lines.ts";
-import { formatMessage, parseMessage } from "#reference/maelstrom/message.ts";
-import { MaelstromNode, type Journal, type MakeProgram } from "#reference/maelstrom/node.ts";
+import { makeByteNode } from "#reference/maelstrom/byte-node.ts";
+import type { Journal, MakeProgram } from "#reference/maelstrom/node.ts";
 import { nodeClock, nodeRandom } from "../clock.ts";
 
 export interface StdioOptions {
@@ -30,11 +29,11 @@ export function runStdioNode({
   journal,
   key,
 }: StdioOptions): Promise<void> {
-  const node = new MaelstromNode(
+  const node = makeByteNode(
     {
       clock: nodeClock,
       random: nodeRandom,
-      send: (message) => void output.write(`${formatMessage(message)}\n`),
+      write: (text) => void output.write(text),
       log: (record) =>
         void errors.write(`${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`),
       ...(journal === undefined ? {} : { journal }),
@@ -42,19 +41,12 @@ export function runStdioNode({
     },
     makeProgram,
   );
-  const lines = new LineSplitter((line) => {
-    if (line.trim() === "") return;
-    const parsed = parseMessage(line);
-    if (parsed.kind === "message") node.receive(parsed.message);
-    else node.noteMalformed(parsed.reason);
-  });
   return new Promise((resolve) => {
     const end = (): void => {
-      lines.end();
-      node.stop();
+      node.end();
       resolve();
     };
-    input.on("data", (chunk: Uint8Array) => lines.push(chunk));
+    input.on("data", (chunk: Uint8Array) => node.push(chunk));
     input.on("end", end);
     // Whoever reads our answers has gone: so has the test.
     output.on("error", end);

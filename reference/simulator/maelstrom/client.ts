@@ -15,30 +15,18 @@ export type Answer =
   | { readonly kind: "timeout" }
   | { readonly kind: "broken"; readonly reason: string };
 
-/** A mistake of a node in the protocol, for the report. */
-export interface ProtocolError {
-  readonly node: string;
-  readonly request: string;
-  readonly reason: string;
-}
-
-/** Mistakes that are kept. */
-export const protocolErrorsMax = 64;
-
 /** One client, bound to one node. */
 export class TestClient {
   readonly name: string;
   readonly node: string;
   readonly #world: MaelstromWorld;
-  readonly #errors: ProtocolError[];
   #nextMessageId = 1;
   #waiting: { readonly messageId: number; readonly resolve: (answer: Answer) => void } | undefined;
 
-  constructor(world: MaelstromWorld, node: string, errors: ProtocolError[]) {
+  constructor(world: MaelstromWorld, node: string) {
     this.name = world.nextClientName();
     this.node = node;
     this.#world = world;
-    this.#errors = errors;
     world.attach(this.name, (message) => this.#receive(message));
   }
 
@@ -71,10 +59,7 @@ export class TestClient {
     if (body.type !== "error") return waiting.resolve({ kind: "ok", body });
     const { code, text } = body;
     if (!Number.isSafeInteger(code)) {
-      const reason = this.#note(
-        "error",
-        `an error reply without a whole number as its code: ${JSON.stringify(body)}`,
-      );
+      const reason = this.#note(`an error reply without a whole number as its code: ${JSON.stringify(body)}`);
       return waiting.resolve({ kind: "broken", reason });
     }
     waiting.resolve({ kind: "error", code: code as number, text: typeof text === "string" ? text : "" });
@@ -84,22 +69,19 @@ export class TestClient {
     const shown = JSON.stringify(body).slice(0, 200);
     const expected = `${request.type}_ok`;
     if (body.type !== expected) {
-      const reason = this.#note(request.type, `${expected} was expected, and ${shown} came`);
+      const reason = this.#note(`${expected} was expected, and ${shown} came`);
       return { kind: "broken", reason };
     }
     for (const [name, isRight] of Object.entries(fields)) {
       if (isRight(body[name])) continue;
-      const reason = this.#note(
-        request.type,
-        `${expected}: ${name} is missing or of the wrong type in ${shown}`,
-      );
+      const reason = this.#note(`${expected}: ${name} is missing or of the wrong type in ${shown}`);
       return { kind: "broken", reason };
     }
     return { kind: "ok", body };
   }
 
-  #note(request: string, reason: string): string {
-    if (this.#errors.length < protocolErrorsMax) this.#errors.push({ node: this.node, request, reason });
+  #note(reason: string): string {
+    this.#world.noteError({ node: this.node, where: "answer", reason });
     return reason;
   }
 }

@@ -10,12 +10,12 @@ import type { Json } from "#reference/maelstrom/message.ts";
 import type { Latency } from "../latency.ts";
 import { usPerMs } from "../scheduler.ts";
 import type { TraceSink } from "../trace.ts";
-import { TestClient, type ProtocolError } from "./client.ts";
+import { TestClient } from "./client.ts";
 import { nemesisIntervalMsDefault, startNemesis, type NemesisKind } from "./nemesis.ts";
 import { attachServices, type ServiceCounts } from "./services.ts";
 import type { AnyWorkload, Thread, WorkloadName, WorkloadReport } from "./workload.ts";
 import { makeWorkload } from "./workloads/index.ts";
-import { MaelstromWorld, type MessageCounts, type NodeHost } from "./world.ts";
+import { MaelstromWorld, type MessageCounts, type NodeError, type NodeHost } from "./world.ts";
 
 /** A test. Names and defaults are those of Maelstrom's options. */
 export interface MaelstromTest {
@@ -70,7 +70,9 @@ export interface MaelstromResult {
   readonly services: ServiceCounts;
   /** Milliseconds from question to answer, of what succeeded. */
   readonly latenciesMs: Quantiles | undefined;
-  readonly protocolErrors: readonly ProtocolError[];
+  /** What nodes did wrong, whatever the workload: the first ones, and how many. */
+  readonly nodeErrors: readonly NodeError[];
+  readonly nodeErrorCount: number;
   /** Why the run ended early, when it did. */
   readonly failure?: string;
   /** Everything that was tried, for files and plots. */
@@ -121,7 +123,6 @@ class TestRun {
   readonly #world: MaelstromWorld;
   readonly #services: ServiceCounts;
   readonly #workload: AnyWorkload;
-  readonly #protocolErrors: ProtocolError[] = [];
   readonly #history = new History<unknown, unknown>();
   readonly #names: string[] = [];
   readonly #threads: Thread[];
@@ -184,7 +185,7 @@ class TestRun {
     const { nodeIds } = this.#world;
     for (const id of nodeIds) this.#world.startNode(id);
     const answers = nodeIds.map((id) => {
-      const client = new TestClient(this.#world, id, this.#protocolErrors);
+      const client = new TestClient(this.#world, id);
       return client.ask({ type: "init", node_id: id, node_ids: nodeIds }, {}, initTimeoutMs);
     });
     await this.#until(Promise.all(answers), initTimeoutMs + 1000, () =>
@@ -303,7 +304,7 @@ class TestRun {
 
   #newClient(index: number): TestClient {
     const { nodeIds } = this.#world;
-    return new TestClient(this.#world, nodeIds[index % nodeIds.length]!, this.#protocolErrors);
+    return new TestClient(this.#world, nodeIds[index % nodeIds.length]!);
   }
 
   #result(failure?: string): MaelstromResult {
@@ -317,7 +318,7 @@ class TestRun {
     const { clients, servers } = this.#world.counts;
     const perOperation = (count: number): number => (operations.length === 0 ? 0 : count / operations.length);
     const availability = { okFraction, verdict: okFraction >= least ? "valid" : "invalid" } as const;
-    const protocol: Verdict = this.#protocolErrors.length > 0 ? "invalid" : "valid";
+    const protocol: Verdict = this.#world.nodeErrorCount > 0 ? "invalid" : "valid";
     const latencies = operations
       .filter(({ outcome }) => outcome.kind === "ok")
       .map(({ invokedAtUs, completedAtUs }) => (completedAtUs - invokedAtUs) / usPerMs);
@@ -338,7 +339,8 @@ class TestRun {
       },
       services: this.#services,
       latenciesMs: quantilesOf(latencies),
-      protocolErrors: this.#protocolErrors,
+      nodeErrors: this.#world.nodeErrors,
+      nodeErrorCount: this.#world.nodeErrorCount,
       ...(failure === undefined ? {} : { failure }),
       operations,
       logs: this.#world.logs,

@@ -299,7 +299,7 @@ describe("wrong nodes are found", () => {
     const result = await run(workload, settings, program);
     const said = [
       ...result.workload.problems,
-      ...result.protocolErrors.map(({ reason }) => reason),
+      ...result.nodeErrors.map(({ reason }) => reason),
       ...(result.stats.verdict === "valid" ? [] : [`none of ${result.stats.all.count} operations succeeded`]),
     ];
     expect(result.verdict).toBe("invalid");

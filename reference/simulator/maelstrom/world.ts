@@ -36,8 +36,20 @@ export interface HostPorts {
   /** What survives a kill, for nodes that keep something. */
   readonly journal: SimulatedJournal;
   readonly send: (message: Message) => void;
+  /** The node has done what no node may do. The test goes on, and its verdict is invalid. */
+  readonly breach: (where: NodeError["where"], reason: string) => void;
   readonly log: (record: LogRecord) => void;
 }
+
+/** What a node did wrong, whatever the workload: in an answer, in what it writes, or by ending. */
+export interface NodeError {
+  readonly node: string;
+  readonly where: "answer" | "output" | "process";
+  readonly reason: string;
+}
+
+/** Errors that are kept; the rest are counted. */
+export const nodeErrorsMax = 64;
 
 export interface WorldOptions {
   readonly seed: number;
@@ -62,7 +74,12 @@ export class MaelstromWorld {
     servers: { sentCount: 0, receivedCount: 0 },
   };
   readonly logs: (LogRecord & { readonly atMs: number })[] = [];
+  /** What nodes did wrong: the first ones, and how many there were. */
+  readonly nodeErrors: NodeError[] = [];
+  nodeErrorCount = 0;
   readonly #hosts = new Map<string, NodeHost>();
+  /** Nodes and services. */
+  readonly #names = new Set<string>();
   #clientCount = 0;
 
   constructor(options: WorldOptions) {
@@ -96,6 +113,7 @@ export class MaelstromWorld {
 
   /** Puts something on the network that is no node: a service, or a client. */
   attach(name: string, receive: (message: Message) => void): void {
+    if (!isClient(name)) this.#names.add(name);
     this.simulation.network.attach(name, (message) => {
       this.#countOf(message).receivedCount++;
       receive(message);
@@ -145,6 +163,12 @@ export class MaelstromWorld {
     this.process(id).resume();
   }
 
+  /** Notes what a node did wrong. */
+  noteError(error: NodeError): void {
+    this.nodeErrorCount++;
+    if (this.nodeErrors.length < nodeErrorsMax) this.nodeErrors.push(error);
+  }
+
   /** A line of a node's log. */
   log(id: string, record: LogRecord): void {
     const atMs = this.nowUs / 1000;
@@ -155,6 +179,7 @@ export class MaelstromWorld {
 
   #addNode(id: string, host: NodeHost): void {
     this.#hosts.set(id, host);
+    this.#names.add(id);
     const journal = new SimulatedJournal(this.simulation.scheduler, this.simulation.fork(`${id}/journal`));
     const process = this.simulation.addProcess(id, () => {
       journal.open(process);
@@ -163,8 +188,8 @@ export class MaelstromWorld {
         process,
         journal,
         random: this.simulation.fork(`${id}/${process.incarnation}`),
-        // Whoever a node claims to be, this is who it is.
-        send: (message) => this.send({ ...message, src: id }),
+        send: (message) => this.#sendOf(id, message),
+        breach: (where, reason) => this.noteError({ node: id, where, reason }),
         log: (record) => this.log(id, record),
       });
     });
@@ -177,6 +202,24 @@ export class MaelstromWorld {
       host.receive(message);
     };
     this.simulation.network.attach(id, receive, process);
+  }
+
+  /** Sends what a node wrote. Whoever it claims to be, this is who it is. */
+  #sendOf(id: string, message: Message): void {
+    const { src, dest, body } = message;
+    if (src !== id) {
+      this.noteError({ node: id, where: "output", reason: `sent ${body.type} in the name of ${src}` });
+    }
+    if (!this.#isKnown(dest)) {
+      const reason = `sent ${body.type} to ${dest}, and there is no such node, service or client`;
+      this.noteError({ node: id, where: "output", reason });
+    }
+    this.send({ ...message, src: id });
+  }
+
+  /** A client that has gone is known too: an answer may come too late. */
+  #isKnown(name: string): boolean {
+    return isClient(name) ? Number(name.slice(1)) < this.#clientCount : this.#names.has(name);
   }
 
   #countOf({ src, dest }: Message): MessageCounts {
