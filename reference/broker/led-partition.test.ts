@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
+import { InPageNetwork } from "../browser/in-page-network.ts";
 import { encodeRecordBatch } from "../storage/record-batch-builder.ts";
 import { leaderAcksFlag } from "../protocol/acks.ts";
 import { encodeRequestPayload } from "../protocol/messages-codec.ts";
@@ -16,7 +17,7 @@ let two: TestClient;
 const topic = "t";
 
 beforeEach(async () => {
-  cluster = await LedCluster.open(["n1", "n2"]);
+  cluster = await LedCluster.open(new InPageNetwork(), ["n1", "n2"]);
   one = cluster.node("n1").server.connect();
   two = cluster.node("n2").server.connect();
   const config = { partitions: 2, retentionMs: 0, retentionBytes: 0, isCompacted: false };

@@ -2,9 +2,9 @@
  * How safe a batch is when its Produce request is answered: a bit in the flags of the request.
  *
  * `quorum` waits until a majority of the cluster's nodes has the batch, so that it survives any one of them. `leader`
- * waits for one disk only: faster, and gone if that node fails before the others have it. Without the bit it is `quorum`,
- * so that nobody risks records without having said so. A server that is alone is its own majority: there the bit changes
- * nothing.
+ * waits for one disk only: faster, and gone if that node fails before the others have it. Without the bit it is
+ * `quorum`, so that nobody risks records without having said so. A server that is alone is its own majority: there the
+ * bit changes nothing.
  */
 import { requestHeaderBytes } from "./frame.ts";
 

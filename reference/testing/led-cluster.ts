@@ -5,33 +5,21 @@
  * So the nodes share their topics, as if every record were everywhere at once, and leadership moves at a word.
  */
 import { viewOf } from "#reference/base/bytes.ts";
-import { InPageNetwork } from "../browser/in-page-network.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { PartitionLeader, Replication } from "../broker/cluster/replication.ts";
-import { partitionRequests } from "../broker/cluster/replication.ts";
 import type { ErrorOutcome } from "../broker/outcome.ts";
 import { refuse } from "../broker/outcome.ts";
 import type { Partition } from "../broker/partition.ts";
 import { produce } from "../broker/produce.ts";
-import type { Connection, Listener } from "../ports.ts";
+import type { BrokerConnection } from "../broker/connection.ts";
+import type { Connection, Listener, Network } from "../ports.ts";
 import type { Acks } from "../protocol/acks.ts";
+import { answeredBy } from "../protocol/answered-by.ts";
 import { encodeRequest } from "../protocol/frame.ts";
 import { encodeRequestPayload } from "../protocol/messages-codec.ts";
-import type { MessageName } from "../protocol/messages.ts";
+import type { MessageName, ReplyOf } from "../protocol/messages.ts";
 import { messageNameOf, messages } from "../protocol/messages.ts";
 import { TestBroker, textsIn } from "./test-broker.ts";
-
-/** What a node answers whoever it does not lead. */
-const local: ReadonlySet<MessageName> = new Set([
-  "Hello",
-  "Authenticate",
-  "HealthCheck",
-  "Ping",
-  "ClusterState",
-  "Leaders",
-  "Unsubscribe",
-  "Credit",
-]);
 
 /** Who leads: undefined where nobody does. */
 interface Leadership {
@@ -54,7 +42,7 @@ interface LedNode {
 
 /** Some nodes that can be reached by name. */
 export class LedCluster {
-  readonly network = new InPageNetwork();
+  readonly network: Network;
   readonly nodes = new Map<string, LedNode>();
   /** Every request so far, as `n1 Fetch`, those at connecting aside. */
   readonly requests: string[] = [];
@@ -62,8 +50,9 @@ export class LedCluster {
   readonly acks: Acks[] = [];
   readonly #truth: Leadership = { meta: "n1", partitions: new Map() };
 
-  static async open(names: readonly string[] = ["n1", "n2", "n3"]): Promise<LedCluster> {
-    const cluster = new LedCluster();
+  /** Starts the nodes, which listen at their names. */
+  static async open(network: Network, names: readonly string[]): Promise<LedCluster> {
+    const cluster = new LedCluster(network);
     let first: Broker | undefined;
     for (const name of names) {
       const server = await TestBroker.open();
@@ -84,6 +73,10 @@ export class LedCluster {
       await cluster.start(name);
     }
     return cluster;
+  }
+
+  private constructor(network: Network) {
+    this.network = network;
   }
 
   node(name: string): LedNode {
@@ -169,13 +162,6 @@ export class LedCluster {
     const elsewhere = (leader: string | undefined): ErrorOutcome | undefined =>
       leader === name ? undefined : refuse("not-leader", `${leader ?? "nobody"} leads, not ${name}`);
     const belief = (): Leadership => this.node(name).belief ?? this.#truth;
-    const alone = {
-      topics: broker.topics,
-      replication: undefined,
-      defer: broker.defer.bind(broker),
-      refuse: broker.refuse.bind(broker),
-      appended: broker.appended.bind(broker),
-    };
     const never = (): never => {
       throw new Error("not part of this cluster");
     };
@@ -183,8 +169,9 @@ export class LedCluster {
       addresses: names,
       refusal: (type) => {
         const request = messageNameOf(type);
-        const passes = partitionRequests.has(type) || (request !== undefined && local.has(request));
-        return passes ? undefined : elsewhere(this.#truth.meta);
+        return request !== undefined && answeredBy[request] === "leader"
+          ? elsewhere(this.#truth.meta)
+          : undefined;
       },
       refusalOf: ({ topic, number }) => elsewhere(this.leaderOf(topic, number)),
       leadersOf: (topic, partitions) =>
@@ -193,23 +180,9 @@ export class LedCluster {
           return { node: leader, address: leader };
         }),
       current: async () => undefined,
-      produce: (connection, idHigh, idLow, { topic, number }: Partition, batch, acks) => {
+      produce: (connection, idHigh, idLow, partition, batch, acks) => {
         this.acks.push(acks);
-        const requestId = (BigInt(idHigh) << 32n) | BigInt(idLow);
-        const payload = encodeRequestPayload("Produce", { topic, partition: number, batch });
-        const frame = encodeRequest({
-          requestId,
-          type: messages.Produce.type,
-          version: 1,
-          flags: 0,
-          payload,
-        });
-        if (!(frame instanceof Uint8Array)) throw new Error(frame.message);
-        const node = this.node(name);
-        produce(alone, connection, frame, viewOf(frame), 0, frame.length);
-        if (!node.diesAtProduce) return;
-        node.diesAtProduce = false;
-        void this.stop(name);
+        this.#produce(name, connection, (BigInt(idHigh) << 32n) | BigInt(idLow), partition, batch);
       },
       createTopic: async (topic, config) => {
         const made = await broker.topics.create(topic, config);
@@ -217,20 +190,7 @@ export class LedCluster {
       },
       deleteTopic: (topic) => broker.topics.delete(topic),
       trim: async (partition, beforeOffset) => void (await partition.log.trim(beforeOffset)),
-      state: () => ({
-        clusterId: "led",
-        node: name,
-        term: 1,
-        leader: belief().meta ?? "",
-        commitIndex: 1,
-        appliedIndex: 1,
-        members: [...this.nodes.keys()].map((node) => ({
-          node,
-          address: node,
-          role: "voter",
-          matchIndex: 1,
-        })),
-      }),
+      state: () => this.#state(name, names, belief()),
       change: never,
       welcome: never,
       receive: never,
@@ -238,5 +198,37 @@ export class LedCluster {
       peerFetch: never,
       problem: () => undefined,
     };
+  }
+
+  /** What ClusterState says. */
+  #state(node: string, names: readonly string[], { meta }: Leadership): ReplyOf<"ClusterState"> {
+    const members = names.map((name) => ({ node: name, address: name, role: "voter", matchIndex: 1 }));
+    return { clusterId: "led", node, term: 1, leader: meta ?? "", commitIndex: 1, appliedIndex: 1, members };
+  }
+
+  /** Stores a batch as a server that is alone would, sequence numbers included. */
+  #produce(
+    name: string,
+    connection: BrokerConnection,
+    requestId: bigint,
+    { topic, number }: Partition,
+    batch: Uint8Array,
+  ): void {
+    const node = this.node(name);
+    const { broker } = node.server;
+    const payload = encodeRequestPayload("Produce", { topic, partition: number, batch });
+    const frame = encodeRequest({ requestId, type: messages.Produce.type, version: 1, flags: 0, payload });
+    if (!(frame instanceof Uint8Array)) throw new Error(frame.message);
+    const alone = {
+      topics: broker.topics,
+      replication: undefined,
+      defer: broker.defer.bind(broker),
+      refuse: broker.refuse.bind(broker),
+      appended: broker.appended.bind(broker),
+    };
+    produce(alone, connection, frame, viewOf(frame), 0, frame.length);
+    if (!node.diesAtProduce) return;
+    node.diesAtProduce = false;
+    void this.stop(name);
   }
 }

@@ -14,7 +14,8 @@ import type { RaftOptions } from "../../raft/options.ts";
 import type { DurableState } from "../../raft/persistence.ts";
 import { configurationOf } from "../../raft/state.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
-import { messages } from "../../protocol/messages.ts";
+import { answeredBy } from "../../protocol/answered-by.ts";
+import { messageNameOf } from "../../protocol/messages.ts";
 import { checkRecordBatch, recordCountAt } from "../../storage/record-batch.ts";
 import type { Broker } from "../broker.ts";
 import type { BrokerConnection } from "../connection.ts";
@@ -37,7 +38,6 @@ import { addNode, removeNode, transferTo } from "./membership-change.ts";
 import { decodeMessage, encodeMessage } from "./raft-codec.ts";
 import { notLeader, Replica } from "./replica.ts";
 import type { PartitionLeader, Replication } from "./replication.ts";
-import { partitionRequests } from "./replication.ts";
 
 /** How a node reaches the others. */
 export interface Peers {
@@ -78,27 +78,6 @@ const raftOptions: Partial<RaftOptions> = {
   heartbeatMs: 100,
   batchBytesMax: 1024 * 1024,
 };
-
-/** Requests that every node answers for itself. */
-const local: ReadonlySet<number> = new Set([
-  messages.Hello.type,
-  messages.Authenticate.type,
-  messages.HealthCheck.type,
-  messages.Ping.type,
-  messages.ClusterState.type,
-  messages.Leaders.type,
-  messages.PeerHello.type,
-  // A subscription belongs to its connection, and has been judged when it began.
-  messages.Unsubscribe.type,
-  messages.Credit.type,
-]);
-
-/** Requests that only nodes may send. */
-const betweenNodes: ReadonlySet<number> = new Set([
-  messages.Raft.type,
-  messages.PeerState.type,
-  messages.PeerFetch.type,
-]);
 
 /** One node's part in the cluster. */
 export class Cluster implements Replication {
@@ -164,12 +143,11 @@ export class Cluster implements Replication {
   }
 
   refusal(type: number, connection: BrokerConnection): ErrorOutcome | undefined {
-    if (local.has(type) || partitionRequests.has(type)) return undefined;
-    if (betweenNodes.has(type)) {
-      if (connection.state.peer !== undefined) return undefined;
-      return refuse("not-a-member", "only nodes of this cluster may ask this, after PeerHello");
-    }
-    return this.#misplaced();
+    const name = messageNameOf(type);
+    const by = name === undefined ? "any" : answeredBy[name];
+    if (by === "leader") return this.#misplaced();
+    if (by !== "node" || connection.state.peer !== undefined) return undefined;
+    return refuse("not-a-member", "only nodes of this cluster may ask this, after PeerHello");
   }
 
   refusalOf(): ErrorOutcome | undefined {

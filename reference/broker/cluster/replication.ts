@@ -7,21 +7,10 @@
  */
 import type { Acks } from "../../protocol/acks.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
-import { messages } from "../../protocol/messages.ts";
 import type { BrokerConnection } from "../connection.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import type { Partition } from "../partition.ts";
 import type { TopicConfig } from "../topic.ts";
-
-/** Requests that the node answers which leads the partition that they name; it is known when they have been read. */
-export const partitionRequests: ReadonlySet<number> = new Set([
-  messages.Produce.type,
-  messages.Fetch.type,
-  messages.GetOffset.type,
-  messages.Subscribe.type,
-  messages.Trim.type,
-  messages.ReadRange.type,
-]);
 
 /** Who answers requests for a partition; both empty while nobody does, as far as is known. */
 export type PartitionLeader = Omit<ReplyOf<"Leaders">["leaders"][number], "partition">;
@@ -31,8 +20,8 @@ export interface Replication {
   /** Other nodes' addresses, for clients: they go on there when this node is gone. */
   readonly addresses: readonly string[];
   /**
-   * Why this node may not answer a request of this type now; undefined when it may. Requests for a partition pass:
-   * `refusalOf` judges them.
+   * Why this node may not answer a request of this type now (see protocol/answered-by.ts); undefined when it may.
+   * Requests for a partition pass: `refusalOf` judges them.
    */
   refusal(type: number, connection: BrokerConnection): ErrorOutcome | undefined;
   /**
