@@ -5,7 +5,7 @@ import type { Partition } from "./partition.ts";
 
 /** The state of one connection. Small: there may be ten thousand idle ones. */
 export interface ConnectionState {
-  /** From Hello; for logs and quotas only. */
+  /** From Hello; for logs and member ids only. */
   clientName: string;
   /** Who the client has proved to be; undefined until it has. */
   principal: string | undefined;

@@ -7,8 +7,8 @@
  * gone. So two members never read one partition, and members that keep theirs are not disturbed. Kafka's newest group
  * protocol (KIP-848) works like this; its classic one stops all members for each change.
  *
- * A member lives as long as its connection and its heartbeats. Every change of the members is a new *generation*; a
- * commit of an older generation is fenced, since the partition may have moved on.
+ * A member lives as long as its connection and its heartbeats. Every change of the members is a new *generation*. A
+ * commit under an older one counts as long as the partition has stayed where it was, and is fenced once it has moved on.
  */
 import { assert } from "#reference/base/assert.ts";
 

@@ -4,7 +4,7 @@ import { clusterField } from "../protocol/messages-cluster.ts";
 import type { Handler } from "./call.ts";
 import { refuse, reply } from "./outcome.ts";
 
-/** Names longer than this are cut in logs and quotas. */
+/** Names longer than this are cut. */
 const clientNameLengthMax = 128;
 
 export const hello: Handler<"Hello"> = (broker, request, { connection }) => {

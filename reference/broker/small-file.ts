@@ -1,5 +1,5 @@
 /**
- * Small files that are read and replaced whole: a topic's settings, a producer id counter.
+ * Small files that are read and replaced whole: a topic's settings, whose a data folder is.
  *
  * Replacing is the classic order: write the new bytes under another name, make them durable, rename, make the name
  * durable. Whoever reads at any moment, also after a crash, finds the old file or the new one.

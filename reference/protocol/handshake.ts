@@ -42,7 +42,7 @@ export const requestVersions: ReadonlyMap<number, VersionRange> = new Map(
 /** What a client says first. */
 export interface Greeting {
   readonly versions: VersionRange;
-  /** For logs and quotas; not trusted. */
+  /** For logs; not trusted. */
   readonly clientName: string;
   /** How long the client may be silent before it is taken for dead; 0 leaves that to the server. */
   readonly idleTimeoutMs: number;

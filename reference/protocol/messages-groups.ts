@@ -21,7 +21,7 @@ export const commitOffsetRequest = layout("CommitOffset", {
   group: text,
   /** The member that commits, from JoinGroup; empty for a commit by hand, which may set any offset. */
   memberId: text,
-  /** The member's generation; a commit of an older one is fenced. 0 by hand. */
+  /** The member's generation. An older one will do for what has stayed with the member since. 0 by hand. */
   generation: uint32,
   /** Offsets of the next record to read, not of the last one read. */
   offsets: arrayOf(layout("offset", { ...partitionName, offset: uint53 })),
@@ -89,7 +89,7 @@ export const joinGroupReply = layout("JoinGroupReply", {
   memberId: text,
   /** Grows with every change of the group; goes into CommitOffset. */
   generation: uint32,
-  /** Join again within this time, or be taken for dead. */
+  /** Join again each time so much has passed; a member that misses this three times is taken for dead. */
   heartbeatMs: uint32,
   assigned: arrayOf(layout("partition", partitionName)),
 });

@@ -131,7 +131,7 @@ export const helloRequest = layout("Hello", {
   /** The oldest and the newest protocol version that the client speaks. */
   versionMin: uint8,
   versionMax: uint8,
-  /** For logs and quotas; not trusted. */
+  /** For logs, and the start of the ids of its group members; not trusted. */
   clientName: text,
   tagged: taggedFields,
 });

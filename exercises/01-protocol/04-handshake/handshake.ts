@@ -1,4 +1,4 @@
-// Generated from reference/protocol/handshake.ts (stub 83050dff).
+// Generated from reference/protocol/handshake.ts (stub e6c11d19).
 // Write your solution here; `npx oz reset 01-protocol/04-handshake` starts again.
 /**
  * The handshake: how two programs of different ages agree on what they both understand, and how a server says no.
@@ -45,7 +45,7 @@ export const requestVersions: ReadonlyMap<number, VersionRange> = new Map(
 /** What a client says first. */
 export interface Greeting {
   readonly versions: VersionRange;
-  /** For logs and quotas; not trusted. */
+  /** For logs; not trusted. */
   readonly clientName: string;
   /** How long the client may be silent before it is taken for dead; 0 leaves that to the server. */
   readonly idleTimeoutMs: number;
