@@ -189,6 +189,7 @@ export class LedCluster {
         return "kind" in made ? made : undefined;
       },
       deleteTopic: (topic) => broker.topics.delete(topic),
+      sizesOf: async () => new Map(),
       trim: async (partition, beforeOffset) => void (await partition.log.trim(beforeOffset)),
       state: () => this.#state(name, names, belief()),
       change: never,
@@ -203,7 +204,8 @@ export class LedCluster {
   /** What ClusterState says. */
   #state(node: string, names: readonly string[], { meta }: Leadership): ReplyOf<"ClusterState"> {
     const members = names.map((name) => ({ node: name, address: name, role: "voter", matchIndex: 1 }));
-    return { clusterId: "led", node, term: 1, leader: meta ?? "", commitIndex: 1, appliedIndex: 1, members };
+    const known = { commitIndex: 1, appliedIndex: 1, members, partitions: [] };
+    return { clusterId: "led", node, term: 1, leader: meta ?? "", ...known };
   }
 
   /** Stores a batch as a server that is alone would, sequence numbers included. */

@@ -15,6 +15,12 @@ import type { TopicConfig } from "../topic.ts";
 /** Who answers requests for a partition; both empty while nobody does, as far as is known. */
 export type PartitionLeader = Omit<ReplyOf<"Leaders">["leaders"][number], "partition">;
 
+/** Where a partition begins and ends, and what it takes. */
+export type PartitionSize = Pick<
+  ReplyOf<"PeerState">["partitions"][number],
+  "startOffset" | "endOffset" | "sizeBytes"
+>;
+
 /** A member's part in a cluster, as its broker sees it. */
 export interface Replication {
   /** Other nodes' addresses, for clients: they go on there when this node is gone. */
@@ -36,6 +42,8 @@ export interface Replication {
    * partition, or of topics and groups where none is named.
    */
   current(partition?: Partition): Promise<ErrorOutcome | undefined>;
+  /** What their leaders say of those of these partitions that other nodes lead, as far as they can be asked. */
+  sizesOf(partitions: readonly Partition[]): Promise<ReadonlyMap<Partition, PartitionSize>>;
   /** Replicates a batch, which stays the caller's, and answers the request when those have it that `acks` names. */
   produce(
     connection: BrokerConnection,
