@@ -12,7 +12,7 @@ import { encodeRequestPayload } from "../../protocol/messages-codec.ts";
 import { encodeRecordBatch } from "../../storage/record-batch-builder.ts";
 import { LogHistogram } from "../../observability/log-histogram.ts";
 import { Client } from "../client.ts";
-import { fastChecksum } from "../clock.ts";
+import { fastChecksum } from "../checksum/fast-crc32.ts";
 import { parseAddress } from "../network.ts";
 
 /** What a load does. */
