@@ -24,6 +24,7 @@ export interface PoolOptions {
 
 /** A session with what its server said about itself. */
 export interface PooledSession {
+  readonly address: string;
   readonly session: Session;
   readonly limits: ServerLimits;
 }
@@ -47,6 +48,11 @@ export class ServerPool {
     this.#options = options;
     this.#ready = Array.from({ length: options.size }, () => undefined);
     this.#pending = Array.from({ length: options.size }, () => undefined);
+  }
+
+  /** Whether a connection is there already. */
+  get isReady(): boolean {
+    return this.#ready.some((pooled) => pooled?.session.isOpen);
   }
 
   /** The slot of the next connection in turn. */
@@ -102,7 +108,7 @@ export class ServerPool {
       const limits = await shakeHands(session, introduction);
       if (this.#isClosed) throw protocolError("client-closed");
       const stopPinging = keepAlive(session, limits.idleTimeoutMs, sessionOptions.clock);
-      const pooled = { session, limits };
+      const pooled = { address: this.address, session, limits };
       session.onEnd = () => {
         stopPinging();
         if (this.#ready[slot] === pooled) this.#ready[slot] = undefined;

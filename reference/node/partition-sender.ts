@@ -93,7 +93,6 @@ export class PartitionSender {
       if (!this.#mayRetry(error)) this.#failure = error;
       else {
         this.#options.retrying(error);
-        await this.#options.client.turn(error);
         await this.#pause(Math.max(error.retryAfterMs, Math.min(delayMsMax, delayMsFirst * 2 ** failures)));
         if (this.#options.signal.aborted) this.#failure = error;
       }
