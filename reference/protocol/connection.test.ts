@@ -136,6 +136,16 @@ test("a delivery waits for a peer that does not read, and ends when that peer va
   expect(hub.liveDeliveries).toBe(0);
 });
 
+test("connections are looked at eight times within the shortest limit, and once a second at least", () => {
+  const tickOf = (more: Partial<ConnectionLimits>): number =>
+    tickMsOf({ ...connectionLimitsDefault, ...more });
+  expect(tickOf({})).toBe(1000);
+  expect(tickOf({ idleTimeoutMs: 6000, frameTimeoutMs: 2000, stallTimeoutMs: 3000 })).toBe(250);
+  expect(tickOf({ stallTimeoutMs: 400 })).toBe(50);
+  expect(tickOf({ idleTimeoutMs: 0, frameTimeoutMs: 0, stallTimeoutMs: 0 })).toBe(1000);
+  expect(tickOf({ idleTimeoutMs: 1 })).toBe(1);
+});
+
 test("a silent peer is found dead within the idle limit and one tick", () => {
   const { clock, handler, accept } = setUp();
   const { peer } = accept();
