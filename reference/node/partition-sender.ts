@@ -6,6 +6,7 @@
  * batches that it has by their sequence numbers and answers them as it did the first time.
  */
 import { protocolErrors } from "../protocol/errors.ts";
+import type { Acks } from "../protocol/acks.ts";
 import { ProtocolError } from "../client/protocol-error.ts";
 import type { Client } from "./client.ts";
 
@@ -26,6 +27,7 @@ export interface SenderOptions {
   readonly client: Client;
   readonly topic: string;
   readonly partition: number;
+  readonly acks: Acks;
   /** Give up when nothing was acknowledged for so long. */
   readonly patienceMs: number;
   /** Told whenever records were acknowledged. */
@@ -103,7 +105,7 @@ export class PartitionSender {
   async #sendWindow(): Promise<ProtocolError | undefined> {
     const failed: unknown[] = [];
     const answers: Promise<void>[] = [];
-    const { client, topic, partition } = this.#options;
+    const { client, topic, partition, acks } = this.#options;
     this.#underWay = 0;
     while (failed.length === 0 && (this.#underWay < this.#unacknowledged.length || answers.length > 0)) {
       const batch = this.#unacknowledged[this.#underWay];
@@ -113,7 +115,7 @@ export class PartitionSender {
       }
       this.#underWay++;
       answers.push(
-        client.produceBatch(topic, batch.bytes, { partition }).then(
+        client.produceBatch(topic, batch.bytes, { partition, acks }).then(
           () => this.#acknowledge(batch),
           (error: unknown) => {
             failed.push(error);
