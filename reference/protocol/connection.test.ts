@@ -8,6 +8,7 @@ import { connectionLimitsDefault, tickMsOf } from "./connection-types.ts";
 import { errorNameOf } from "./errors.ts";
 import { encodeRequest, putResponseHeader, sealFrame } from "./frame.ts";
 import { FrameOutput } from "./output.ts";
+import { refusedPeersMax } from "./refused-peers.ts";
 
 const limits = {
   connectionsMax: 3,
@@ -326,6 +327,19 @@ test("a peer that was turned away and stays is dropped", () => {
   expect(peer.state).toBe("ended");
   clock.advance(limits.stallTimeoutMs + tickMs);
   expect(peer.state).toBe("destroyed");
+  expect(clock.activeTimers).toBe(0);
+});
+
+test("a crowd that was turned away is bounded: of too many, the first is dropped", () => {
+  const { clock, connect } = setUp({ connectionsMax: 0 });
+  const crowd = Array.from({ length: refusedPeersMax }, () => connect().peer);
+  const { peer: last } = connect();
+  expect(crowd.map(({ state }) => state).indexOf("ended")).toBe(1);
+  expect(errorsOf(last)).toEqual([[0n, "too-many-connections"]]);
+  clock.advance(limits.stallTimeoutMs - tickMs);
+  expect(last.state).toBe("ended");
+  for (const peer of [...crowd, last]) peer.vanish();
+  clock.advance(tickMs);
   expect(clock.activeTimers).toBe(0);
 });
 
