@@ -32,6 +32,12 @@ export interface PooledSession {
 /** The server cuts a silent connection; a client speaks up this many times within that time. */
 const pingsPerIdleTimeout = 3;
 
+/**
+ * A handshake that ends so has reached nobody: a machine that hangs still accepts, and so does what stands in front of
+ * one that is down. Whatever the connection was for has not been sent, and another server may take it.
+ */
+const unreachedErrors: ReadonlySet<string> = new Set(["connection-closed", "request-timeout"]);
+
 /** The connections to one server. */
 export class ServerPool {
   readonly address: string;
@@ -117,7 +123,9 @@ export class ServerPool {
       return pooled;
     } catch (error) {
       session.destroy();
-      throw error instanceof ProtocolError ? error : protocolError("connection-failed", String(error), error);
+      const reason = error instanceof Error ? error.message : String(error);
+      if (error instanceof ProtocolError && !unreachedErrors.has(error.name)) throw error;
+      throw protocolError("connection-failed", `no handshake with ${this.address}: ${reason}`, error);
     }
   }
 }
