@@ -11,6 +11,7 @@ import type { BrokerConnection } from "./connection.ts";
 import { onConnectionEnding } from "./connection-state.ts";
 import type { CountPartitions, Membership, PartitionName } from "./group.ts";
 import { ConsumerGroup } from "./group.ts";
+import type { ErrorOutcome } from "./outcome.ts";
 import { refuse, reply } from "./outcome.ts";
 
 /** A member that says nothing for so long is taken for dead. */
@@ -22,8 +23,18 @@ export const memberHeartbeatMs = 3000;
 /** The most groups of one server. */
 const groupsMax = 10_000;
 
+/** The most members of one group: each that comes or goes has all partitions shared out anew among all of them. */
+const groupMembersMax = 250;
+
 /** The most characters of a group's name. */
 const groupNameLengthMax = 249;
+
+/** What binds a member to the connection that it joined from last. */
+interface Tie {
+  readonly connection: BrokerConnection;
+  /** The end of that connection is no longer the member's. */
+  readonly cut: () => void;
+}
 
 /** The groups. */
 export class GroupCoordinator {
@@ -31,8 +42,8 @@ export class GroupCoordinator {
   readonly #random: Random;
   readonly #countPartitions: CountPartitions;
   readonly #groups = new Map<string, ConsumerGroup>();
-  /** The connection that each member joined from last. */
-  readonly #connections = new Map<string, BrokerConnection>();
+  /** By group and member. */
+  readonly #ties = new Map<string, Tie>();
 
   constructor(clock: Clock, random: Random, countPartitions: CountPartitions) {
     this.#clock = clock;
@@ -40,35 +51,37 @@ export class GroupCoordinator {
     this.#countPartitions = countPartitions;
   }
 
-  /** Takes a member in, or hears its heartbeat. Undefined when the server has too many groups. */
+  /** Takes a member in, or hears its heartbeat; or says of what there are too many. */
   join(
     connection: BrokerConnection,
     groupName: string,
     memberId: string,
     topics: readonly string[],
     owned: readonly PartitionName[],
-  ): (Membership & { readonly memberId: string }) | undefined {
+  ): (Membership & { readonly memberId: string }) | ErrorOutcome {
     this.#expire(groupName);
     let group = this.#groups.get(groupName);
     if (group === undefined) {
-      if (this.#groups.size >= groupsMax) return undefined;
+      if (this.#groups.size >= groupsMax) {
+        return refuse("invalid-request", `the server has ${groupsMax} groups, as many as it takes`);
+      }
       group = new ConsumerGroup(this.#countPartitions);
       this.#groups.set(groupName, group);
     }
     const id = memberId === "" ? this.#newMemberId(connection) : memberId;
-    const key = `${groupName}\n${id}`;
-    if (this.#connections.get(key) !== connection) {
-      this.#connections.set(key, connection);
-      onConnectionEnding(connection, () => {
-        if (this.#connections.get(key) === connection) this.leave(groupName, id);
-      });
+    if (!group.has(id) && group.memberIds.length >= groupMembersMax) {
+      return refuse(
+        "invalid-request",
+        `group ${groupName} has ${groupMembersMax} members, as many as it takes`,
+      );
     }
+    this.#tie(groupName, id, connection);
     return { memberId: id, ...group.join(id, topics, owned, this.#clock.monotonicTimeMs()) };
   }
 
   /** Whether there was such a member. */
   leave(groupName: string, memberId: string): boolean {
-    this.#connections.delete(`${groupName}\n${memberId}`);
+    this.#untie(groupName, memberId);
     const group = this.#groups.get(groupName);
     const wasMember = group?.leave(memberId) === true;
     if (group?.memberIds.length === 0) this.#groups.delete(groupName);
@@ -83,7 +96,7 @@ export class GroupCoordinator {
     name: PartitionName,
   ): boolean {
     this.#expire(groupName);
-    if (this.#connections.get(`${groupName}\n${memberId}`) !== connection) return false;
+    if (this.#ties.get(keyOf(groupName, memberId))?.connection !== connection) return false;
     return this.#groups.get(groupName)?.mayCommit(memberId, generation, name) === true;
   }
 
@@ -97,10 +110,25 @@ export class GroupCoordinator {
     }));
   }
 
+  /** From here on the member goes when this connection ends, and not when an earlier one does. */
+  #tie(groupName: string, memberId: string, connection: BrokerConnection): void {
+    const key = keyOf(groupName, memberId);
+    if (this.#ties.get(key)?.connection === connection) return;
+    this.#untie(groupName, memberId);
+    const cut = onConnectionEnding(connection, () => void this.leave(groupName, memberId));
+    this.#ties.set(key, { connection, cut });
+  }
+
+  #untie(groupName: string, memberId: string): void {
+    const key = keyOf(groupName, memberId);
+    this.#ties.get(key)?.cut();
+    this.#ties.delete(key);
+  }
+
   #expire(groupName: string): void {
     const group = this.#groups.get(groupName);
     for (const id of group?.expire(this.#clock.monotonicTimeMs(), memberTimeoutMs) ?? []) {
-      this.#connections.delete(`${groupName}\n${id}`);
+      this.#untie(groupName, id);
     }
     if (group?.memberIds.length === 0) this.#groups.delete(groupName);
   }
@@ -109,6 +137,10 @@ export class GroupCoordinator {
     const name = connection.state.clientName === "" ? "member" : connection.state.clientName;
     return `${name}-${this.#random.nextUint32().toString(16).padStart(8, "0")}`;
   }
+}
+
+function keyOf(groupName: string, memberId: string): string {
+  return `${groupName}\n${memberId}`;
 }
 
 export const joinGroup: Handler<"JoinGroup"> = (
@@ -120,9 +152,7 @@ export const joinGroup: Handler<"JoinGroup"> = (
     return refuse("invalid-request", `a group name has 1 to ${groupNameLengthMax} characters`);
   }
   const joined = broker.groups.join(connection, group, memberId, topics, owned);
-  if (joined === undefined)
-    return refuse("invalid-request", `the server has ${groupsMax} groups, as many as it takes`);
-  return reply({ ...joined, heartbeatMs: memberHeartbeatMs });
+  return "kind" in joined ? joined : reply({ ...joined, heartbeatMs: memberHeartbeatMs });
 };
 
 export const leaveGroup: Handler<"LeaveGroup"> = (broker, { group, memberId }) => {

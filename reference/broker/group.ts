@@ -8,7 +8,8 @@
  * protocol (KIP-848) works like this; its classic one stops all members for each change.
  *
  * A member lives as long as its connection and its heartbeats. Every change of the members is a new *generation*. A
- * commit under an older one counts as long as the partition has stayed where it was, and is fenced once it has moved on.
+ * commit under an older one counts as long as the partition has stayed where it was; once it has moved on, the commit
+ * is fenced.
  */
 import { assert } from "#reference/base/assert.ts";
 

@@ -14,12 +14,12 @@ const limits: CompactionLimits = { intervalMs: hourMs, growthPercent: 50, tombst
 const plain = { partitions: 1, retentionMs: 0, retentionBytes: 0 };
 
 /** A broker with small segments, and the topics "latest" (compacted) and "all" (not). */
-async function compactingRig(compaction = limits) {
+async function compactingRig(compaction = limits, retention = { retentionMs: 0, retentionBytes: 0 }) {
   const disk = new SimulatedDisk();
   const clock = new VirtualClock();
   const openLog = (directory: string): Promise<Log> =>
     Log.open({ disk, directory, clock, fsync: "always", segmentBytesMax: 400 });
-  const rig = await TestBroker.open({ clock, openLog, compaction }, disk);
+  const rig = await TestBroker.open({ clock, openLog, compaction, retention }, disk);
   rig.broker.startHousekeeping();
   const client = rig.connect();
   await client.ask("CreateTopic", { topic: "latest", ...plain, isCompacted: true });
@@ -29,8 +29,8 @@ async function compactingRig(compaction = limits) {
 
 /** Lets time pass, and the rounds of housekeeping with it: virtual disks need turns of the loop, no time. */
 async function pass(clock: VirtualClock, durationMs: number): Promise<void> {
-  for (let ms = 0; ms < durationMs; ms += 360 * housekeepingMs) {
-    clock.advance(360 * housekeepingMs);
+  for (let ms = 0; ms < durationMs; ms += 180 * housekeepingMs) {
+    clock.advance(180 * housekeepingMs);
     for (let turn = 0; turn < 2000; turn++) await Promise.resolve();
   }
 }
@@ -102,7 +102,10 @@ describe("housekeeping", () => {
 
   test("waits for the interval, and for enough to be new", async () => {
     const { client, clock } = await compactingRig({ ...limits, tombstoneKeepMs: 1000 * hourMs });
+    await pass(clock, hourMs / 2);
     await change(client, "latest");
+    await pass(clock, hourMs / 2);
+    expect(await readAll(client, "latest")).toHaveLength(27);
     await pass(clock, 2 * hourMs);
     const compacted = await readAll(client, "latest");
     expect(compacted).toHaveLength(9);
@@ -121,6 +124,33 @@ describe("housekeeping", () => {
     await change(client, "latest");
     await pass(clock, 30 * hourMs);
     expect(await readAll(client, "latest")).toEqual(["17 c=v17", "18 a=v18", ...fillers]);
+  });
+
+  test("gives up segments that are too old or too many, by the topic's own limits or else the server's", async () => {
+    const retention = { retentionMs: 0, retentionBytes: 1000 };
+    const { client, clock } = await compactingRig(limits, retention);
+    await client.ask("CreateTopic", { topic: "brief", ...plain, retentionMs: hourMs, isCompacted: false });
+    await client.ask("CreateTopic", { topic: "large", ...plain, retentionBytes: 2000, isCompacted: false });
+    for (const topic of ["all", "brief", "large"]) {
+      for (let number = 0; number < 30; number++) await put(client, topic, "k", "x".repeat(100));
+    }
+    await pass(clock, hourMs / 2);
+    const sizes = async (): Promise<number[]> => {
+      const listed = await client.ask("ListTopics", { topics: ["all", "brief", "large"] });
+      if (listed.kind === "error") throw new Error(listed.message);
+      return listed.value.topics.map(({ partitions }) => partitions[0]!.sizeBytes);
+    };
+    const [all, brief, large] = await sizes();
+    // What is kept fills the limit, and without its oldest segment would not.
+    expect(all).toBeGreaterThanOrEqual(1000);
+    expect(all).toBeLessThan(1000 + 400);
+    expect(brief).toBe(all);
+    expect(large).toBeGreaterThanOrEqual(2000);
+    expect(large).toBeLessThan(2000 + 400);
+    await pass(clock, hourMs);
+    // The active segment never goes.
+    expect((await sizes())[1]).toBeLessThanOrEqual(400);
+    expect((await sizes())[0]).toBe(all);
   });
 
   test("compacts nothing with an interval of 0, and ends with the broker", async () => {

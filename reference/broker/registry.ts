@@ -38,24 +38,30 @@ export type OpenLog = (directory: string, config: TopicConfig) => Promise<Log>;
 const opensAtOnce = 16;
 
 /** The most topics of one server. */
-const topicsMax = 100_000;
+export const topicsMaxDefault = 100_000;
+
+/** What is around the topics of a server. */
+interface Surroundings {
+  /** Partitions tell it what happens. */
+  readonly observer?: BrokerObserver;
+  /** Partitions keep their newest records in it. */
+  readonly tails?: HotTails;
+  readonly topicsMax?: number;
+}
 
 /** All topics of one server. */
 export class TopicRegistry {
   readonly #disk: Disk;
   readonly #openLog: OpenLog;
-  readonly #around: { readonly observer?: BrokerObserver; readonly tails?: HotTails };
+  readonly #around: Surroundings;
+  readonly #topicsMax: number;
   readonly #topics = new Map<string, Topic>();
   /** The end of the queue of changes. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  /** Partitions tell `observer` what happens, and keep their newest records in `tails`. */
-  constructor(
-    disk: Disk,
-    openLog: OpenLog,
-    around: { readonly observer?: BrokerObserver; readonly tails?: HotTails } = {},
-  ) {
+  constructor(disk: Disk, openLog: OpenLog, around: Surroundings = {}) {
     this.#around = around;
+    this.#topicsMax = around.topicsMax ?? topicsMaxDefault;
     this.#disk = disk;
     this.#openLog = openLog;
   }
@@ -106,8 +112,8 @@ export class TopicRegistry {
       const problem = judgeTopic(name, config);
       if (problem !== undefined) return problem;
       if (this.#topics.has(name)) return refuse("topic-already-exists", `topic ${name} exists already`);
-      if (this.#topics.size >= topicsMax) {
-        return refuse("invalid-request", `the server has ${topicsMax} topics, as many as it takes`);
+      if (this.#topics.size >= this.#topicsMax) {
+        return refuse("invalid-request", `the server has ${this.#topicsMax} topics, as many as it takes`);
       }
       if (!(await storeTopic(this.#disk, name, config))) {
         return refuse(

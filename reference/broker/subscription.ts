@@ -112,6 +112,8 @@ class Subscription {
         const lease = this.#readMemory.reserve(Math.min(this.#creditBytes, this.#bytesMax));
         if (lease.kind === "error") {
           // No memory now is no reason to end: nobody asked for an answer at once.
+          // Each commit meanwhile comes here as well: there is one timer, and not one for each.
+          this.#cancelRetry();
           this.#cancelRetry = this.#clock.after(lease.retryAfterMs ?? 0, () => this.#pumpOn());
           return;
         }

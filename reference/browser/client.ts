@@ -6,7 +6,7 @@
  */
 import { crc32 } from "#reference/base/crc32.ts";
 import { BrokerClient } from "../client/client.ts";
-import type { ClientOptions } from "../client/client.ts";
+import type { ClientOptions } from "../client/client-options.ts";
 import type { Network } from "../ports.ts";
 import { browserClock, browserRandom, browserSign } from "./platform.ts";
 

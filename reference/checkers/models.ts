@@ -58,14 +58,18 @@ export const registerModel: SequentialModel<Scalar | undefined, KeyValueInput, K
   keyOfInput: (input) => JSON.stringify(input),
 };
 
-/** An append to a log of one partition, or a read of one record of it. */
+/** An append to a log of one partition, a read of one record of it, or a question after its end. */
 export type LogInput =
-  { readonly kind: "append"; readonly value: string } | { readonly kind: "read"; readonly offset: number };
+  | { readonly kind: "append"; readonly value: string }
+  | { readonly kind: "read"; readonly offset: number }
+  | { readonly kind: "end" };
 
 export type LogOutput =
   | { readonly kind: "appended"; readonly offset: number }
   /** `undefined`: nothing is there yet. */
-  | { readonly kind: "record"; readonly value: string | undefined };
+  | { readonly kind: "record"; readonly value: string | undefined }
+  /** The offset that the next record will get. */
+  | { readonly kind: "end"; readonly offset: number };
 
 /** A log: its last value and what was before it. Two logs with the same contents are the same object. */
 export interface LogState {
@@ -92,15 +96,15 @@ export function makeLogModel(): SequentialModel<LogState, LogInput, LogOutput> {
     apply(log, input) {
       if (input.kind === "append")
         return { state: appended(log, input.value), output: { kind: "appended", offset: log.length } };
+      if (input.kind === "end") return { state: log, output: { kind: "end", offset: log.length } };
       let node: LogState | undefined = log;
       while (node !== undefined && node.length > input.offset + 1) node = node.before;
       const value = node?.length === input.offset + 1 ? node.value : undefined;
       return { state: log, output: { kind: "record", value } };
     },
     isSameOutput(expected, actual) {
-      if (expected.kind === "appended")
-        return actual.kind === "appended" && expected.offset === actual.offset;
-      return actual.kind === "record" && expected.value === actual.value;
+      if (expected.kind === "record") return actual.kind === "record" && expected.value === actual.value;
+      return actual.kind === expected.kind && expected.offset === actual.offset;
     },
     keyOfState: (log) => `${log.id}`,
     keyOfInput: (input) => JSON.stringify(input),

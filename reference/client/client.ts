@@ -4,92 +4,40 @@
  * This class is pure. A shell hands it a network, a clock and randomness: node/client.ts for Node, browser/client.ts
  * for a page.
  */
-import type { Checksum, Clock, Network, Random } from "../ports.ts";
+import type { Checksum, Clock, Random } from "../ports.ts";
+import { leaderAcksFlag } from "../protocol/acks.ts";
+import { answeredBy } from "../protocol/answered-by.ts";
 import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
 import { call } from "./calls.ts";
 import type { CancelSignal } from "./cancel.ts";
 import { unlessAborted } from "./cancel.ts";
-import type { Credentials, ServerLimits, SignMessage } from "./handshake-call.ts";
+import type {
+  CallOptions,
+  ClientOptions,
+  ClientPorts,
+  FetchOptions,
+  ProduceOptions,
+  TopicOptions,
+  TopicState,
+} from "./client-options.ts";
+import type { ServerLimits } from "./handshake-call.ts";
 import { Consumer } from "./consumer.ts";
 import type { ConsumerOptions } from "./consumer.ts";
-import { Servers } from "./leader.ts";
+import { metadata } from "./leaders.ts";
+import type { Place } from "./leaders.ts";
 import type { PooledSession } from "./pool.ts";
 import { ProduceTarget, noOptions } from "./produce-target.ts";
 import type { ProducedBatch } from "./produce-target.ts";
-import type { ProducerOptions } from "./producer-types.ts";
 import { ProtocolError, protocolError } from "./protocol-error.ts";
 import { BatchEncoder, FetchedRecords } from "./records.ts";
 import type { RecordLike } from "./records.ts";
-import type { ReadReply, RequestOptions } from "./request.ts";
+import type { RequestOptions } from "./request.ts";
 import { retry, retryPolicyDefault } from "./retry.ts";
 import type { RetryPolicy } from "./retry.ts";
+import { Servers } from "./servers.ts";
+import type { Session } from "./session.ts";
 import { TopicProducer } from "./topic-producer.ts";
-
-/** What the shell brings. */
-export interface ClientPorts {
-  readonly network: Network;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly checksum?: Checksum;
-  /** For HMAC authentication. */
-  readonly sign?: SignMessage;
-}
-
-/** What a user may choose; everything has a default. */
-export interface ClientOptions {
-  /** Shown in the server's logs. */
-  readonly clientName?: string;
-  /** Connections to each server, used in turn. One carries any number of requests at once. */
-  readonly connections?: number;
-  /** How long a request may take that says nothing else. */
-  readonly requestTimeoutMs?: number;
-  /** The most bytes that wait for one connection. */
-  readonly bufferBytesMax?: number;
-  readonly credentials?: Credentials;
-  readonly retry?: Partial<RetryPolicy>;
-  /** Asked at each call that names no `traceparent` itself: the one of the work that is going on, if there is any. */
-  readonly traceparent?: () => string | undefined;
-  /** Gives up the first connection, in `connect`. */
-  readonly signal?: CancelSignal;
-}
-
-/** How a call may be limited. */
-export interface CallOptions {
-  readonly timeoutMs?: number;
-  readonly signal?: CancelSignal;
-  /** The trace that the call is part of, as in HTTP's header of this name; it shows in the server's log. */
-  readonly traceparent?: string;
-}
-
-/** What a topic is created with. */
-export interface TopicOptions extends CallOptions {
-  readonly partitions?: number;
-  /** Records older than this may go; 0 keeps them. */
-  readonly retentionMs?: number;
-  /** The most bytes that each partition keeps; 0 is no limit. */
-  readonly retentionBytes?: number;
-  /** Keep only the last record of each key. */
-  readonly isCompacted?: boolean;
-}
-
-/** How to produce once. */
-export interface ProduceOptions extends CallOptions {
-  readonly partition?: number;
-  /** Which connection of the pool to use; in turn when absent. What must keep its order stays on one. */
-  readonly connection?: number;
-}
-
-/** How to fetch once. */
-export interface FetchOptions extends CallOptions {
-  readonly partition?: number;
-  /** Stop after about this much; one batch comes whole even when it is larger. */
-  readonly bytesMax?: number;
-  /** At the end of the log, wait this long for a record to come. */
-  readonly waitMs?: number;
-}
-
-/** A topic, as ListTopics describes it. */
-export type TopicState = ReplyOf<"ListTopics">["topics"][number];
+import type { TopicProducerOptions } from "./topic-producer.ts";
 
 const fetchBytesMaxDefault = 1024 * 1024;
 
@@ -136,7 +84,7 @@ export class BrokerClient {
 
   /** Connects now, to learn at once whether there is a server; resolves to what it says about itself. */
   async connect(signal?: CancelSignal): Promise<ServerLimits> {
-    return (await unlessAborted(this.#servers.acquire(), signal)).limits;
+    return (await unlessAborted(this.#servers.acquireAny(), signal)).limits;
   }
 
   /** Any request by its name: for what has no method of its own. Tried again where that is safe. */
@@ -147,18 +95,14 @@ export class BrokerClient {
   ): Promise<ReplyOf<Name>> {
     // Asked before anything is awaited: afterwards it could be somebody else's work that is going on.
     const traced = this.#traced(options);
-    const once = async (): Promise<ReplyOf<Name>> => {
-      const { session } = await this.#servers.acquire();
-      await session.writable();
-      return call(session, name, fields, traced).catch(async (error: unknown) => {
-        await this.turn(error);
-        throw error;
-      });
-    };
+    const place = placeOf(name, fields);
+    const once = (): Promise<ReplyOf<Name>> =>
+      this.#at(place, (session) => call(session, name, fields, traced));
     const { clock, random } = this;
     const isIdempotent = !notIdempotent.has(name);
-    const { signal } = options;
-    return retry(once, { clock, random, policy: this.#retryPolicy, isIdempotent, ...(signal && { signal }) });
+    const { signal, attemptsMax = this.#retryPolicy.attemptsMax } = options;
+    const policy = { ...this.#retryPolicy, attemptsMax };
+    return retry(once, { clock, random, policy, isIdempotent, ...(signal && { signal }) });
   }
 
   /** Makes a topic with one partition, or as many as `options` say. */
@@ -187,7 +131,7 @@ export class BrokerClient {
 
   /** Whether the server accepts writes, asked once. */
   async healthCheck(options: CallOptions = {}): Promise<ReplyOf<"HealthCheck">> {
-    const { session } = await this.#servers.acquire();
+    const { session } = await this.#servers.acquireAny();
     return call(session, "HealthCheck", {}, this.#traced(options));
   }
 
@@ -225,50 +169,36 @@ export class BrokerClient {
     } catch (error) {
       return Promise.reject(error);
     }
-    const pooled = this.#ready(options.connection);
+    const { partition = 0 } = options;
+    const pooled = this.#servers.isCluster
+      ? undefined
+      : this.#servers.ready(topic, partition, options.connection);
     // The encoder's bytes are good until its next batch; a session copies them before it returns.
-    if (pooled === undefined) return this.#held(this.#produceConnecting(topic, batch.slice(), options));
-    if (this.#servers.isCluster) return this.#produceFollowing(topic, batch.slice(), options);
-    const target = this.#target(topic, options.partition ?? 0);
-    return target.send(pooled.session, batch, this.#traced(options), this.#encoder.crcOf(batch));
-  }
-
-  /** The first batch: only when its connection is there is it known whether the server is a node of a cluster. */
-  async #produceConnecting(
-    topic: string,
-    batch: Uint8Array,
-    options: ProduceOptions,
-  ): Promise<ProducedBatch> {
-    const { session } = await this.#servers.acquire(options.connection);
-    if (this.#servers.isCluster) return this.#produceFollowing(topic, batch, options);
-    await session.writable();
-    return this.#target(topic, options.partition ?? 0).send(session, batch, this.#traced(options));
+    if (pooled === undefined) return this.#held(this.#produceRouted(topic, batch.slice(), options));
+    const crc = this.#encoder.crcOf(batch);
+    return this.#target(topic, partition).send(pooled.session, batch, this.#requestOptions(options), crc);
   }
 
   /** A node that does not lead has done nothing with the batch: it may go to the next one. */
-  #produceFollowing(topic: string, batch: Uint8Array, options: ProduceOptions): Promise<ProducedBatch> {
-    const once = async (): Promise<ProducedBatch> => {
-      try {
-        return await this.produceBatch(topic, batch, options);
-      } catch (error) {
-        await this.turn(error);
-        throw error;
-      }
-    };
+  async #produceRouted(topic: string, batch: Uint8Array, options: ProduceOptions): Promise<ProducedBatch> {
+    const once = (): Promise<ProducedBatch> => this.produceBatch(topic, batch, options);
+    // Only when a connection is there is it known whether the server is a node of a cluster.
+    await this.#servers.acquireAny(options.connection);
+    if (!this.#servers.isCluster) return once();
     const { clock, random } = this;
     return retry(once, { clock, random, policy: this.#retryPolicy, isIdempotent: false });
   }
 
   /** As `produce`, with a record batch that is encoded already. The batch must stay as it is until it is sent. */
   produceBatch(topic: string, batch: Uint8Array, options: ProduceOptions = {}): Promise<ProducedBatch> {
-    const target = this.#target(topic, options.partition ?? 0);
-    const traced = this.#traced(options);
-    const pooled = this.#ready(options.connection);
-    if (pooled !== undefined) return target.send(pooled.session, batch, traced);
-    return this.#servers.acquire(options.connection).then(async ({ session }) => {
-      await session.writable();
-      return target.send(session, batch, traced);
-    });
+    const { partition = 0, connection } = options;
+    const target = this.#target(topic, partition);
+    const asked = this.#requestOptions(options);
+    const pooled = this.#servers.ready(topic, partition, connection);
+    if (pooled === undefined)
+      return this.#at(target, (session) => target.send(session, batch, asked), connection);
+    const sent = target.send(pooled.session, batch, asked);
+    return this.#servers.isCluster ? this.#routed(target, pooled, sent) : sent;
   }
 
   /** Reads whole batches from `offset` on. Records are taken out of them only as they are asked for. */
@@ -305,7 +235,7 @@ export class BrokerClient {
   }
 
   /** A producer for one topic: gathers records, retries, and stores each once. */
-  producer(topic: string, options: ProducerOptions = {}): TopicProducer {
+  producer(topic: string, options: TopicProducerOptions = {}): TopicProducer {
     return new TopicProducer(this, topic, options);
   }
 
@@ -314,37 +244,26 @@ export class BrokerClient {
     return new Consumer(this, topic, options);
   }
 
-  /** A session with its server: for whoever needs to stay on one connection. */
-  session(): Promise<PooledSession> {
-    return this.#servers.acquireLeader();
+  /** A connection to whoever leads there, for whoever has to stay on it; tell `failed` when a request fails. */
+  session(place: Place = metadata): Promise<PooledSession> {
+    return this.#servers.acquire(place);
   }
 
-  /** For whoever sends requests past `call`: after this one failed, goes to the node that leads. */
-  turn(error: unknown): Promise<void> {
-    return this.#servers.turn(error);
-  }
-
-  /** A raw request on the next connection in turn: for benchmarks and tools. */
-  async request<Value>(
-    type: number,
-    payload: Uint8Array,
-    read: ReadReply<Value>,
-    options: RequestOptions = {},
-  ): Promise<Value> {
-    const { session } = await this.#servers.acquire();
-    return session.request(type, payload, read, options);
+  /** A request of a connection from `session` failed: if somebody else leads there, the next one goes to that node. */
+  failed(error: unknown, { address }: PooledSession, place: Place = metadata): void {
+    this.#servers.failed(place, address, error);
   }
 
   /** Takes no more requests and ends the connections once the open ones have settled. */
   async close(): Promise<void> {
     // Who waits for a connection has asked already, though no session knows of it yet.
     await Promise.allSettled(this.#waiting);
-    await Promise.all(this.#servers.all.map((pool) => pool.close()));
+    await this.#servers.close();
   }
 
   /** Drops everything at once. */
   destroy(): void {
-    for (const pool of this.#servers.all) pool.destroy();
+    this.#servers.destroy();
   }
 
   /** Remembers a request until it has ended, so that `close` can wait for it. */
@@ -369,11 +288,33 @@ export class BrokerClient {
     return traceparent === undefined ? options : { ...options, traceparent };
   }
 
-  /** A connection that is ready and takes data: the way without waiting. */
-  #ready(connection?: number): PooledSession | undefined {
-    const pool = this.#servers.current;
-    const pooled = pool?.ready(connection ?? pool.next());
-    return pooled?.session.isWritable ? pooled : undefined;
+  /** The options of a Produce as its request has them. */
+  #requestOptions(options: ProduceOptions): RequestOptions {
+    const traced = this.#traced(options);
+    return options.acks === "leader" ? { ...traced, flags: leaderAcksFlag } : traced;
+  }
+
+  /** Runs `work` on a connection to whoever answers there: any server when nobody in particular does. */
+  async #at<Value>(
+    place: Place | undefined,
+    work: (session: Session) => Promise<Value>,
+    connection?: number,
+  ): Promise<Value> {
+    const pooled = await (place === undefined
+      ? this.#servers.acquireAny(connection)
+      : this.#servers.acquire(place, connection));
+    await pooled.session.writable();
+    return this.#routed(place ?? metadata, pooled, work(pooled.session));
+  }
+
+  /** The same promise, and what its failure says about who leads. */
+  async #routed<Value>(place: Place, pooled: PooledSession, sent: Promise<Value>): Promise<Value> {
+    try {
+      return await sent;
+    } catch (error) {
+      this.failed(error, pooled, place);
+      throw error;
+    }
   }
 
   #target(topic: string, partition: number): ProduceTarget {
@@ -386,4 +327,15 @@ export class BrokerClient {
     this.#targets.set(topic, targets);
     return made;
   }
+}
+
+/** Where a request goes: to the node that leads a partition, to the one that leads all else, or to any. */
+function placeOf(name: MessageName, fields: object): Place | undefined {
+  const by = answeredBy[name];
+  if (by === "partition" && isPlace(fields)) return fields;
+  return by === "leader" ? metadata : undefined;
+}
+
+function isPlace(fields: object): fields is Place {
+  return "topic" in fields && "partition" in fields;
 }

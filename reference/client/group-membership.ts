@@ -13,7 +13,7 @@ import { call } from "./calls.ts";
 import type { CancelSignal } from "./cancel.ts";
 import type { BrokerClient } from "./client.ts";
 import { ProtocolError, protocolError } from "./protocol-error.ts";
-import type { Session } from "./session.ts";
+import type { PooledSession } from "./pool.ts";
 import { retryDelayMs, retryPolicyDefault } from "./retry.ts";
 
 /** A partition by name. */
@@ -48,7 +48,8 @@ const failuresMax = 20;
 /** One member of one group. */
 export class GroupMembership {
   readonly #options: MembershipOptions;
-  #session: Session | undefined = undefined;
+  /** The connection that the membership belongs to. */
+  #pooled: PooledSession | undefined = undefined;
   #memberId = "";
   #generation = 0;
   #owned: readonly PartitionName[] = [];
@@ -72,8 +73,8 @@ export class GroupMembership {
 
   /** Commits positions in the name of this member. Rejects with `fenced-member` when the partition is not ours. */
   async commit(offsets: readonly GroupOffset[], signal?: CancelSignal): Promise<void> {
-    const session = this.#session;
-    if (session === undefined) throw protocolError("fenced-member", "not joined yet");
+    if (this.#pooled === undefined) throw protocolError("fenced-member", "not joined yet");
+    const { session } = this.#pooled;
     const { group } = this.#options;
     const fields = { group, memberId: this.#memberId, generation: this.#generation, offsets };
     const { errorCodes } = await call(session, "CommitOffset", fields, {
@@ -94,11 +95,12 @@ export class GroupMembership {
     this.#cancelHeartbeat?.();
     const offsets = this.#options.onRevoked(this.#owned);
     this.#owned = [];
-    if (this.#session === undefined || !this.#session.isOpen) return;
+    const session = this.#pooled?.session;
+    if (session?.isOpen !== true) return;
     const { group, trace } = this.#options;
     // Leaving is a courtesy: whatever goes wrong with it, the connection's end says the same.
     if (offsets.length > 0) await this.commit(offsets).catch(() => {});
-    await call(this.#session, "LeaveGroup", { group, memberId: this.#memberId }, trace).catch(() => {});
+    await call(session, "LeaveGroup", { group, memberId: this.#memberId }, trace).catch(() => {});
   }
 
   async #beat(): Promise<void> {
@@ -107,6 +109,7 @@ export class GroupMembership {
       delayMs = await this.#join();
       this.#failures = 0;
     } catch (error) {
+      if (this.#pooled !== undefined) this.#options.client.failed(error, this.#pooled);
       this.#loseConnection();
       const isLasting =
         !(error instanceof ProtocolError) || (!error.isRetriable && error.name !== "fenced-member");
@@ -125,11 +128,11 @@ export class GroupMembership {
   /** One round: say what we read, give up what we should, begin what we may. Resolves to when the next is due. */
   async #join(): Promise<number> {
     const { client, group, topics, trace } = this.#options;
-    if (this.#session?.isOpen !== true) {
+    if (this.#pooled?.session.isOpen !== true) {
       this.#loseConnection();
-      this.#session = (await client.session()).session;
+      this.#pooled = await client.session();
     }
-    const session = this.#session;
+    const { session } = this.#pooled;
     const fields = { group, memberId: this.#memberId, topics, owned: this.#owned };
     const reply = await call(session, "JoinGroup", fields, trace);
     if (this.#isOver) return 0;
@@ -156,6 +159,6 @@ export class GroupMembership {
   #loseConnection(): void {
     if (this.#owned.length > 0) this.#options.onRevoked(this.#owned);
     this.#owned = [];
-    this.#session = undefined;
+    this.#pooled = undefined;
   }
 }

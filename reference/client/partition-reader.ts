@@ -48,27 +48,49 @@ export interface PartitionReader {
 /** Failures in a row before a reader gives up: with the default delays, half a minute. */
 const failuresMax = 20;
 
+/**
+ * Reads on, attempt after attempt, until one ends by itself. A failure that may pass is waited out: the server
+ * restarts, or another node takes over. Each time that something came, the patience is as long as at first.
+ */
+async function keepReading(
+  { client, signal, onError }: ReaderOptions,
+  attempt: (progressed: () => void) => Promise<void>,
+): Promise<void> {
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      return await attempt(() => void (failures = 0));
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!mayRepeat(error, true) || ++failures > failuresMax) return onError(error);
+      const askedMs = error instanceof ProtocolError ? error.retryAfterMs : 0;
+      const delayMs = Math.max(askedMs, retryDelayMs(failures, retryPolicyDefault, client.random));
+      await sleep(delayMs, client.clock, signal).catch(() => {});
+    }
+  }
+}
+
 /** Starts a reader that fetches. */
 export function startPulling(options: ReaderOptions): PartitionReader {
   const { client, topic, partition, bytesMax, waitMs, signal, traceparent } = options;
   const trace = traceparent === undefined ? {} : { traceparent };
+  // One try: whoever keeps reading has more patience than a single request.
+  const fetchOptions = { partition, bytesMax, waitMs, signal, attemptsMax: 1, ...trace };
+  let { offset } = options;
   let waiting = 0;
   let makeRoom = (): void => {};
-  const run = async (): Promise<void> => {
-    let { offset } = options;
+  signal.addEventListener("abort", () => makeRoom());
+  void keepReading(options, async (progressed) => {
     while (!signal.aborted) {
       if (waiting >= options.prefetch) await new Promise<void>((resolve) => void (makeRoom = resolve));
       if (signal.aborted) return;
-      const records = await client.fetch(topic, offset, { partition, bytesMax, waitMs, signal, ...trace });
+      const records = await client.fetch(topic, offset, fetchOptions);
+      progressed();
       if (records.isEmpty) continue;
       offset = records.nextOffset;
       waiting++;
       options.onRecords(records);
     }
-  };
-  signal.addEventListener("abort", () => makeRoom());
-  run().catch((error: unknown) => {
-    if (!signal.aborted) options.onError(error);
   });
   return {
     taken() {
@@ -81,33 +103,18 @@ export function startPulling(options: ReaderOptions): PartitionReader {
 /** `kind` of a subscription's replies. */
 const replyKind = { subscribed: 0, delivery: 1, ended: 2 } as const;
 
-/** Starts a reader that subscribes, and subscribes again when its connection is lost. */
+/** Starts a reader that subscribes, and subscribes again when its connection is lost or the partition moves. */
 export function startPushing(options: ReaderOptions): PartitionReader {
   const { client, topic, partition, signal } = options;
   const creditBytes = options.bytesMax * options.prefetch;
   let { offset } = options;
-  let failures = 0;
   let session: Session | undefined;
   let subscriptionId = 0n;
   let owedBytes = 0;
-
-  const subscribe = async (): Promise<void> => {
-    while (!signal.aborted) {
-      try {
-        await runOnce();
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!mayRepeat(error, true) || ++failures > failuresMax) throw error;
-        const askedMs = error instanceof ProtocolError ? error.retryAfterMs : 0;
-        const delayMs = retryDelayMs(failures, retryPolicyDefault, client.random);
-        await sleep(Math.max(askedMs, delayMs), client.clock, signal);
-      }
-    }
-  };
   /** One subscription, from its request to its last reply; rejects with what broke it. */
-  const runOnce = async (): Promise<void> => {
-    const connected = (await client.session()).session;
+  const runOnce = async (progressed: () => void): Promise<void> => {
+    const pooled = await client.session(options);
+    const connected = pooled.session;
     session = connected;
     owedBytes = 0;
     const read = replyReader("Subscribe");
@@ -117,14 +124,18 @@ export function startPushing(options: ReaderOptions): PartitionReader {
       const reply = (bytes: Uint8Array, view: DataView, start: number, end: number): boolean => {
         const value = read(bytes, view, start, end, 0);
         if (value === undefined || "then" in value) throw new Error("reply to Subscribe cannot be read");
-        failures = 0;
+        progressed();
         if (value.kind === replyKind.ended) resolve();
         else if (value.kind === replyKind.delivery)
           deliver(new FetchedRecords({ topic, partition, offset }, value));
         return value.kind === replyKind.ended;
       };
+      const failed = (error: unknown): void => {
+        client.failed(error, pooled, options);
+        reject(error);
+      };
       subscriptionId = BigInt(
-        connected.stream(messages.Subscribe.type, traced.payload, { reply, failed: reject }, traced.options),
+        connected.stream(messages.Subscribe.type, traced.payload, { reply, failed }, traced.options),
       );
     });
   };
@@ -137,7 +148,7 @@ export function startPushing(options: ReaderOptions): PartitionReader {
     if (session?.isOpen !== true) return;
     session.request(messages.Unsubscribe.type, payload, replyReader("Unsubscribe")).catch(() => {});
   });
-  subscribe().catch(options.onError);
+  void keepReading(options, runOnce);
   return {
     taken(records) {
       owedBytes += records.bytes.length;

@@ -129,8 +129,17 @@ test("a server that connects and says nothing is found out", async () => {
   network.answers = false;
   const failure = pool.acquire(0).catch((error: Error) => error.name);
   await clock.advanceAsync(1_000);
-  expect(await failure).toBe("request-timeout");
+  expect(await failure).toBe("connection-failed");
   expect(network.connections[0]?.state).toBe("destroyed");
+});
+
+test("a server that breaks off the handshake could not be reached: nothing was sent that it could have done", async () => {
+  const { network, pool } = setUp();
+  network.answers = false;
+  const failure = pool.acquire(0).catch((error: Error) => error.name);
+  await settled();
+  network.connections[0]?.vanish(new Error("read ECONNRESET"));
+  expect(await failure).toBe("connection-failed");
 });
 
 test("a token goes as it is, a secret only as a signature of the server's nonce", async () => {

@@ -24,12 +24,19 @@ export interface PoolOptions {
 
 /** A session with what its server said about itself. */
 export interface PooledSession {
+  readonly address: string;
   readonly session: Session;
   readonly limits: ServerLimits;
 }
 
 /** The server cuts a silent connection; a client speaks up this many times within that time. */
 const pingsPerIdleTimeout = 3;
+
+/**
+ * A handshake that ends so has reached nobody: a machine that hangs still accepts, and so does what stands in front of
+ * one that is down. Whatever the connection was for has not been sent, and another server may take it.
+ */
+const unreachedErrors: ReadonlySet<string> = new Set(["connection-closed", "request-timeout"]);
 
 /** The connections to one server. */
 export class ServerPool {
@@ -47,6 +54,11 @@ export class ServerPool {
     this.#options = options;
     this.#ready = Array.from({ length: options.size }, () => undefined);
     this.#pending = Array.from({ length: options.size }, () => undefined);
+  }
+
+  /** Whether a connection is there already. */
+  get isReady(): boolean {
+    return this.#ready.some((pooled) => pooled?.session.isOpen);
   }
 
   /** The slot of the next connection in turn. */
@@ -102,7 +114,7 @@ export class ServerPool {
       const limits = await shakeHands(session, introduction);
       if (this.#isClosed) throw protocolError("client-closed");
       const stopPinging = keepAlive(session, limits.idleTimeoutMs, sessionOptions.clock);
-      const pooled = { session, limits };
+      const pooled = { address: this.address, session, limits };
       session.onEnd = () => {
         stopPinging();
         if (this.#ready[slot] === pooled) this.#ready[slot] = undefined;
@@ -111,7 +123,9 @@ export class ServerPool {
       return pooled;
     } catch (error) {
       session.destroy();
-      throw error instanceof ProtocolError ? error : protocolError("connection-failed", String(error), error);
+      const reason = error instanceof Error ? error.message : String(error);
+      if (error instanceof ProtocolError && !unreachedErrors.has(error.name)) throw error;
+      throw protocolError("connection-failed", `no handshake with ${this.address}: ${reason}`, error);
     }
   }
 }

@@ -5,6 +5,7 @@
  * for a while and then to the next: a batch full for one partition beats a batch for each with one record.
  */
 import { crc32 } from "#reference/base/crc32.ts";
+import type { Acks } from "../protocol/acks.ts";
 import type { CancelSignal } from "./cancel.ts";
 import { unlessAborted } from "./cancel.ts";
 import type { BrokerClient } from "./client.ts";
@@ -19,6 +20,12 @@ import type { RecordLike } from "./records.ts";
 export interface Delivered {
   readonly partition: number;
   readonly offset: number;
+}
+
+/** As the batching producer's, and how safe a record is when it counts as stored. */
+export interface TopicProducerOptions extends ProducerOptions {
+  /** In a cluster: on a majority of the nodes (`quorum`, the default), or on the disk of the one that leads. */
+  readonly acks?: Acks;
 }
 
 /** What one send may say. */
@@ -42,19 +49,16 @@ export class TopicProducer {
   #turn = 0;
   #turnLeftBytes = turnBytes;
 
-  constructor(client: BrokerClient, topic: string, options: ProducerOptions = {}) {
+  constructor(client: BrokerClient, topic: string, options: TopicProducerOptions = {}) {
     this.topic = topic;
     this.#client = client;
     const { clock, random, checksum } = client;
+    const { acks = "quorum" } = options;
     const transport: ProducerTransport = {
       initProducer: async () => Number((await client.call("InitProducer", {})).producerId),
       send: async (_topic, partition, batch) => {
-        try {
-          return (await client.produceBatch(topic, batch, { partition, connection: partition })).baseOffset;
-        } catch (error) {
-          await client.turn(error);
-          throw error;
-        }
+        const sent = await client.produceBatch(topic, batch, { partition, connection: partition, acks });
+        return sent.baseOffset;
       },
     };
     this.#producer = new Producer({ transport, clock, random, ...(checksum && { checksum }) }, options);

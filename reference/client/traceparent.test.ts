@@ -10,7 +10,7 @@ import { messageNameOf } from "../protocol/messages.ts";
 import { decodeTraceContext, formatTraceparent, tracedFlag } from "../protocol/trace-context.ts";
 import { VirtualClock } from "../testing/clock.ts";
 import { BrokerClient } from "./client.ts";
-import type { ClientOptions } from "./client.ts";
+import type { ClientOptions } from "./client-options.ts";
 
 const own = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const ambient = "00-11111111111111111111111111111111-2222222222222222-00";

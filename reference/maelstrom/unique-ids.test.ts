@@ -1,7 +1,10 @@
 /** Ids under unlucky clocks. */
 import { describe, expect, test } from "vitest";
 import type { Clock } from "#reference/ports.ts";
-import { IdGenerator, nodesMax } from "./unique-ids.ts";
+import { settled } from "#reference/testing/clock.ts";
+import type { Json } from "./message.ts";
+import type { Journal, Program } from "./node.ts";
+import { IdGenerator, makeUniqueIds, nodesMax, reserveMs } from "./unique-ids.ts";
 
 /** A clock that shows what it is told. */
 function settableClock(startMs: number): Clock & { nowMs: number } {
@@ -70,5 +73,85 @@ describe("an id", () => {
       `node ${nodesMax} of at most ${nodesMax}`,
     );
     expect(() => new IdGenerator(-1, settableClock(0))).toThrow("node -1");
+  });
+});
+
+describe("a node that is killed", () => {
+  /** What is on its disk, and what is on its way there. */
+  function disk() {
+    const records: Json[] = [];
+    const pending: { readonly record: Json; readonly onDurable: () => void }[] = [];
+    const journal: Journal = {
+      load: () => [...records],
+      append: (record, onDurable) => void pending.push({ record, onDurable }),
+    };
+    const sync = (): void => {
+      for (const { record, onDurable } of pending.splice(0)) {
+        records.splice(0, records.length, record);
+        onDurable();
+      }
+    };
+    const kill = (): void => void pending.splice(0);
+    return { records, journal, sync, kill };
+  }
+  const program = (clock: Clock, journal?: Journal): Program =>
+    makeUniqueIds({ id: "n0", nodeIds: ["n0"], clock, journal });
+  /** Asks for some; those that are answered come in their order. */
+  const idsOf = async (
+    node: Program,
+    count: number,
+    sync = (): void => undefined,
+  ): Promise<readonly string[]> => {
+    const ids: string[] = [];
+    for (let index = 0; index < count; index++) {
+      void Promise.resolve(node["generate"]!({ type: "generate" }, "c1")).then((body) =>
+        ids.push(body!["id"] as string),
+      );
+      await settled();
+      sync();
+      await settled();
+    }
+    return ids;
+  };
+
+  test("hands out none again, though the clock stepped back meanwhile", async () => {
+    const { journal, sync, kill } = disk();
+    const clock = settableClock(1_000_000);
+    const before = await idsOf(program(clock, journal), 20, sync);
+    kill();
+    clock.nowMs = 999_999;
+    const after = await idsOf(program(clock, journal), 20, sync);
+    expect(new Set([...before, ...after]).size).toBe(40);
+    expect(after.every((id) => BigInt(id) > BigInt(before.at(-1)!))).toBe(true);
+  });
+
+  test("without a journal does hand them out again: that is what the journal is for", async () => {
+    const clock = settableClock(1_000_000);
+    const before = await idsOf(program(clock), 3);
+    expect(await idsOf(program(clock), 3)).toEqual(before);
+  });
+
+  test("answers nothing before its promise is on disk", async () => {
+    const { journal, sync, records } = disk();
+    const node = program(settableClock(1_000_000), journal);
+    expect(await idsOf(node, 3)).toEqual([]);
+    expect(records).toEqual([]);
+    expect(await idsOf(node, 1, sync)).toHaveLength(1);
+    expect(records).toEqual([1_000_000 + reserveMs]);
+  });
+
+  test("promises more in time, so that nobody waits for the disk again", async () => {
+    const { journal, sync } = disk();
+    const clock = settableClock(0);
+    const node = program(clock, journal);
+    await idsOf(node, 1, sync);
+    clock.nowMs = reserveMs / 2 + 1;
+    expect(await idsOf(node, 1)).toHaveLength(1);
+    // The new promise is not on disk: up to the old one ids go out all the same, and behind it none does.
+    clock.nowMs = reserveMs;
+    expect(await idsOf(node, 1)).toHaveLength(1);
+    clock.nowMs = reserveMs + 1;
+    expect(await idsOf(node, 1)).toHaveLength(0);
+    expect(await idsOf(node, 1, sync)).toHaveLength(1);
   });
 });

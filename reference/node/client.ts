@@ -11,8 +11,9 @@
  */
 import { createHmac } from "node:crypto";
 import { BrokerClient } from "../client/client.ts";
-import type { ClientOptions } from "../client/client.ts";
-import { fastChecksum, nodeRandom, turnClock } from "./clock.ts";
+import type { ClientOptions } from "../client/client-options.ts";
+import { fastChecksum } from "./checksum/fast-crc32.ts";
+import { nodeRandom, turnClock } from "./clock.ts";
 import { NodeNetwork } from "./network.ts";
 import type { NetworkOptions } from "./network.ts";
 
@@ -20,7 +21,7 @@ export { ProtocolError } from "../client/protocol-error.ts";
 export type { Consumer, ConsumerOptions } from "../client/consumer.ts";
 export type { Delivered, TopicProducer } from "../client/topic-producer.ts";
 export type { ConsumedRecord, FetchedRecords, RecordLike } from "../client/records.ts";
-export type { ProducerOptions } from "../client/producer-types.ts";
+export type { TopicProducerOptions as ProducerOptions } from "../client/topic-producer.ts";
 export type { ErrorName } from "../protocol/errors.ts";
 
 /** What a user of Node may choose. */

@@ -6,6 +6,7 @@
  * batches that it has by their sequence numbers and answers them as it did the first time.
  */
 import { protocolErrors } from "../protocol/errors.ts";
+import type { Acks } from "../protocol/acks.ts";
 import { ProtocolError } from "../client/protocol-error.ts";
 import type { Client } from "./client.ts";
 
@@ -26,6 +27,7 @@ export interface SenderOptions {
   readonly client: Client;
   readonly topic: string;
   readonly partition: number;
+  readonly acks: Acks;
   /** Give up when nothing was acknowledged for so long. */
   readonly patienceMs: number;
   /** Told whenever records were acknowledged. */
@@ -93,7 +95,6 @@ export class PartitionSender {
       if (!this.#mayRetry(error)) this.#failure = error;
       else {
         this.#options.retrying(error);
-        await this.#options.client.turn(error);
         await this.#pause(Math.max(error.retryAfterMs, Math.min(delayMsMax, delayMsFirst * 2 ** failures)));
         if (this.#options.signal.aborted) this.#failure = error;
       }
@@ -104,7 +105,7 @@ export class PartitionSender {
   async #sendWindow(): Promise<ProtocolError | undefined> {
     const failed: unknown[] = [];
     const answers: Promise<void>[] = [];
-    const { client, topic, partition } = this.#options;
+    const { client, topic, partition, acks } = this.#options;
     this.#underWay = 0;
     while (failed.length === 0 && (this.#underWay < this.#unacknowledged.length || answers.length > 0)) {
       const batch = this.#unacknowledged[this.#underWay];
@@ -114,7 +115,7 @@ export class PartitionSender {
       }
       this.#underWay++;
       answers.push(
-        client.produceBatch(topic, batch.bytes, { partition }).then(
+        client.produceBatch(topic, batch.bytes, { partition, acks }).then(
           () => this.#acknowledge(batch),
           (error: unknown) => {
             failed.push(error);

@@ -3,7 +3,7 @@ import { crc32 } from "#reference/base/crc32.ts";
 import { RecordBatchBuilder } from "../storage/record-batch-builder.ts";
 import { ProtocolError } from "../client/protocol-error.ts";
 import { protocolErrors } from "../protocol/errors.ts";
-import { fastChecksum } from "./clock.ts";
+import { fastChecksum } from "./checksum/fast-crc32.ts";
 import { PartitionSender } from "./partition-sender.ts";
 import type { SenderOptions } from "./partition-sender.ts";
 

@@ -1,72 +1,91 @@
 /**
- * Clusters of real processes, for tests and measurements: nodes that are killed as a power cut would end them, clients
- * that go on writing and reading meanwhile, and a history of all that they were told, for the checkers to judge.
+ * Clusters of real processes, for tests and measurements: nodes that are killed as a power cut would end them, paused,
+ * cut off from each other and put on a disk that is full, and brought back.
+ *
+ * Everything here goes through what anybody could use: the program's flags, its port, its signals.
  */
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { History } from "../checkers/history.ts";
-import type { Operation } from "../checkers/history.ts";
-import type { KafkaInput, KafkaOutput } from "../checkers/kafka-log.ts";
-import type { ReplyOf } from "../protocol/messages.ts";
+import { call } from "../client/calls.ts";
+import { ServerPool } from "../client/pool.ts";
+import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
 import { firstLine } from "./bench/server-process.ts";
-import { freePorts } from "./cluster-demo.ts";
-import { Client } from "./client.ts";
-import type { Delivered } from "./client.ts";
+import { nodeClock } from "./clock.ts";
+import { NodeNetwork } from "./network.ts";
+import { TestLinks } from "./test-links.ts";
 import type { OzProcesses } from "./test-processes.ts";
 
 /** One node of the cluster under test. */
-interface TestNode {
+export interface TestNode {
   readonly name: string;
+  /** Where clients and other nodes reach it: its proxy. */
   readonly address: string;
   readonly data: string;
+  /** Started to be added to a cluster that is there already. */
+  readonly isJoining: boolean;
   process: ChildProcess | undefined;
+  /** For asking it past its proxy; undefined while it does not run. */
+  pool: ServerPool | undefined;
+}
+
+/** How a cluster is made. */
+export interface TestClusterOptions {
+  readonly count: number;
+  readonly flags?: readonly string[];
+  /** The folder for a node's data; a new temporary one when absent. */
+  readonly dataOf?: (name: string) => string | undefined;
 }
 
 /** How often a test looks whether something has come about. */
 const lookMs = 10;
+const askTimeoutMs = 500;
+const lastWordsMax = 2000;
 
 /** Some nodes on this machine. */
 export class TestCluster {
-  readonly nodes: readonly TestNode[];
+  readonly links = new TestLinks();
+  readonly nodes: TestNode[] = [];
+  /** What nodes said that nobody should ever read, and ends that nobody asked for. */
+  readonly surprises: string[] = [];
   readonly #processes: OzProcesses;
-  readonly #spec: string;
   readonly #flags: readonly string[];
-  /** A client for each node, to ask that one. */
-  readonly #clients = new Map<string, Client>();
+  readonly #dataOf: (name: string) => string | undefined;
+  readonly #folder: string;
+  #count = 0;
 
-  static async start(
-    processes: OzProcesses,
-    count: number,
-    flags: readonly string[] = [],
-  ): Promise<TestCluster> {
-    const folder = await processes.folder();
-    const ports = await freePorts(count);
-    const nodes = ports.map((port, index) => {
-      const name = `n${index + 1}`;
-      return { name, address: `127.0.0.1:${port}`, data: join(folder, name), process: undefined };
-    });
-    const cluster = new TestCluster(processes, nodes, flags);
-    await Promise.all(nodes.map(({ name }) => cluster.serve(name)));
+  static async start(processes: OzProcesses, options: TestClusterOptions): Promise<TestCluster> {
+    const cluster = new TestCluster(processes, options, await processes.folder());
+    for (let number = 0; number < options.count; number++) await cluster.#add(false);
+    await Promise.all(cluster.nodes.map(({ name }) => cluster.serve(name)));
     return cluster;
   }
 
-  private constructor(processes: OzProcesses, nodes: readonly TestNode[], flags: readonly string[]) {
-    this.#flags = flags;
+  private constructor(
+    processes: OzProcesses,
+    { flags = [], dataOf = () => undefined }: TestClusterOptions,
+    folder: string,
+  ) {
     this.#processes = processes;
-    this.nodes = nodes;
-    this.#spec = nodes.map(({ name, address }) => `${name}=${address}`).join(",");
+    this.#flags = flags;
+    this.#dataOf = dataOf;
+    this.#folder = folder;
   }
 
   get addresses(): string[] {
     return this.nodes.map(({ address }) => address);
   }
 
+  get running(): TestNode[] {
+    return this.nodes.filter(({ process }) => process !== undefined);
+  }
+
   /** The arguments that start a node. */
   argvOf(name: string): string[] {
-    const { data } = this.node(name);
-    const own = ["--node", name, "--cluster", this.#spec, "--data", data, "--admin-port", "0"];
-    return ["serve", ...own, ...this.#flags];
+    const { data, isJoining } = this.node(name);
+    const spec = this.nodes.map((node) => `${node.name}=${node.address}`).join(",");
+    const own = ["--node", name, "--cluster", spec, "--data", data, "--port", "0", "--admin-port", "0"];
+    return ["serve", ...own, ...(isJoining ? ["--join", "true"] : []), ...this.#flags];
   }
 
   node(name: string): TestNode {
@@ -77,161 +96,133 @@ export class TestCluster {
 
   /** Starts a node, again if need be; resolves when it accepts connections. */
   async serve(name: string): Promise<void> {
+    const node = this.node(name);
     const child = this.#processes.start(this.argvOf(name));
-    this.node(name).process = child;
-    child.stderr?.resume();
-    await firstLine(child, /^listening on (\S+)$/);
+    node.process = child;
+    this.#watch(node, child);
+    const address = await firstLine(child, /^listening on (\S+)$/);
+    this.links.reach(name, address);
+    node.pool = new ServerPool(address, {
+      network: new NodeNetwork({ connectTimeoutMs: askTimeoutMs }),
+      session: { clock: nodeClock, requestTimeoutMs: askTimeoutMs },
+      introduction: { clientName: "test", credentials: undefined, sign: undefined },
+      size: 1,
+    });
+  }
+
+  /** Starts another node, which waits to be added; resolves to it. */
+  async join(): Promise<TestNode> {
+    const node = await this.#add(true);
+    await this.serve(node.name);
+    return node;
+  }
+
+  /** Takes a node that has been removed out of the list, and ends it. */
+  async forget(name: string): Promise<void> {
+    await this.kill(name);
+    this.nodes.splice(this.nodes.indexOf(this.node(name)), 1);
   }
 
   /** Ends a node at once; resolves when it is gone. */
   async kill(name: string, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const node = this.node(name);
     const child = node.process;
-    node.process = undefined;
-    this.#clients.get(name)?.destroy();
-    this.#clients.delete(name);
-    if (child === undefined) return;
+    this.#gone(node);
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
     child.kill(signal);
     await gone;
   }
 
+  /** Stops a node's time, or lets it go on. */
+  pause(name: string, isPaused: boolean): void {
+    this.node(name).process?.kill(isPaused ? "SIGSTOP" : "SIGCONT");
+  }
+
+  /** Asks one node, past its proxy and without looking for another; rejects with what it says. */
+  async ask<Name extends MessageName>(
+    name: string,
+    request: Name,
+    fields: RequestOf<Name>,
+    timeoutMs = askTimeoutMs,
+  ): Promise<ReplyOf<Name>> {
+    const { pool } = this.node(name);
+    if (pool === undefined) throw new Error(`${name} does not run`);
+    const { session } = await pool.acquire(0);
+    return call(session, request, fields, { timeoutMs });
+  }
+
   /** What a node knows; undefined when it cannot be asked. */
-  async stateOf(name: string): Promise<ReplyOf<"ClusterState"> | undefined> {
-    let client = this.#clients.get(name);
-    if (client === undefined) {
-      client = new Client(this.node(name).address, { retry: { attemptsMax: 1 }, connectTimeoutMs: 500 });
-      this.#clients.set(name, client);
-    }
-    return client.call("ClusterState", {}, { timeoutMs: 500 }).catch(() => undefined);
+  stateOf(name: string): Promise<ReplyOf<"ClusterState"> | undefined> {
+    return this.ask(name, "ClusterState", {}).catch(() => undefined);
   }
 
   /** Resolves to the name of a node that says that it leads and may answer. */
   async leader(): Promise<string> {
     for (;;) {
-      for (const { name, process } of this.nodes) {
-        const state = process === undefined ? undefined : await this.stateOf(name);
-        if (state?.leader === name) return name;
-      }
+      const states = await Promise.all(this.running.map(({ name }) => this.stateOf(name)));
+      // A leader that was cut off may not know of the next one yet.
+      const leading = states.filter((state) => state !== undefined && state.leader === state.node);
+      const [latest] = leading.toSorted((one, other) => (other?.term ?? 0) - (one?.term ?? 0));
+      if (latest !== undefined) return latest.node;
       await sleep(lookMs);
     }
+  }
+
+  /** The names of the nodes that do not lead. */
+  async followers(): Promise<string[]> {
+    const leader = await this.leader();
+    return this.nodes.map(({ name }) => name).filter((name) => name !== leader);
   }
 
   /** Resolves when every running node has carried out all that is committed now. */
   async caughtUp(): Promise<void> {
     const commitIndex = (await this.stateOf(await this.leader()))?.commitIndex ?? 0;
-    for (const { name, process } of this.nodes) {
-      if (process === undefined) continue;
+    for (const { name } of this.running) {
       while (((await this.stateOf(name))?.appliedIndex ?? 0) < commitIndex) await sleep(lookMs);
     }
   }
 
+  /** Opens all links, lets all nodes go on, and starts those that have ended. */
+  async heal(): Promise<void> {
+    this.links.heal();
+    for (const { name } of this.running) this.pause(name, false);
+    const down = this.nodes.filter(({ process }) => process === undefined);
+    await Promise.all(down.map(({ name }) => this.serve(name)));
+  }
+
   close(): void {
-    for (const client of this.#clients.values()) client.destroy();
-    this.#clients.clear();
-  }
-}
-
-/** Clients that write numbered records and read them, and note down all that they are told. */
-export class TestLoad {
-  readonly topic: string;
-  readonly #history = new History<KafkaInput, KafkaOutput>();
-  readonly #addresses: readonly string[];
-  readonly #clients: Client[] = [];
-  #isWriting = true;
-  #running: Promise<unknown>[] = [];
-  #sent = 0;
-  /** When records were acknowledged, on the monotonic clock. */
-  readonly acknowledgedAtMs: number[] = [];
-
-  constructor(topic: string, addresses: readonly string[]) {
-    this.topic = topic;
-    this.#addresses = addresses;
+    for (const { pool } of this.nodes) pool?.destroy();
+    this.links.close();
   }
 
-  /** Begins with a writer and a reader for each partition. */
-  start(partitions: number): void {
-    for (let partition = 0; partition < partitions; partition++) {
-      this.#running.push(this.#write(partition), this.#read(partition));
-    }
+  async #add(isJoining: boolean): Promise<TestNode> {
+    const name = `n${++this.#count}`;
+    const address = await this.links.open(name);
+    const data = this.#dataOf(name) ?? join(this.#folder, name);
+    const node = { name, address, data, isJoining, process: undefined, pool: undefined };
+    this.nodes.push(node);
+    return node;
   }
 
-  /** Lets the writers finish, reads everything once more from the start, and returns the history. */
-  async finish(partitions: number): Promise<readonly Operation<KafkaInput, KafkaOutput>[]> {
-    this.#isWriting = false;
-    await Promise.all(this.#running);
-    for (let partition = 0; partition < partitions; partition++)
-      await this.#readAll(`end${partition}`, partition);
-    for (const client of this.#clients) client.destroy();
-    return this.#history.operations();
+  /** Notes what a node says and how it ends. */
+  #watch(node: TestNode, child: ChildProcess): void {
+    let said = "";
+    child.stderr?.on("data", (chunk: Buffer) => {
+      said = (said + chunk.toString()).slice(-lastWordsMax);
+      if (said.includes("internal error")) this.surprises.push(`${node.name} said: ${said.trim()}`);
+    });
+    child.once("exit", (code, signal) => {
+      if (node.process !== child) return;
+      this.#gone(node);
+      this.surprises.push(`${node.name} ended with ${code ?? signal}: ${said.trim()}`);
+    });
   }
 
-  async #write(partition: number): Promise<void> {
-    const process = `w${partition}`;
-    const producer = this.#client().producer(this.topic, { deliveryTimeoutMs: 60_000 });
-    while (this.#isWriting) {
-      // A few at once, so that a leader dies with some of them on their way.
-      const waves = Array.from({ length: 8 }, async () => {
-        const message = ++this.#sent;
-        const id = this.#history.invoke(process, { kind: "send", key: String(partition), message });
-        const sent = await producer
-          .send(String(message), { partition })
-          .catch((error: unknown) => String(error));
-        this.#note(id, sent);
-      });
-      await Promise.all(waves);
-    }
-    await producer.close();
-  }
-
-  #note(id: number, sent: Delivered | string): void {
-    if (typeof sent === "string") return this.#history.complete(id, { kind: "unknown", reason: sent });
-    this.acknowledgedAtMs.push(performance.now());
-    this.#history.complete(id, { kind: "ok", output: { kind: "sent", offset: sent.offset } });
-  }
-
-  async #read(partition: number): Promise<void> {
-    const process = `r${partition}`;
-    const key = String(partition);
-    const id = this.#history.invoke(process, { kind: "assign", keys: [key], fromStart: true });
-    this.#history.complete(id, { kind: "ok", output: { kind: "done" } });
-    const client = this.#client();
-    let offset = 0;
-    while (this.#isWriting) {
-      const poll = this.#history.invoke(process, { kind: "poll" });
-      const records = await client
-        .fetch(this.topic, offset, { partition, waitMs: 100 })
-        .catch(() => undefined);
-      const pairs =
-        records === undefined ? [] : [...records].map((record) => [record.offset, Number(record.text())]);
-      this.#polled(poll, key, pairs as [number, number][]);
-      offset = records?.nextOffset ?? offset;
-    }
-  }
-
-  async #readAll(process: string, partition: number): Promise<void> {
-    const key = String(partition);
-    const client = this.#client();
-    const { endOffset } = await client.getOffset(this.topic, partition);
-    const assigned = this.#history.invoke(process, { kind: "assign", keys: [key], fromStart: true });
-    this.#history.complete(assigned, { kind: "ok", output: { kind: "done" } });
-    for (let offset = 0; offset < endOffset;) {
-      const poll = this.#history.invoke(process, { kind: "poll" });
-      const records = await client.fetch(this.topic, offset, { partition });
-      const pairs = [...records].map((record): [number, number] => [record.offset, Number(record.text())]);
-      this.#polled(poll, key, pairs);
-      offset = records.nextOffset;
-    }
-  }
-
-  #polled(id: number, key: string, pairs: readonly (readonly [number, number])[]): void {
-    const messages = pairs.length === 0 ? {} : { [key]: pairs };
-    this.#history.complete(id, { kind: "ok", output: { kind: "polled", messages } });
-  }
-
-  #client(): Client {
-    const client = new Client(this.#addresses, { connectTimeoutMs: 1000, requestTimeoutMs: 5000 });
-    this.#clients.push(client);
-    return client;
+  #gone(node: TestNode): void {
+    node.process = undefined;
+    node.pool?.destroy();
+    node.pool = undefined;
+    this.links.reach(node.name, undefined);
   }
 }

@@ -90,6 +90,19 @@ test("a collector that is away gets the same spans later and later; what does no
   expect(queue.counts()).toEqual({ sent: 4, dropped: 6, rejected: 0 });
 });
 
+test("the pause before the next try has a limit", async () => {
+  const { batches, queue, pass } = rigOf(Array(20).fill("retry"), { pauseMsMax: 3000 });
+  queue.record(request);
+  await pass(1000);
+  for (const pauseMs of [1000, 2000, 3000, 3000, 3000]) {
+    const sent = batches.length;
+    await pass(pauseMs - 1);
+    expect(batches).toHaveLength(sent);
+    await pass(1);
+    expect(batches).toHaveLength(sent + 1);
+  }
+});
+
 test("what the collector does not want is not sent again", async () => {
   const { batches, queue, pass } = rigOf(["rejected"]);
   queue.record(request);

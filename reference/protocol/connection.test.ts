@@ -8,6 +8,7 @@ import { connectionLimitsDefault, tickMsOf } from "./connection-types.ts";
 import { errorNameOf } from "./errors.ts";
 import { encodeRequest, putResponseHeader, sealFrame } from "./frame.ts";
 import { FrameOutput } from "./output.ts";
+import { refusedPeersMax } from "./refused-peers.ts";
 
 const limits = {
   connectionsMax: 3,
@@ -134,6 +135,16 @@ test("a delivery waits for a peer that does not read, and ends when that peer va
   peer.vanish();
   await ended;
   expect(hub.liveDeliveries).toBe(0);
+});
+
+test("connections are looked at eight times within the shortest limit, and once a second at least", () => {
+  const tickOf = (more: Partial<ConnectionLimits>): number =>
+    tickMsOf({ ...connectionLimitsDefault, ...more });
+  expect(tickOf({})).toBe(1000);
+  expect(tickOf({ idleTimeoutMs: 6000, frameTimeoutMs: 2000, stallTimeoutMs: 3000 })).toBe(250);
+  expect(tickOf({ stallTimeoutMs: 400 })).toBe(50);
+  expect(tickOf({ idleTimeoutMs: 0, frameTimeoutMs: 0, stallTimeoutMs: 0 })).toBe(1000);
+  expect(tickOf({ idleTimeoutMs: 1 })).toBe(1);
 });
 
 test("a silent peer is found dead within the idle limit and one tick", () => {
@@ -316,6 +327,19 @@ test("a peer that was turned away and stays is dropped", () => {
   expect(peer.state).toBe("ended");
   clock.advance(limits.stallTimeoutMs + tickMs);
   expect(peer.state).toBe("destroyed");
+  expect(clock.activeTimers).toBe(0);
+});
+
+test("a crowd that was turned away is bounded: of too many, the first is dropped", () => {
+  const { clock, connect } = setUp({ connectionsMax: 0 });
+  const crowd = Array.from({ length: refusedPeersMax }, () => connect().peer);
+  const { peer: last } = connect();
+  expect(crowd.map(({ state }) => state).indexOf("ended")).toBe(1);
+  expect(errorsOf(last)).toEqual([[0n, "too-many-connections"]]);
+  clock.advance(limits.stallTimeoutMs - tickMs);
+  expect(last.state).toBe("ended");
+  for (const peer of [...crowd, last]) peer.vanish();
+  clock.advance(tickMs);
   expect(clock.activeTimers).toBe(0);
 });
 

@@ -69,6 +69,17 @@ describe("chunks", () => {
     );
   });
 
+  test("room grows to the frame limit and no further", () => {
+    const stream = new FrameStream("request", { frameSizeMax: 1000 });
+    const [frame, sink] = [request(1000 - 20, 1), recorder()];
+    for (let at = 0; at < frame.length - 1; at++) {
+      stream.receive(frame.subarray(at, at + 1), sink);
+      expect(stream.reservedBytes).toBeLessThanOrEqual(1004);
+    }
+    stream.receive(frame.subarray(-1), sink);
+    expect(sink.frames).toEqual([frame]);
+  });
+
   test("an idle stream holds no more than the least room, whatever it carried before", () => {
     const stream = new FrameStream("request");
     const sink = recorder();

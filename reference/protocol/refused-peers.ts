@@ -7,6 +7,9 @@ import type { ErrorName } from "./errors.ts";
 import { putErrorReply } from "./handshake.ts";
 import { FrameOutput } from "./output.ts";
 
+/** So many may linger, or the crowd would use up the sockets: of more, the one that came first is dropped. */
+export const refusedPeersMax = 1000;
+
 /** The peers that were turned away and have not gone yet. */
 export class RefusedPeers {
   readonly #clock: Clock;
@@ -30,6 +33,10 @@ export class RefusedPeers {
   add(connection: Connection, name: ErrorName, message: string): undefined {
     const output = new FrameOutput();
     putErrorReply(output, this.#checksum, 0, 0, name, message);
+    for (const first of this.#peers.keys()) {
+      if (this.#peers.size < refusedPeersMax) break;
+      this.#dropOne(first);
+    }
     this.#peers.set(connection, this.#clock.monotonicTimeMs());
     connection.onData = () => {};
     connection.onClose = () => {
@@ -44,9 +51,13 @@ export class RefusedPeers {
   drop(beforeMs: number): void {
     for (const [connection, sinceMs] of this.#peers) {
       if (sinceMs > beforeMs) continue;
-      this.#peers.delete(connection);
-      connection.destroy();
-      this.#onGone();
+      this.#dropOne(connection);
     }
+  }
+
+  #dropOne(connection: Connection): void {
+    this.#peers.delete(connection);
+    connection.destroy();
+    this.#onGone();
   }
 }

@@ -159,6 +159,38 @@ describe("key compaction", () => {
     }
   });
 
+  test("holds no more keys at once than it may, and says how far it came", async () => {
+    const log = await openTestLog(new SimulatedDisk(), options);
+    const changes = [0, 0, 1, 0, 2, 3].map((key) => ({ key, value: "x".repeat(200) }));
+    await appendAll(
+      log,
+      changes.map((one) => [one]),
+    );
+    expect((await log.compact({ keysMax: 2 })).cleanEnd).toBe(3);
+    expect((await log.compact({ keysMax: 2 })).cleanEnd).toBe(5);
+    expect((await log.compact({ keysMax: 2 })).cleanEnd).toBe(6);
+    // The record that the first round could not see the successor of goes in the next.
+    expect((await readRecords(log)).map(({ offset }) => offset)).toEqual([2, 3, 4, 5]);
+  });
+
+  test("keeps for each batch the latest time of what stays in it", async () => {
+    const log = await openTestLog(new SimulatedDisk(), options);
+    const recordAt = (timestampMs: number, key: string) => ({
+      key: encoder.encode(key),
+      value: encoder.encode("x".repeat(200)),
+      timestampMs,
+    });
+    log.append(
+      encodeRecordBatch([recordAt(100, "a"), recordAt(300, "b"), recordAt(150, "c"), recordAt(500, "d")]),
+    );
+    for (const timestampMs of [600, 700]) log.append(encodeRecordBatch([recordAt(timestampMs, "d")]));
+    await log.committed();
+    expect(await log.offsetForTimestamp(400)).toBe(3);
+    expect((await log.compact()).recordsRemoved).toBe(1);
+    expect(await log.offsetForTimestamp(250)).toBe(1);
+    expect(await log.offsetForTimestamp(400)).toBe(4);
+  });
+
   test("leaves a damaged segment as it is", async () => {
     const disk = new SimulatedDisk();
     const log = await openTestLog(disk, options);

@@ -91,6 +91,19 @@ export class VirtualClock implements Clock {
   }
 }
 
+/** Lets time pass in small steps until the promise settles, for a minute at most. */
+export async function passUntil<Value>(clock: VirtualClock, promise: Promise<Value>): Promise<Value> {
+  const state = { isSettled: false };
+  const settle = (): void => void (state.isSettled = true);
+  promise.then(settle, settle);
+  for (let step = 0; step < passStepsMax && !state.isSettled; step++) await clock.advanceAsync(passStepMs);
+  if (!state.isSettled) throw new Error("a minute has passed, and the promise is still open");
+  return promise;
+}
+
+const passStepMs = 20;
+const passStepsMax = 3000;
+
 /** How many turns of the microtask queue count as quiet: longer than any chain of awaits under test. */
 const quietTurns = 50;
 

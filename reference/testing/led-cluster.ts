@@ -10,6 +10,7 @@ import type { PartitionLeader, Replication } from "../broker/cluster/replication
 import type { ErrorOutcome } from "../broker/outcome.ts";
 import { refuse } from "../broker/outcome.ts";
 import type { Partition } from "../broker/partition.ts";
+import { loadProducers } from "../broker/producer-loading.ts";
 import { produce } from "../broker/produce.ts";
 import type { BrokerConnection } from "../broker/connection.ts";
 import type { Connection, Listener, Network } from "../ports.ts";
@@ -224,7 +225,11 @@ export class LedCluster {
     const alone = {
       topics: broker.topics,
       replication: undefined,
-      defer: broker.defer.bind(broker),
+      defer: (...[, deferred, , partition]: Parameters<Broker["defer"]>): void => {
+        if (partition === undefined) throw new Error(`no partition ${topic}/${number}`);
+        const again = (): void => produce(alone, connection, deferred, viewOf(deferred), 0, deferred.length);
+        void loadProducers(partition).then(again);
+      },
       refuse: broker.refuse.bind(broker),
       appended: broker.appended.bind(broker),
     };

@@ -1,5 +1,6 @@
 /** One benchmark: its servers, its rounds, and what they add up to. */
 import { ProtocolError } from "../../client/protocol-error.ts";
+import type { Acks } from "../../protocol/acks.ts";
 import { Client } from "../client.ts";
 import { consumeLoad, holdConnections } from "./consume-load.ts";
 import type { Peer, PeerServer } from "./peer.ts";
@@ -22,6 +23,8 @@ export interface BenchOptions {
   readonly seconds: number;
   readonly rounds: number;
   readonly rate: number | undefined;
+  readonly acks: Acks;
+  readonly partitions: number;
   readonly fsync: "always" | "everysec" | "never";
   readonly preEncoded: boolean;
   /** Write into a topic that keeps everything, whose files grow. */
@@ -138,10 +141,12 @@ async function makeTopic(options: BenchOptions, address: string): Promise<string
       await client.createTopic(topic);
       await fill(client, topic, options, consumeBytes);
     } else if (options.growing) {
-      await client.createTopic(topic);
+      await client.createTopic(topic, { partitions: options.partitions });
     } else {
-      await client.createTopic(topic, { retentionBytes: keptBytes });
-      await fill(client, topic, { recordBytes: 1024, batch: 100 }, 2 * keptBytes);
+      const { partitions } = options;
+      const retentionBytes = Math.ceil(keptBytes / partitions);
+      await client.createTopic(topic, { partitions, retentionBytes });
+      await fill(client, topic, { recordBytes: 1024, batch: 100 }, 2 * keptBytes, partitions);
     }
     return topic;
   } finally {
@@ -152,8 +157,9 @@ async function makeTopic(options: BenchOptions, address: string): Promise<string
 function loadOf(options: BenchOptions, address: string, topic: string): ProduceLoad {
   const one = options.work === "rtt" ? { batch: 1, connections: 1, outstanding: 1 } : {};
   const { recordBytes, batch, connections, outstanding, seconds, preEncoded: isPreEncoded } = options;
-  const load = { address, topic, recordBytes, batch, connections, outstanding, seconds, isPreEncoded };
-  return { ...load, ...one, warmUpSeconds };
+  const { acks, partitions } = options;
+  const load = { address, topic, recordBytes, batch, connections, outstanding, seconds, isPreEncoded, acks };
+  return { ...load, ...one, partitions, warmUpSeconds };
 }
 
 async function consumeRound(options: BenchOptions, address: string, topic: string): Promise<Round> {
@@ -173,12 +179,13 @@ async function fill(
   topic: string,
   { recordBytes, batch }: { readonly recordBytes: number; readonly batch: number },
   bytes: number,
+  partitions = 1,
 ): Promise<void> {
   const value = new Uint8Array(recordBytes).fill(0x61);
   const records = Array.from({ length: batch }, () => value);
   let left = Math.ceil(bytes / (recordBytes * batch));
   const write = async (): Promise<void> => {
-    while (left-- > 0) await client.produce(topic, records);
+    while (left-- > 0) await client.produce(topic, records, { partition: left % partitions });
   };
   await Promise.all(Array.from({ length: 16 }, write));
 }
@@ -197,7 +204,7 @@ async function connectionsRound(
     const held = await holdConnections(address, options.connections);
     const after = await memoryOf(server);
     const each = (bytes: number): number => Math.round(bytes / options.connections);
-    const load = { ...loadOf(options, address, topic), connections: 1, warmUpSeconds: 0 };
+    const load = { ...loadOf(options, address, topic), partitions: 1, connections: 1, warmUpSeconds: 0 };
     const produced = produceLoad(load);
     const latencyUs = await held.pingAll();
     const { records, requests, seconds } = await produced;

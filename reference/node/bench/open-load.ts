@@ -7,7 +7,7 @@
  */
 import { Client } from "../client.ts";
 import type { LoadResult, ProduceLoad } from "./produce-load.ts";
-import { Measurement } from "./produce-load.ts";
+import { Measurement, produceOptions } from "./produce-load.ts";
 
 /** How often the schedule is looked at: a timer cannot fire for each request. */
 const tickMs = 1;
@@ -29,8 +29,9 @@ export async function openLoad(load: ProduceLoad, requestsPerSecond: number): Pr
       while (startMs + (due * 1000) / requestsPerSecond <= nowMs) {
         const dueMs = startMs + (due * 1000) / requestsPerSecond;
         const client = clients[due % clients.length];
+        const options = produceOptions(load, due);
         due++;
-        client?.produce(load.topic, records).then(() => measurement.answered(1, dueMs), reject);
+        client?.produce(load.topic, records, options).then(() => measurement.answered(1, dueMs), reject);
       }
     }, tickMs);
     stop = () => clearInterval(timer);

@@ -6,13 +6,16 @@
  * That is how redis-benchmark works; it takes the client's work out of the picture.
  */
 import net from "node:net";
+import type { ProduceOptions } from "../../client/client-options.ts";
+import type { Acks } from "../../protocol/acks.ts";
+import { leaderAcksFlag } from "../../protocol/acks.ts";
 import { sealFrame, putRequestHeader, requestHeaderBytes } from "../../protocol/frame.ts";
 import { messages } from "../../protocol/messages.ts";
 import { encodeRequestPayload } from "../../protocol/messages-codec.ts";
 import { encodeRecordBatch } from "../../storage/record-batch-builder.ts";
 import { LogHistogram } from "../../observability/log-histogram.ts";
 import { Client } from "../client.ts";
-import { fastChecksum } from "../clock.ts";
+import { fastChecksum } from "../checksum/fast-crc32.ts";
 import { parseAddress } from "../network.ts";
 
 /** What a load does. */
@@ -27,6 +30,9 @@ export interface ProduceLoad {
   readonly outstanding: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  readonly acks?: Acks;
+  /** Requests go to so many in turn; to the first only when absent. */
+  readonly partitions?: number;
   readonly isPreEncoded: boolean;
   readonly onProgress?: (requests: number) => void;
 }
@@ -102,21 +108,33 @@ async function fullClient(load: ProduceLoad, measurement: Measurement): Promise<
   );
   const value = new Uint8Array(load.recordBytes).fill(0x61);
   const records = Array.from({ length: load.batch }, () => value);
-  const loop = async (client: Client): Promise<void> => {
+  const loop = async (client: Client, turn: number): Promise<void> => {
+    const options = produceOptions(load, turn);
     let sinceMs = performance.now();
     while (!measurement.isOver) {
-      await client.produce(load.topic, records);
+      await client.produce(load.topic, records, options);
       // The next request leaves at once, so this answer's time is its own.
       sinceMs = measurement.answered(1, sinceMs);
     }
   };
-  const loops = clients.flatMap((client) => Array.from({ length: load.outstanding }, () => loop(client)));
+  const loops = clients.flatMap((client, nth) =>
+    Array.from({ length: load.outstanding }, (_, index) => loop(client, nth * load.outstanding + index)),
+  );
   try {
     await Promise.all(loops);
   } finally {
     for (const client of clients) client.destroy();
   }
   return new Promise(() => {});
+}
+
+/** How the request of this turn says what differs from what goes without saying; undefined when nothing does. */
+export function produceOptions(
+  { acks = "quorum", partitions = 1 }: ProduceLoad,
+  turn: number,
+): ProduceOptions | undefined {
+  if (acks === "quorum" && partitions === 1) return undefined;
+  return { acks, partition: turn % partitions };
 }
 
 /** The same request again and again, out of one block of bytes. */
@@ -133,7 +151,7 @@ interface RequestBlock {
   readonly requests: number;
 }
 
-function requestBlock({ topic, recordBytes, batch, outstanding }: ProduceLoad): RequestBlock {
+function requestBlock({ topic, recordBytes, batch, outstanding, acks }: ProduceLoad): RequestBlock {
   const value = new Uint8Array(recordBytes).fill(0x61);
   const records = Array.from({ length: batch }, () => ({ value }));
   const payload = encodeRequestPayload("Produce", {
@@ -147,7 +165,15 @@ function requestBlock({ topic, recordBytes, batch, outstanding }: ProduceLoad): 
   const view = new DataView(bytes.buffer);
   for (let index = 0; index < requests; index++) {
     const start = index * requestBytes;
-    putRequestHeader(view, start, 0, index + 1, messages.Produce.type, 1, 0);
+    putRequestHeader(
+      view,
+      start,
+      0,
+      index + 1,
+      messages.Produce.type,
+      1,
+      acks === "leader" ? leaderAcksFlag : 0,
+    );
     bytes.set(payload, start + requestHeaderBytes);
     sealFrame(bytes, view, start, start + requestHeaderBytes + payload.length, fastChecksum);
   }

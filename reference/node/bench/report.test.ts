@@ -13,6 +13,8 @@ const options: BenchOptions = {
   seconds: 5,
   rounds: 3,
   rate: undefined,
+  acks: "quorum",
+  partitions: 1,
   fsync: "everysec",
   preEncoded: false,
   growing: false,

@@ -87,8 +87,9 @@ function valueOf(work: BenchOptions["work"], round: Round): number {
 
 /** The report as lines for people. */
 export function formatReport({ work, options, median: middle, peers, rounds }: BenchReport): string[] {
-  const { recordBytes, batch, connections, outstanding, fsync } = options;
-  const lines = [`${work}: median of ${rounds.length} rounds of ${options.seconds} s, fsync ${fsync}`];
+  const { recordBytes, batch, connections, outstanding, fsync, acks, partitions } = options;
+  const safety = acks === "leader" ? `${fsync}, acks leader` : fsync;
+  const lines = [`${work}: median of ${rounds.length} rounds of ${options.seconds} s, fsync ${safety}`];
   if (work === "connections") {
     const { residentBytesPerConnection: resident = 0, heapBytesPerConnection: heap = 0 } = middle;
     lines.push(
@@ -102,7 +103,8 @@ export function formatReport({ work, options, median: middle, peers, rounds }: B
   }
   if (work !== "rtt")
     lines.push(
-      `  ${recordBytes}-byte records, ${batch} a request, ${connections} × ${outstanding} under way`,
+      `  ${recordBytes}-byte records, ${batch} a request, ${connections} × ${outstanding} under way` +
+        (partitions === 1 ? "" : `, ${partitions} partitions`),
     );
   lines.push(
     `  ${thousands(middle.recordsPerSecond)} records/s, ${(middle.bytesPerSecond / 1e6).toFixed(1)} MB/s`,

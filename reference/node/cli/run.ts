@@ -24,17 +24,15 @@ type Choice =
   | { readonly kind: "exit"; readonly code: number };
 
 /**
- * Runs `command` with the arguments behind its name; resolves to the exit code and never rejects. `commandPath` is
- * what the user typed before them, for help: `oz topics`.
+ * Runs `command` with the arguments behind its name; resolves to the exit code and never rejects.
  */
 export async function runCommand(
   command: AnyCommand,
   argv: readonly string[],
   io: CommandIo,
-  program = "oz",
 ): Promise<number> {
   const [own, rest] = splitRest(command, argv);
-  const choice = choose(command, fillMaybes(command, own), io, program);
+  const choice = choose(command, fillMaybes(command, own), io);
   if (choice.kind === "exit") return choice.code;
   if (choice.command.run === undefined) {
     const names = choice.command.subcommands?.map((subcommand) => subcommand.name) ?? [];
@@ -86,13 +84,13 @@ function fillMaybes(command: AnyCommand, argv: readonly string[]): readonly stri
 }
 
 /** Parses; help and mistakes are written here, so that nothing is left to do for them. */
-function choose(command: AnyCommand, argv: readonly string[], io: CommandIo, program: string): Choice {
+function choose(command: AnyCommand, argv: readonly string[], io: CommandIo): Choice {
   let choice: Choice | undefined;
   const parser = buildParser(command, io, (chosen, parsed) => {
     choice = { kind: "run", command: chosen, parsed };
   });
   // Commander puts the parents' names into the usage line: `oz topics create`.
-  const root = silence(new Commander(program), io).addCommand(parser);
+  const root = silence(new Commander("oz"), io).addCommand(parser);
   try {
     root.parse([command.name, ...argv], { from: "user" });
   } catch (error) {

@@ -32,6 +32,10 @@ export const command = defineCommand({
     fsync: option.choice(["always", "everysec", "never"], "Of the servers that it starts.", {
       default: "everysec",
     }),
+    acks: option.choice(["quorum", "leader"], "Of a cluster: stored on a majority of the nodes, or on one.", {
+      default: "quorum",
+    }),
+    partitions: option.integer("N", "Partitions, written to in turn.", { default: 1, min: 1, max: 1000 }),
     preEncoded: option.flag("Encode the requests once, as redis-benchmark does."),
     growing: option.flag("Write into a topic that keeps everything, not into one that keeps 256 MiB."),
     against: option.text(

@@ -51,7 +51,6 @@ async function change(
   client: Client,
   fields: { readonly action: string; readonly node: string; readonly address: string },
 ): Promise<void> {
-  await client.session();
   await client.call("ChangeCluster", fields, { timeoutMs: changeTimeoutMs });
 }
 

@@ -23,6 +23,9 @@ export const command = defineCommand({
     ...serverOptions,
     partition: option.integer("N", "Only to this partition. Else by key, or in turn.", { min: 0 }),
     keySeparator: option.text("C", "What stands before the first C in a line is the record's key."),
+    acks: option.choice(["quorum", "leader"], "In a cluster: stored on a majority of the nodes, or on one.", {
+      default: "quorum",
+    }),
     patience: option.parsed("30s", "How long to wait for a server that is away.", parseSeconds, {
       default: 30_000,
       defaultText: "30s",
@@ -39,6 +42,7 @@ export const command = defineCommand({
         client,
         topic,
         ...(options.partition !== undefined && { partition: options.partition }),
+        acks: options.acks,
         batchBytes,
         batchRecords,
         patienceMs: options.patience,

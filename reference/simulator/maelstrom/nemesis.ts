@@ -71,7 +71,9 @@ function strike(world: MaelstromWorld, kind: NemesisKind, random: SeededRandom):
     }
     case "clock": {
       const victim = random.pick(world.nodeIds);
-      const byMs = random.nextBetween(-60_000, 60_000);
+      // Small steps are the dangerous ones: they lead back to where the node has just been.
+      const mostMs = random.pick([500, 5000, 60_000]);
+      const byMs = random.nextBetween(-mostMs, mostMs);
       note(true, [victim, String(byMs)]);
       world.process(victim).clock.stepWallTime(byMs);
       return () => note(false, [victim]);
