@@ -31,6 +31,7 @@ import { decodeGroupFrame } from "./frame-codec.ts";
 import type { Group } from "./group.ts";
 import { notLeader } from "./group.ts";
 import { groupKey, metadataGroup } from "./group-id.ts";
+import type { entryBytesDefault } from "./groups.ts";
 import { Groups } from "./groups.ts";
 import type { Identity } from "./identity.ts";
 import type { RaftJournal } from "./journal.ts";
@@ -72,6 +73,8 @@ export interface ClusterOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly raft?: Partial<RaftOptions>;
+  /** Memory for entries that no snapshot has taken the place of yet. */
+  readonly entryBytes?: typeof entryBytesDefault;
   readonly schedule: (run: () => void) => void;
   /** Ends the connections of clients: this node leads the metadata no more, and what hangs on it is elsewhere. */
   readonly dropClients: () => void;
@@ -99,7 +102,7 @@ export class Cluster implements Replication {
   readonly offsets: GroupOffsets;
   readonly #options: ClusterOptions;
   readonly #context: NodeContext;
-  readonly #groups = new Groups();
+  readonly #groups: Groups;
   readonly #topics: NodeTopics;
   readonly #metadata: MetadataGroup;
   readonly #balance = new Balance();
@@ -110,6 +113,7 @@ export class Cluster implements Replication {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    this.#groups = new Groups(options.entryBytes);
     const { identity, random, bootstrap, clock, journal, peers, broker, checksum, schedule } = options;
     const outbox = new Outbox((node, frame) => peers.send(node, frame));
     const raft = { ...raftOptions, ...options.raft };

@@ -16,8 +16,10 @@ import { PartitionReplica } from "./partition-replica.ts";
 /** How often time passes. */
 const tickMs = 25;
 /** Memory that the entries of all partitions may take, and what each may take however many there are. */
-const entryBytesMax = 64 * 2 ** 20;
-const entryBytesMin = 128 * 1024;
+export const entryBytesDefault: { readonly max: number; readonly min: number } = {
+  max: 64 * 2 ** 20,
+  min: 128 * 1024,
+};
 
 /** The groups. */
 export class Groups {
@@ -28,6 +30,11 @@ export class Groups {
   #metadata: Group | undefined;
   #cancel: () => void = () => {};
   #isStopped = false;
+  readonly #entryBytes: typeof entryBytesDefault;
+
+  constructor(entryBytes: typeof entryBytesDefault = entryBytesDefault) {
+    this.#entryBytes = entryBytes;
+  }
 
   /** Every partition's group. */
   get all(): Iterable<PartitionReplica> {
@@ -40,7 +47,8 @@ export class Groups {
 
   /** A group's share of the memory. */
   get logBytesMax(): number {
-    return Math.max(entryBytesMin, entryBytesMax / Math.max(1, this.#replicas.size));
+    const { max, min } = this.#entryBytes;
+    return Math.max(min, max / Math.max(1, this.#replicas.size));
   }
 
   get(id: GroupId): PartitionReplica | undefined {

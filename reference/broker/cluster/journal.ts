@@ -34,13 +34,20 @@ const fileHeaderBytes = 8;
 const recordHeaderBytes = 8;
 const durableBytes = 8;
 /** A file smaller than this is not worth beginning anew; a larger one is, when it has doubled. */
-const rewriteBytesMin = 1024 * 1024;
+const rewriteBytesMinDefault = 1024 * 1024;
 
 /** What opening came to. */
 export type OpenedJournal =
   | { readonly kind: "open"; readonly journal: RaftJournal }
   /** One line for the operator. */
   | { readonly kind: "damaged"; readonly problem: string };
+
+interface JournalOptions {
+  readonly disk: Disk;
+  readonly path: string;
+  readonly checksum: Checksum;
+  readonly rewriteBytesMin: number;
+}
 
 /** Told when a write is durable; or that it never will be, and then nothing may be sent any more. */
 interface Waiting {
@@ -60,6 +67,7 @@ export class RaftJournal {
   #endPosition: number;
   /** What the file says. */
   readonly state: JournalState;
+  readonly #rewriteBytesMin: number;
   /** The file begins anew when it is longer than this. */
   #rewriteAtBytes: number;
   #waiting: Waiting[] = [];
@@ -68,12 +76,22 @@ export class RaftJournal {
   #idle: Promise<void> = Promise.resolve();
 
   /** Opens the journal, or makes it. `isNew` says that there must be none yet. Rejects with what the disk says. */
-  static async open(disk: Disk, path: string, checksum: Checksum): Promise<OpenedJournal> {
+  static async open(
+    disk: Disk,
+    path: string,
+    checksum: Checksum,
+    rewriteBytesMin = rewriteBytesMinDefault,
+  ): Promise<OpenedJournal> {
     const bytes = await readWhole(disk, path);
     if (bytes === undefined) {
       await writeAtomically(disk, path, fileHeader());
       const file = await disk.open(path, "read-write");
-      const journal = new RaftJournal(disk, path, checksum, file, fileHeaderBytes, new JournalState());
+      const journal = new RaftJournal(
+        { disk, path, checksum, rewriteBytesMin },
+        file,
+        fileHeaderBytes,
+        new JournalState(),
+      );
       return { kind: "open", journal };
     }
     const read = readRecords(bytes, checksum);
@@ -82,25 +100,24 @@ export class RaftJournal {
     if (read.endPosition < bytes.length) await file.truncate(read.endPosition);
     // What was found may be in memory only, if the machine did not stop: make it safe before it is relied on.
     await file.sync();
-    const journal = new RaftJournal(disk, path, checksum, file, read.endPosition, read.state);
+    const journal = new RaftJournal(
+      { disk, path, checksum, rewriteBytesMin },
+      file,
+      read.endPosition,
+      read.state,
+    );
     return { kind: "open", journal };
   }
 
-  private constructor(
-    disk: Disk,
-    path: string,
-    checksum: Checksum,
-    file: DiskFile,
-    endPosition: number,
-    state: JournalState,
-  ) {
-    this.#disk = disk;
-    this.#path = path;
-    this.#checksum = checksum;
+  private constructor(options: JournalOptions, file: DiskFile, endPosition: number, state: JournalState) {
+    this.#disk = options.disk;
+    this.#path = options.path;
+    this.#checksum = options.checksum;
+    this.#rewriteBytesMin = options.rewriteBytesMin;
     this.#file = file;
     this.#endPosition = endPosition;
     this.state = state;
-    this.#rewriteAtBytes = Math.max(rewriteBytesMin, 2 * endPosition);
+    this.#rewriteAtBytes = Math.max(this.#rewriteBytesMin, 2 * endPosition);
   }
 
   /** Writes a record behind the others. `onDurable` is called when it and all before it are safe. */
@@ -166,7 +183,7 @@ export class RaftJournal {
     await this.#file.close();
     this.#file = await this.#disk.open(this.#path, "read-write");
     this.#endPosition = bytes.length;
-    this.#rewriteAtBytes = Math.max(rewriteBytesMin, 2 * bytes.length);
+    this.#rewriteAtBytes = Math.max(this.#rewriteBytesMin, 2 * bytes.length);
   }
 }
 
