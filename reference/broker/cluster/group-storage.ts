@@ -59,6 +59,7 @@ export class PartitionStorage implements GroupStorage {
   #catchUpFrom: number | undefined;
   readonly #jobs: Job[] = [];
   #isRunning = false;
+  #running: Promise<void> = Promise.resolve();
   /** Writes that are under way, oldest first, each with where the log ends behind it. */
   readonly #reports: { readonly endOffset: number; readonly onDurable: () => void }[] = [];
   #watched: Promise<unknown> | undefined;
@@ -69,11 +70,6 @@ export class PartitionStorage implements GroupStorage {
     this.#term = options.term;
     this.#votedFor = options.votedFor;
     this.#lastIndex = options.lastIndex;
-  }
-
-  /** Whether nothing waits that is not in the log's hands. */
-  get isIdle(): boolean {
-    return !this.#isRunning;
   }
 
   persist(write: Write, onDurable: () => void): void {
@@ -143,7 +139,7 @@ export class PartitionStorage implements GroupStorage {
   /** Resolves when nothing is under way any more. Nothing is reported afterwards. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    while (this.#isRunning) await new Promise<void>((resolve) => this.#queue(async () => resolve()));
+    await this.#running;
   }
 
   #nothingNew(): Pick<Write, "term" | "votedFor" | "snapshot" | "replaceFrom" | "entries"> {
@@ -228,7 +224,7 @@ export class PartitionStorage implements GroupStorage {
     this.#jobs.push(job);
     if (this.#isRunning) return;
     this.#isRunning = true;
-    void this.#run();
+    this.#running = this.#run();
   }
 
   async #run(): Promise<void> {

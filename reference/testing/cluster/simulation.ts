@@ -86,7 +86,8 @@ class SimulatedCluster implements FaultWorld {
     this.nodes = Array.from({ length: scenario.nodes }, (_, index) => `n${index + 1}`);
     this.simulation = new Simulation<ClusterPayload>({
       seed: scenario.seed,
-      network: swarm.network,
+      // Clients have connections, on which nothing is doubled or overtaken; what nodes say may meet any fate.
+      network: { ...swarm.network, isReliable: (from, to) => from.startsWith("c") || to.startsWith("c") },
       describe: ({ kind }) => ({ type: kind }),
     });
     for (const name of this.nodes) {
