@@ -126,7 +126,7 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
       leader: "n2",
       commitIndex: 812,
       appliedIndex: 811,
-      members: [{ node: "n2", address: "10.0.0.2:7420", role: "voter", matchIndex: 810 }],
+      members: [{ node: "n2", address: "10.0.0.2:7420", role: "voter", matchIndex: 810, partitionsLed: 7 }],
     },
   },
   ChangeCluster: { request: { action: "add", node: "n4", address: "10.0.0.4:7420" }, reply: {} },

@@ -203,7 +203,8 @@ export class LedCluster {
 
   /** What ClusterState says. */
   #state(node: string, names: readonly string[], { meta }: Leadership): ReplyOf<"ClusterState"> {
-    const members = names.map((name) => ({ node: name, address: name, role: "voter", matchIndex: 1 }));
+    const unasked = { role: "voter", matchIndex: 1, partitionsLed: 0 };
+    const members = names.map((name) => ({ node: name, address: name, ...unasked }));
     return { clusterId: "led", node, term: 1, leader: meta ?? "", commitIndex: 1, appliedIndex: 1, members };
   }
 

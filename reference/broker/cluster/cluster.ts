@@ -225,10 +225,13 @@ export class Cluster implements Replication {
       return learners.includes(name) ? "learner" : "leaving";
     };
     const names = [...new Set([...voters, ...oldVoters, ...learners])].sort();
+    const topics = this.#options.broker.topics.list();
+    const partitionCount = topics.reduce((count, { partitions }) => count + partitions.length, 0);
     const members = names.map((name) => ({
       node: name,
       address: this.members.get(name) ?? "",
       role: roleOf(name),
+      partitionsLed: name === leader ? partitionCount : 0,
       matchIndex: name === leader && name === node ? log.lastIndex : (progress.get(name)?.matchIndex ?? 0),
     }));
     const isLeading = leader === node && !this.#replica.isReady;
