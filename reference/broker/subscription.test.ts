@@ -1,4 +1,9 @@
 import { describe, expect, test, vi } from "vitest";
+import { Budget } from "../memory/budget.ts";
+import { DiskError } from "../ports.ts";
+import { encodeRequestPayload } from "../protocol/messages-codec.ts";
+import { messages } from "../protocol/messages.ts";
+import type { DiskCall } from "../simulator/disk.ts";
 import { settled } from "../testing/clock.ts";
 import { TestBroker, textsIn, type TestClient } from "../testing/test-broker.ts";
 
@@ -49,13 +54,17 @@ describe("a subscription", () => {
     const rig = await rigOf();
     const [writer, reader] = [rig.connect(), rig.connect()];
     reader.connection.windowBytes = 0;
+    const partition = rig.broker.topics.partition("t", 0);
+    if ("kind" in partition) throw new Error(partition.message);
+    const read = vi.spyOn(partition.log, "read");
     const id = subscribe(reader, 0, 1_000_000);
     for (let number = 1; number < 5; number++) {
       await writer.produce("t", [String(number)]);
       await quiet();
     }
     const before = received(reader, id).texts;
-    expect(before.length).toBeLessThan(5);
+    expect(before.length).toBeLessThan(2);
+    expect(read).toHaveBeenCalledTimes(1);
     reader.connection.windowBytes = Number.POSITIVE_INFINITY;
     reader.connection.drain();
     await quiet();
@@ -72,6 +81,17 @@ describe("a subscription", () => {
     expect(await reader.ask("Subscribe", { ...ask, offset: 1 })).toMatchObject({
       value: { kind: 0, startOffset: 0, endOffset: 1 },
     });
+  });
+
+  test("that is open already is not opened again", async () => {
+    const reader = (await rigOf()).connect();
+    const request = { topic: "t", partition: 0, offset: 1, creditBytes: 1 };
+    const payload = encodeRequestPayload("Subscribe", request);
+    for (let time = 0; time < 2; time++)
+      reader.connection.deliverRequest({ requestId: 9n, type: messages.Subscribe.type, payload });
+    await quiet();
+    expect(received(reader, 9n).kinds).toEqual([0, "invalid-request"]);
+    expect(await reader.ask("Unsubscribe", { subscriptionId: 9n })).toMatchObject({ kind: "reply" });
   });
 
   test("sends nothing once it has ended, and its id is free again", async () => {
@@ -103,7 +123,7 @@ describe("a subscription", () => {
   });
 });
 
-test("whoever has waited for records leaves nothing with the partition, however the wait ended", async () => {
+test("whoever has waited for records leaves nothing behind, however the wait ended", async () => {
   const rig = await rigOf();
   const partition = rig.broker.topics.partition("t", 0);
   if ("kind" in partition) throw new Error(partition.message);
@@ -117,17 +137,53 @@ test("whoever has waited for records leaves nothing with the partition, however 
     listening.delete(listener);
     unlisten.call(partition, listener);
   });
-  const [waiting, gone, subscribed] = [rig.connect(), rig.connect(), rig.connect()];
+  let drainActions = 0;
+  const { draining } = rig.broker;
+  const onDrain = draining.onDrain.bind(draining);
+  vi.spyOn(draining, "onDrain").mockImplementation((action) => {
+    drainActions++;
+    const forget = onDrain(action);
+    return () => {
+      drainActions--;
+      forget();
+    };
+  });
+  const accept = vi.spyOn(rig.hub, "accept");
+  const [stays, goes] = [rig.connect(), rig.connect()];
   const ask = { topic: "t", partition: 0, offset: 1, bytesMax: 1000, waitMs: 500 };
-  const id = waiting.send("Fetch", ask);
-  gone.send("Fetch", ask);
-  subscribe(gone, 1);
-  const subscriptionId = subscribe(subscribed, 1);
+  const id = stays.send("Fetch", ask);
+  goes.send("Fetch", ask);
+  subscribe(goes, 1);
+  const subscriptionId = subscribe(stays, 1);
   await quiet();
-  expect(listening.size).toBe(4);
-  gone.connection.vanish(new Error("connection reset"));
+  expect([listening.size, drainActions]).toEqual([4, 4]);
+  goes.connection.vanish(new Error("connection reset"));
   await rig.clock.advanceAsync(500);
-  await waiting.response(id);
-  await subscribed.ask("Unsubscribe", { subscriptionId });
-  expect(listening.size).toBe(0);
+  await stays.response(id);
+  await stays.ask("Unsubscribe", { subscriptionId });
+  expect([listening.size, drainActions]).toEqual([0, 0]);
+  for (const { value } of accept.mock.results) expect(value?.state.onClosed?.size ?? 0).toBe(0);
+});
+
+test("memory for an answer is given back when there is none, because the disk cannot be read", async () => {
+  const account = new Budget(200_000).root.open({ name: "fetch" });
+  const rig = await TestBroker.open({ fetchAccount: account });
+  const client = rig.connect();
+  await client.produce("t", ["0"]);
+  const gate = ({ operation, path }: DiskCall): Promise<void> | undefined =>
+    operation === "read" ? Promise.reject(new DiskError("input-output", operation, path)) : undefined;
+  rig.disk.replan({ gate });
+  const ask = { topic: "t", partition: 0, offset: 0, bytesMax: 1000, waitMs: 0 };
+  const range = { topic: "t", partition: 0, startMs: 0, startSequence: 0, endMs: 2 ** 47, endSequence: 0 };
+  expect(await client.ask("Fetch", ask)).toMatchObject({ name: "storage-error" });
+  expect(await client.ask("ReadRange", { ...range, bytesMax: 1000 })).toMatchObject({
+    name: "storage-error",
+  });
+  expect(await client.ask("GetOffset", { topic: "t", partition: 0, timeMs: 1 })).toMatchObject({
+    name: "storage-error",
+  });
+  subscribe(client, 0);
+  await quiet();
+  expect(account.reservedBytes).toBe(0);
+  expect(rig.bugs).toEqual([]);
 });
