@@ -169,7 +169,7 @@ test("memory for an answer is given back when there is none, because the disk ca
   const account = new Budget(200_000).root.open({ name: "fetch" });
   const rig = await TestBroker.open({ fetchAccount: account });
   const client = rig.connect();
-  await client.produce("t", ["0"]);
+  await client.produce("t", ["0"], { timestampMs: 5 });
   const gate = ({ operation, path }: DiskCall): Promise<void> | undefined =>
     operation === "read" ? Promise.reject(new DiskError("input-output", operation, path)) : undefined;
   rig.disk.replan({ gate });
