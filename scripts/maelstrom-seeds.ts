@@ -14,7 +14,7 @@ const scenarios: Readonly<Record<string, Partial<MaelstromTest>>> = {
   echo: { nodeCount: 1 },
   "unique-ids": { availability: 1, nemesis: ["partition", "clock"] },
   // Nodes that are killed and come back while their clocks step to and fro.
-  "unique-ids/kill": { nemesis: ["kill", "clock"], nemesisIntervalMs: 300, rate: 500 },
+  "unique-ids/kill": { nemesis: ["kill", "clock"], nemesisIntervalMs: 200, rate: 500, concurrency: 1000 },
   broadcast: { nodeCount: 5, latencyMs: 50 },
   "g-set": { nodeCount: 5, latencyMs: 50 },
   "g-counter": {},

@@ -12,6 +12,7 @@ import { assert } from "#reference/base/assert.ts";
 import { viewOf } from "#reference/base/bytes.ts";
 import type { Account } from "../memory/budget.ts";
 import type { Clock, Disk, Random } from "../ports.ts";
+import { DiskError } from "../ports.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
 import { refuseUnreadable, requestVersions } from "../protocol/handshake.ts";
 import { decodeRequestPayload, encodeReplyPayload } from "../protocol/messages-codec.ts";
@@ -28,6 +29,7 @@ import type { HotTails } from "./hot-tails.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyError, replyPayload } from "./connection.ts";
 import { rememberTrace, runClosed } from "./connection-state.ts";
+import { refusalOfDisk } from "./disk-refusal.ts";
 import { makeTopic } from "./handle-topics.ts";
 import { handlers } from "./handlers.ts";
 import { DrainSignal } from "./drain-signal.ts";
@@ -358,10 +360,14 @@ export class Broker implements ProduceContext {
     replyPayload(connection, requestIdHigh, requestIdLow, payload, error);
   }
 
-  /** A handler threw: a bug. Its request is answered, and nobody else notices. */
+  /** A handler threw: the disk failed, or there is a bug. Its request is answered, and nobody else notices. */
   #failed(error: unknown, name: MessageName, call: Call, observed: ObservedRequest | undefined): void {
-    this.onBug(error);
-    this.#answer(name, call, refuse("internal-error", "the handler failed; see the log"), observed, {});
+    const isDisk = error instanceof DiskError;
+    if (!isDisk) this.onBug(error);
+    const refusal = isDisk
+      ? refusalOfDisk(error)
+      : refuse("internal-error", "the handler failed; see the log");
+    this.#answer(name, call, refusal, observed, {});
   }
 
   /** Makes the topic that a Produce names, if the server is set to. */

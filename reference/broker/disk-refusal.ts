@@ -16,7 +16,7 @@ export function refusalOfDisk(error: DiskError): ErrorOutcome {
   return refuse("storage-error", `the disk failed (${error.operation}: ${error.code})`);
 }
 
-/** How long a producer should wait when the append buffers are full: about one write. */
+/** How long a producer should wait when the log does not know better. */
 const overloadedRetryAfterMs = 20;
 
 /** A log takes no batch that breaks the format, and none while it cannot store it. */
@@ -29,7 +29,7 @@ export function refusalOfAppend(refusal: Extract<AppendResult, { readonly kind: 
     case "too-large":
       return refuse("record-too-large", refusal.detail);
     case "overloaded":
-      return refuse("overloaded", refusal.detail, overloadedRetryAfterMs);
+      return refuse("overloaded", refusal.detail, refusal.retryAfterMs ?? overloadedRetryAfterMs);
     case "offset-limit":
     case "failed":
       return refuse("storage-error", refusal.detail);

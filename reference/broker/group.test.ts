@@ -75,6 +75,55 @@ describe("a consumer group", () => {
     expect(group.mayCommit("nobody", old, moved)).toBe(false);
   });
 
+  test("gives a member's partitions to the others as soon as it leaves", () => {
+    const group = new ConsumerGroup(six);
+    const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
+    for (let round = 0; round < 3; round++) for (const reader of [a, b]) reader.beat();
+    expect(group.leave("a")).toBe(true);
+    expect(b.beat()).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  test("follows what members want, and gives a topic to those alone who want it", () => {
+    const group = new ConsumerGroup(() => 2);
+    const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
+    a.beat(0, ["orders"]);
+    b.beat(0, ["prices"]);
+    expect(a.reading.map(({ topic }) => topic)).toEqual(["orders", "orders"]);
+    expect(b.reading.map(({ topic }) => topic)).toEqual(["prices", "prices"]);
+    for (let round = 0; round < 3; round++) for (const reader of [a, b]) reader.beat(0, ["prices"]);
+    expect([a, b].map(({ reading }) => reading)).toEqual([
+      [{ topic: "prices", partition: expect.any(Number) }],
+      [{ topic: "prices", partition: expect.any(Number) }],
+    ]);
+  });
+
+  test("believes no member that it reads what it was not given", () => {
+    const group = new ConsumerGroup(six);
+    const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
+    for (let round = 0; round < 3; round++) for (const reader of [a, b]) reader.beat();
+    const stolen = a.reading[0]!;
+    group.join("b", ["orders"], [...b.reading, stolen], 0);
+    expect(group.mayCommit("b", group.generation, stolen)).toBe(false);
+    group.join("c", ["orders"], [stolen], 0);
+    expect(group.mayCommit("c", group.generation, stolen)).toBe(false);
+    expect(a.beat()).toContain(stolen.partition);
+  });
+
+  test("counts a generation for each change, and none for a heartbeat; one that is yet to come commits nothing", () => {
+    const group = new ConsumerGroup(six);
+    const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
+    a.beat();
+    b.beat();
+    const { generation } = group;
+    for (const reader of [a, b, a, b]) reader.beat();
+    expect(group.expire(10, 1000)).toEqual([]);
+    expect(group.generation).toBe(generation);
+    expect(group.mayCommit("a", generation, a.reading[0]!)).toBe(true);
+    expect(group.mayCommit("a", generation + 1, a.reading[0]!)).toBe(false);
+    group.leave("b");
+    expect(group.generation).toBe(generation + 1);
+  });
+
   test("shares out a topic that is made later", () => {
     let count = 0;
     const group = new ConsumerGroup(() => count);

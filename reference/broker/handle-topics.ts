@@ -1,9 +1,7 @@
 /** Requests about topics and partitions: making, deleting, describing, looking up offsets, giving up old records. */
-import { DiskError } from "../ports.ts";
 import type { ReplyOf } from "../protocol/messages.ts";
 import type { Broker } from "./broker.ts";
 import type { Handler } from "./call.ts";
-import { refusalOfDisk } from "./disk-refusal.ts";
 import { fetch, readPartition } from "./fetch.ts";
 import { ledPartition } from "./led-partition.ts";
 import type { ErrorOutcome } from "./outcome.ts";
@@ -127,15 +125,10 @@ export const trim: Handler<"Trim"> = async (broker, request, call) => {
     const message = `offset ${beforeOffset} lies after the end ${log.committedEnd} of ${topic}/${number}`;
     return refuse("offset-out-of-range", message);
   }
-  try {
-    const problem =
-      broker.replication === undefined
-        ? void (await log.trim(beforeOffset))
-        : await broker.replication.trim(partition, beforeOffset);
-    if (problem !== undefined) return problem;
-  } catch (error) {
-    if (error instanceof DiskError) return refusalOfDisk(error);
-    throw error;
-  }
+  const problem =
+    broker.replication === undefined
+      ? void (await log.trim(beforeOffset))
+      : await broker.replication.trim(partition, beforeOffset);
+  if (problem !== undefined) return problem;
   return reply({ startOffset: log.startOffset });
 };

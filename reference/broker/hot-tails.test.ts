@@ -170,3 +170,13 @@ test("a subscription is served from memory as well", async () => {
   expect(tails.usage().hitCount).toBeGreaterThan(0);
   expect(rig.bugs).toEqual([]);
 });
+
+test("a reader that has not come to the end begins no tail", async () => {
+  const { rig, tails } = await openWith(200_000);
+  const client = rig.connect();
+  await produceEach(client, 0, 5);
+  expect(await fetchNumbers(client, 0, 2500)).toEqual([0, 1]);
+  expect(tails.usage()).toMatchObject({ streamCount: 0 });
+  expect(await fetchNumbers(client, 2)).toEqual([2, 3, 4]);
+  expect(tails.usage()).toMatchObject({ streamCount: 1 });
+});

@@ -224,6 +224,7 @@ describe("bytes", () => {
     await rig.clock.advanceAsync(100);
     expect(reader.received(1n)).toBeDefined();
     expect(reader.received(1n)).toBeDefined();
+    expect(account.reservedBytes).toBe(0);
   });
 
   test("answers take a part of what is free, at most 1 MiB each, and never less than is worth a read", () => {

@@ -21,6 +21,7 @@ import type {
   TopicState,
 } from "./client-options.ts";
 import type { ServerLimits } from "./handshake-call.ts";
+import { throwIfRefused } from "./commit-refusal.ts";
 import { Consumer } from "./consumer.ts";
 import type { ConsumerOptions } from "./consumer.ts";
 import { metadata } from "./leaders.ts";
@@ -28,7 +29,7 @@ import type { Place } from "./leaders.ts";
 import type { PooledSession } from "./pool.ts";
 import { ProduceTarget, noOptions } from "./produce-target.ts";
 import type { ProducedBatch } from "./produce-target.ts";
-import { ProtocolError, protocolError } from "./protocol-error.ts";
+import { protocolError } from "./protocol-error.ts";
 import { BatchEncoder, FetchedRecords } from "./records.ts";
 import type { RecordLike } from "./records.ts";
 import type { RequestOptions } from "./request.ts";
@@ -217,12 +218,8 @@ export class BrokerClient {
     options: CallOptions & { readonly memberId?: string; readonly generation?: number } = {},
   ): Promise<void> {
     const { memberId = "", generation = 0 } = options;
-    const reply = await this.call("CommitOffset", { group, memberId, generation, offsets }, options);
-    const refused = reply.errorCodes.findIndex((code) => code !== 0);
-    if (refused < 0) return;
-    const { topic, partition, offset } = offsets[refused] ?? { topic: "", partition: 0, offset: 0 };
-    const message = `offset ${offset} of ${topic}/${partition} for group ${group}`;
-    throw new ProtocolError(reply.errorCodes[refused] ?? 0, message);
+    const fields = { group, memberId, generation, offsets };
+    throwIfRefused(fields, await this.call("CommitOffset", fields, options));
   }
 
   /** A group's stored positions; of all its partitions when none is named. */

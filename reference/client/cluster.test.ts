@@ -164,6 +164,32 @@ test("a node vanishes, with it its partitions' leadership, and comes back", asyn
   expect(cluster.take("Produce").at(-1)).toBe("n2 Produce");
 });
 
+test("a node that hangs is left alone as soon as another leads", async () => {
+  const client = connect();
+  await run(produceToAll(client, "first"));
+  cluster.node("n2").isHung = true;
+  const fetched = client.fetch(topic, 0, { partition: 1, timeoutMs: 1000 });
+  await clock.advanceAsync(500);
+  cluster.lead(topic, 1, "n3");
+  expect([...(await run(fetched))].map((record) => record.text())).toEqual(["first"]);
+  expect(cluster.take("Fetch")).toEqual(["n2 Fetch", "n3 Fetch"]);
+});
+
+test("after a lost connection the others are asked before a connection to the same node is tried", async () => {
+  const client = connect();
+  await run(produceToAll(client, "first"));
+  const fetched = client.fetch(topic, 0, { partition: 1, waitMs: 60_000 });
+  const waiting = client.fetch(topic, 1, { partition: 1, waitMs: 60_000 });
+  await run(fetched);
+  cluster.node("n2").isHung = true;
+  cluster.drop("n2");
+  const startedAtMs = clock.monotonicTimeMs();
+  cluster.lead(topic, 1, "n3");
+  await run(client.produce(topic, ["second"], { partition: 1 }));
+  expect([...(await run(waiting))].map((record) => record.text())).toEqual(["second"]);
+  expect(clock.monotonicTimeMs() - startedAtMs).toBeLessThan(1000);
+});
+
 test("topics and groups follow their leader, and the first address may be gone", async () => {
   const client = connect(["n1"]);
   await run(client.describeTopic(topic));

@@ -118,6 +118,17 @@ test("a member whose connection dies loses its partitions to another, and gets t
   expect(await one.ended).toBe("client-closed");
 });
 
+test("a position that is refused is named, and the others are stored", async () => {
+  const client = connect();
+  await client.createTopic("t", { partitions: 2 });
+  const positions = [0, 99].map((offset, partition) => ({ topic: "t", partition, offset }));
+  await expect(client.commitOffsets("g", positions)).rejects.toMatchObject({
+    name: "offset-out-of-range",
+    message: "offset 99 of t/1 for group g",
+  });
+  expect(await client.fetchOffsets("g")).toMatchObject([{ partition: 0, isCommitted: true }]);
+});
+
 test("a commit outside of a group is refused", async () => {
   const client = connect();
   await client.createTopic("t");

@@ -10,8 +10,8 @@
 import type { Clock } from "../ports.ts";
 import type { ReplyOf } from "../protocol/messages.ts";
 import { call } from "./calls.ts";
-import type { CancelSignal } from "./cancel.ts";
 import type { BrokerClient } from "./client.ts";
+import { throwIfRefused } from "./commit-refusal.ts";
 import { ProtocolError, protocolError } from "./protocol-error.ts";
 import type { PooledSession } from "./pool.ts";
 import { retryDelayMs, retryPolicyDefault } from "./retry.ts";
@@ -72,20 +72,12 @@ export class GroupMembership {
   }
 
   /** Commits positions in the name of this member. Rejects with `fenced-member` when the partition is not ours. */
-  async commit(offsets: readonly GroupOffset[], signal?: CancelSignal): Promise<void> {
+  async commit(offsets: readonly GroupOffset[]): Promise<void> {
     if (this.#pooled === undefined) throw protocolError("fenced-member", "not joined yet");
     const { session } = this.#pooled;
     const { group } = this.#options;
     const fields = { group, memberId: this.#memberId, generation: this.#generation, offsets };
-    const { errorCodes } = await call(session, "CommitOffset", fields, {
-      ...this.#options.trace,
-      ...(signal !== undefined && { signal }),
-    });
-    const index = errorCodes.findIndex((code) => code !== 0);
-    const refused = offsets[index];
-    if (refused === undefined) return;
-    const message = `offset ${refused.offset} of ${refused.topic}/${refused.partition} for group ${group}`;
-    throw new ProtocolError(errorCodes[index] ?? 0, message);
+    throwIfRefused(fields, await call(session, "CommitOffset", fields, this.#options.trace));
   }
 
   /** Commits the last positions and leaves at once, so that the others need not wait for a time-out. */

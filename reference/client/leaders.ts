@@ -1,9 +1,9 @@
 /**
  * Who leads what: what a client has been told, and asking again when it turns out to be wrong.
  *
- * In a cluster each partition has a node that answers for it, and one node answers for everything else. Both change, and
- * nobody announces it. So what is known is used until a request fails for that reason, and then forgotten; whoever needs
- * it next asks. However many requests fail and wait, one question is under way for each topic, and the more often
+ * In a cluster each partition has a node that answers for it, and one node answers for everything else. Both change,
+ * and nobody announces it. So what is known is used until a request fails for that reason, and then forgotten; whoever
+ * needs it next asks. However many requests fail and wait, one question is under way for each topic, and the more often
  * it has been asked lately, the longer the next one waits: a cluster that elects a leader must not be asked to death.
  *
  * An answer may be old. It never replaces what is known and works, it only fills in what has been forgotten.

@@ -12,9 +12,8 @@ import { messages } from "../protocol/messages.ts";
 import { payloadOf, replyReader, withTrace } from "./calls.ts";
 import type { CancelSignal } from "./cancel.ts";
 import type { BrokerClient } from "./client.ts";
-import { ProtocolError } from "./protocol-error.ts";
 import { FetchedRecords } from "./records.ts";
-import { mayRepeat, retryDelayMs, retryPolicyDefault, sleep } from "./retry.ts";
+import { retry, retryPolicyDefault } from "./retry.ts";
 import type { Session } from "./session.ts";
 
 /** What a reader is told, and whom it tells. */
@@ -45,29 +44,21 @@ export interface PartitionReader {
   taken(records: FetchedRecords): void;
 }
 
-/** Failures in a row before a reader gives up: with the default delays, half a minute. */
-const failuresMax = 20;
+/** More patient than a single request: a reader gives up after half a minute of failures in a row. */
+const readPolicy = { ...retryPolicyDefault, attemptsMax: 21 };
 
 /**
  * Reads on, attempt after attempt, until one ends by itself. A failure that may pass is waited out: the server
  * restarts, or another node takes over. Each time that something came, the patience is as long as at first.
  */
-async function keepReading(
-  { client, signal, onError }: ReaderOptions,
-  attempt: (progressed: () => void) => Promise<void>,
-): Promise<void> {
-  let failures = 0;
-  while (!signal.aborted) {
-    try {
-      return await attempt(() => void (failures = 0));
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!mayRepeat(error, true) || ++failures > failuresMax) return onError(error);
-      const askedMs = error instanceof ProtocolError ? error.retryAfterMs : 0;
-      const delayMs = Math.max(askedMs, retryDelayMs(failures, retryPolicyDefault, client.random));
-      await sleep(delayMs, client.clock, signal).catch(() => {});
-    }
-  }
+function keepReading(options: ReaderOptions, attempt: (progressed: () => void) => Promise<void>): void {
+  const { client, signal, onError } = options;
+  const { clock, random } = client;
+  retry(attempt, { clock, random, policy: readPolicy, isIdempotent: true, signal }).catch(
+    (error: unknown) => {
+      if (!signal.aborted) onError(error);
+    },
+  );
 }
 
 /** Starts a reader that fetches. */
@@ -80,7 +71,7 @@ export function startPulling(options: ReaderOptions): PartitionReader {
   let waiting = 0;
   let makeRoom = (): void => {};
   signal.addEventListener("abort", () => makeRoom());
-  void keepReading(options, async (progressed) => {
+  keepReading(options, async (progressed) => {
     while (!signal.aborted) {
       if (waiting >= options.prefetch) await new Promise<void>((resolve) => void (makeRoom = resolve));
       if (signal.aborted) return;
@@ -148,7 +139,7 @@ export function startPushing(options: ReaderOptions): PartitionReader {
     if (session?.isOpen !== true) return;
     session.request(messages.Unsubscribe.type, payload, replyReader("Unsubscribe")).catch(() => {});
   });
-  void keepReading(options, runOnce);
+  keepReading(options, runOnce);
   return {
     taken(records) {
       owedBytes += records.bytes.length;

@@ -60,6 +60,19 @@ test("what may have been carried out is repeated only if twice is the same as on
   }
 });
 
+test("what gets ahead on its way has all of its tries again", async () => {
+  const clock = new VirtualClock();
+  let calls = 0;
+  const operation = async (progressed: () => void): Promise<string> => {
+    if (++calls === 4) progressed();
+    if (calls < 8) throw protocolError("overloaded");
+    return "done";
+  };
+  const result = retry(operation, options(clock));
+  await clock.advanceAsync(20_000);
+  expect(await result).toBe("done");
+});
+
 test("it waits no less than the server asked for", async () => {
   const clock = new VirtualClock();
   const error = new ProtocolError(17, "full", { retryAfterMs: 5_000 });

@@ -46,12 +46,20 @@ export function retryDelayMs(
   return (rangeMs * random.nextUint32()) / 2 ** 32;
 }
 
-/** Runs `operation` until it succeeds, fails for good, or has been tried often enough; rejects with its last error. */
-export async function retry<Value>(operation: () => Promise<Value>, options: RetryOptions): Promise<Value> {
-  for (let failures = 1; ; failures++) {
+/**
+ * Runs `operation` until it succeeds, fails for good, or has been tried often enough; rejects with its last error. What
+ * goes on for long calls `progressed` when it gets ahead: the failures are counted from there.
+ */
+export async function retry<Value>(
+  operation: (progressed: () => void) => Promise<Value>,
+  options: RetryOptions,
+): Promise<Value> {
+  let failures = 0;
+  for (;;) {
     try {
-      return await operation();
+      return await operation(() => void (failures = 0));
     } catch (error) {
+      failures++;
       if (failures >= options.policy.attemptsMax || !mayRepeat(error, options.isIdempotent)) throw error;
       const asked = error instanceof ProtocolError ? error.retryAfterMs : 0;
       const delayMs = Math.max(asked, retryDelayMs(failures, options.policy, options.random));

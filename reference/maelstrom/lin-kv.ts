@@ -7,6 +7,7 @@
  */
 import { codeOf } from "./errors.ts";
 import { textField, valueField } from "./fields.ts";
+import type { RaftRules } from "../raft/state.ts";
 import type { Json } from "./message.ts";
 import type { NodeContext, Program } from "./node.ts";
 import { Replicated, type JsonMachine, type MachineAnswer } from "./replicated.ts";
@@ -58,8 +59,8 @@ function missing(key: string): MachineAnswer {
 
 // #region lin-kv
 /** `read {key}`, `write {key, value}`, `cas {key, from, to, create_if_not_exists?}`. */
-export function makeKeyValueStore(node: NodeContext): Program {
-  const store = new Replicated(node, new KeyValueMachine());
+export function makeKeyValueStore(node: NodeContext, rules?: RaftRules): Program {
+  const store = new Replicated(node, new KeyValueMachine(), rules);
   return {
     read: async (body) => ({ type: "read_ok", value: await store.query(textField(body, "key")) }),
     write: async (body) => {

@@ -19,7 +19,7 @@ export const programs = {
   "g-counter": (node) => makeCounter(node, { growsOnly: true }),
   "pn-counter": (node) => makeCounter(node),
   kafka: makeKafka,
-  "lin-kv": makeKeyValueStore,
+  "lin-kv": (node) => makeKeyValueStore(node),
   "txn-list-append": makeListAppend,
   "txn-rw-register": (node) => makeTransactions(node),
 } as const satisfies Readonly<Record<string, MakeProgram>>;

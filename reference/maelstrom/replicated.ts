@@ -21,6 +21,8 @@ import type { Effect } from "../raft/effects.ts";
 import type { Message as RaftMessage } from "../raft/messages.ts";
 import { RaftNode } from "../raft/node.ts";
 import type { RaftOptions } from "../raft/options.ts";
+import { referenceRules } from "../raft/rules.ts";
+import type { RaftRules } from "../raft/state.ts";
 import type { DurableState } from "../raft/persistence.ts";
 import { applyWrite } from "../raft/persistence.ts";
 import { unreachable } from "#reference/base/assert.ts";
@@ -42,7 +44,7 @@ export type MachineAnswer =
   | { readonly kind: "refused"; readonly error: number; readonly text: string };
 
 /** Timeouts that suit a network of up to a few hundred milliseconds. */
-export const maelstromRaftOptions: Partial<RaftOptions> = {
+const maelstromRaftOptions: Partial<RaftOptions> = {
   electionTimeoutMinMs: 800,
   electionTimeoutMaxMs: 1600,
   heartbeatMs: 150,
@@ -94,7 +96,8 @@ export class Replicated {
   #wakeAtMs = Infinity;
   #isSteady = false;
 
-  constructor(node: NodeContext, machine: JsonMachine, options: Partial<RaftOptions> = maelstromRaftOptions) {
+  /** With other `rules` than ours it runs on somebody else's Raft: a learner's, or a wrong one. */
+  constructor(node: NodeContext, machine: JsonMachine, rules: RaftRules = referenceRules) {
     this.#node = node;
     this.#call = withCircuitBreaker(node);
     this.#machine = machine;
@@ -107,7 +110,8 @@ export class Replicated {
       random: node.random,
       durable: this.#durable,
       bootstrap: { voters: node.nodeIds, oldVoters: [], learners: [] },
-      options,
+      options: maelstromRaftOptions,
+      rules,
     });
     this.#carryOut(this.#raft.startEffects);
     this.#after();

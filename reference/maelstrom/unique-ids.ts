@@ -12,9 +12,9 @@
  *
  * Four things break the simple version, all of which happen. The clock steps back: then time must not, so the largest
  * one used stays. More than 4,096 ids are wanted in one millisecond: the next millisecond is borrowed. A number of
- * 64 bits does not survive JSON, where numbers are exact up to 2^53: the id is sent as text. And the node is killed, the
- * clock steps back, and the node starts again with no memory of the times that it has used: so it writes down, ahead,
- * up to which time it will go, and begins behind that when it comes back.
+ * 64 bits does not survive JSON, where numbers are exact up to 2^53: the id is sent as text. And the node is killed,
+ * the clock steps back, and the node starts again with no memory of the times that it has used: so it writes down,
+ * ahead, up to which time it will go, and begins behind that when it comes back.
  *
  * The design note hashes the node's name into its ten bits. Two names may hash alike, and with 25 nodes they do in one
  * cluster of four; the place in the list of nodes, which everybody agrees on, cannot.

@@ -21,6 +21,7 @@ import { assert } from "#reference/base/assert.ts";
 import { BackPressure } from "../broker/back-pressure.ts";
 import { HotTails } from "../broker/hot-tails.ts";
 import { Admission } from "../memory/admission.ts";
+import type { Lease } from "../memory/budget.ts";
 import type { BrokerAccounts } from "../memory/broker-accounts.ts";
 import { openBrokerAccounts } from "../memory/broker-accounts.ts";
 import type { MemoryReport } from "../observability/broker-metrics.ts";
@@ -92,19 +93,21 @@ export function openMemory({
     // What the tails keep for themselves waits for nothing, so the marks begin above it.
     highBytes: Math.floor(tails.usage().residentBytes + appendBytes * refusePart),
     lowBytes: Math.floor(tails.usage().residentBytes + appendBytes * takePart),
-    // Nobody waits in here: a batch is taken or refused in the turn in which it came.
+    // Nobody waits in here: a batch is taken or refused in the turn in which it came. And when to come back says the
+    // disk, by how fast it takes what waits.
     waitMsMax: 0,
     queueMax: 1,
     queuePerAccountMax: 1,
     retryAfterMsMin: 20,
     retryAfterMsMax: 1000,
   });
-  const buffers = new AppendBuffers(appendBytes, {
-    reserve(bytes) {
+  const budget = {
+    reserve(bytes: number): Lease | undefined {
       const lease = admission.tryAdmit(append, bytes);
       return lease.kind === "lease" ? lease : undefined;
     },
-  });
+  };
+  const buffers = new AppendBuffers(appendBytes, budget, nodeClock.monotonicTimeMs);
   const backPressure = new BackPressure({ highBytes: memory / stopPart, lowBytes: memory / goPart });
   buffers.onHeld = (heldBytes) => {
     backPressure.update(heldBytes);

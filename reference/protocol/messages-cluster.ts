@@ -15,6 +15,8 @@ const member = layout("member", {
   role: text,
   /** How far its log is known to be the leader's; 0 where the one who answers does not lead. */
   matchIndex: uint53,
+  /** Partitions that it leads, as far as the one who answers knows. */
+  partitionsLed: uint32,
 });
 
 export const clusterStateReply = layout("ClusterStateReply", {

@@ -126,7 +126,7 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
       leader: "n2",
       commitIndex: 812,
       appliedIndex: 811,
-      members: [{ node: "n2", address: "10.0.0.2:7420", role: "voter", matchIndex: 810 }],
+      members: [{ node: "n2", address: "10.0.0.2:7420", role: "voter", matchIndex: 810, partitionsLed: 7 }],
       partitions: [{ topic, partition, leader: "n1", term: 3, endOffset: 1001, behind: 1 }],
     },
   },

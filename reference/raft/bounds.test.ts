@@ -1,6 +1,6 @@
 /** The bounds of a server's options, reached on the bench. */
 import { expect, test } from "vitest";
-import { Bench } from "#reference/testing/raft/bench.ts";
+import { append, Bench } from "#reference/testing/raft/bench.ts";
 import { referenceRules as rules } from "./rules.ts";
 
 test("a leader holds so many uncommitted proposals and refuses more, a batch as a whole", () => {
@@ -40,4 +40,37 @@ test("a target that does not make it has the longest election timeout, and then 
     expect([bench.state.role, bench.propose(1)]).toEqual(["leader", !isRefused]);
   }
   expect(steps).toEqual(["begun", "given-up"]);
+});
+
+test("a leader says that it is there as often as the heartbeat says, and no more often", () => {
+  const bench = new Bench({ rules });
+  bench.lead();
+  bench.acknowledge();
+  bench.sent = [];
+  let count = 0;
+  for (let round = 0; round < 100; round++) {
+    bench.nowMs += 5;
+    bench.run((node, nowMs) => node.tick(nowMs));
+    count += bench.take("append-request").length;
+    bench.acknowledge();
+  }
+  // Ten heartbeats, to two others each.
+  expect(count).toBe(20);
+});
+
+test("a leader knows nothing of what others had when it led before, and owes its old proposals nothing", () => {
+  const bench = new Bench({ rules, options: { proposalsMax: 3 } });
+  bench.lead();
+  expect(bench.propose(1, 1, 1)).toBe(true);
+  bench.acknowledge(bench.state.log.lastIndex, ["n2"]);
+  expect(bench.propose(1, 1, 1)).toBe(true);
+  const { term } = bench.state;
+  bench.step(append({ term: term + 1, previousIndex: 1, previousTerm: term }));
+  expect(bench.state.role).toBe("follower");
+  bench.stand();
+  expect(bench.state.leader).toBeUndefined();
+  bench.step({ kind: "vote-reply", from: "n3", to: "n1", term: bench.state.term, isGranted: true });
+  expect(bench.state.role).toBe("leader");
+  expect([...bench.state.progress.values()].map(({ matchIndex }) => matchIndex)).toEqual([0, 0]);
+  expect(bench.propose(1, 1, 1)).toBe(true);
 });

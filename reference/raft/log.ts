@@ -79,7 +79,7 @@ export class RaftLog {
   slice(from: number, to = this.lastIndex, countMax = Infinity, bytesMax = Infinity): Entry[] {
     assert(from > this.#snapshotIndex, () => `entry ${from} is in the snapshot up to ${this.#snapshotIndex}`);
     const start = from - this.#snapshotIndex - 1;
-    const end = Math.min(to - this.#snapshotIndex, this.#entries.length, start + countMax);
+    const end = Math.max(start, Math.min(to - this.#snapshotIndex, this.#entries.length, start + countMax));
     if (bytesMax === Infinity) return this.#entries.slice(start, end);
     const taken: Entry[] = [];
     let bytes = 0;

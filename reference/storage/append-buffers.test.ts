@@ -78,3 +78,25 @@ test("whoever watches hears of every change of what is out", () => {
   buffers.release(chunk);
   expect(heard).toEqual([smallChunkBytes, smallChunkBytes + largeChunkBytes, smallChunkBytes, 0]);
 });
+
+test("a refused producer is told to come back when a quarter of what waits will be written, within limits", () => {
+  const clock = { nowMs: 5_000 };
+  const buffers = new AppendBuffers(64 * largeChunkBytes, undefined, () => clock.nowMs);
+  const chunks = Array.from({ length: 50 }, () => acquired(buffers, 1));
+  expect(buffers.retryAfterMs).toBe(20);
+  // Nothing comes back for a while: who knows how long that will go on?
+  clock.nowMs += 300;
+  expect(buffers.retryAfterMs).toBe(300);
+  // 10 chunks in 500 ms, 40 wait: a quarter of them takes as long again.
+  clock.nowMs += 200;
+  for (const chunk of chunks.splice(0, 10)) buffers.release(chunk);
+  expect(buffers.retryAfterMs).toBe(500);
+  // The disk is quick again: the new speed counts for more than the old.
+  clock.nowMs += 500;
+  for (const chunk of chunks.splice(0, 20)) buffers.release(chunk);
+  for (let index = 0; index < 20; index++) chunks.push(acquired(buffers, 1));
+  expect(buffers.retryAfterMs).toBeLessThan(350);
+  // It hangs: there is a limit to what a producer is asked to wait.
+  clock.nowMs += 60_000;
+  expect(buffers.retryAfterMs).toBe(2_000);
+});

@@ -11,6 +11,7 @@
  *
  * When the bound is reached, `acquire` gives nothing and the append is refused with a retriable error. That is the
  * choice between refusing on purpose and running out of memory.
+ * The refusal says when to come back: when a quarter of what waits will be written, at the speed of the last second.
  */
 import { assert } from "../base/assert.ts";
 
@@ -37,6 +38,12 @@ export const largeChunkBytes = 1024 * 1024;
 /** The default bound on all chunks that are out at once. */
 export const appendBytesMaxDefault = 64 * 1024 * 1024;
 
+/** What a producer that was refused is asked to wait at least, and at most. */
+const retryAfterMsMin = 20;
+const retryAfterMsMax = 2000;
+/** The speed of the disk is that of about so long: older times count half. */
+const rateWindowMs = 1000;
+
 /** Memory that a chunk can have: paid for as long as it exists, in use or not. */
 interface ChunkMemory {
   readonly bytes: Uint8Array;
@@ -56,10 +63,24 @@ export class AppendBuffers {
   readonly #freeSmall: ChunkMemory[] = [];
   readonly #freeLarge: ChunkMemory[] = [];
   readonly #budget: AppendBudget | undefined;
+  readonly #nowMs: () => number;
+  /** So much came back since then. */
+  #writtenBytes = 0;
+  #sinceMs = 0;
 
-  constructor(bytesMax = appendBytesMaxDefault, budget?: AppendBudget) {
+  /** Without a clock, `retryAfterMs` is the least that it can be. */
+  constructor(bytesMax = appendBytesMaxDefault, budget?: AppendBudget, nowMs: () => number = () => 0) {
     this.bytesMax = bytesMax;
     this.#budget = budget;
+    this.#nowMs = nowMs;
+  }
+
+  /** When a producer whose batch found no room should come back, by how fast the disk takes what waits. */
+  get retryAfterMs(): number {
+    const tookMs = this.#nowMs() - this.#sinceMs;
+    // As long as nothing came back, as long again as that has been.
+    const neededMs = this.#writtenBytes === 0 ? tookMs : (this.heldBytes / 4 / this.#writtenBytes) * tookMs;
+    return Math.min(retryAfterMsMax, Math.max(retryAfterMsMin, Math.ceil(neededMs)));
   }
 
   /** A chunk with room for `neededBytes`, or undefined when that would exceed the bound. */
@@ -69,6 +90,7 @@ export class AppendBuffers {
     const size = isSmall ? smallChunkBytes : Math.max(largeChunkBytes, neededBytes);
     const memory = (size <= largeChunkBytes ? this.#takeFree(isSmall) : undefined) ?? this.#allocate(size);
     if (memory === undefined) return undefined;
+    if (this.heldBytes === 0) this.#beginMeasuring();
     this.heldBytes += size;
     this.onHeld?.(this.heldBytes);
     return { bytes: memory.bytes, used: 0, endOffset: 0, lease: memory.lease };
@@ -78,6 +100,8 @@ export class AppendBuffers {
   release({ bytes, lease }: AppendChunk): void {
     this.heldBytes -= bytes.length;
     assert(this.heldBytes >= 0, "a chunk was released twice");
+    this.#writtenBytes += bytes.length;
+    this.#forgetOldTimes();
     if (bytes.length > largeChunkBytes) {
       lease?.release();
     } else {
@@ -97,6 +121,19 @@ export class AppendBuffers {
       memory.lease?.release();
     }
     return dropped;
+  }
+
+  /** While nothing waits the disk has nothing to show. */
+  #beginMeasuring(): void {
+    this.#writtenBytes = 0;
+    this.#sinceMs = this.#nowMs();
+  }
+
+  #forgetOldTimes(): void {
+    const tookMs = this.#nowMs() - this.#sinceMs;
+    if (tookMs < rateWindowMs) return;
+    this.#writtenBytes /= 2;
+    this.#sinceMs += tookMs / 2;
   }
 
   #takeFree(isSmall: boolean): ChunkMemory | undefined {

@@ -42,7 +42,13 @@ export type AppendResult =
       readonly idMilliseconds: number;
       readonly idSequence: number;
     }
-  | { readonly kind: "refused"; readonly reason: RefusalReason; readonly detail: string };
+  | {
+      readonly kind: "refused";
+      readonly reason: RefusalReason;
+      readonly detail: string;
+      /** Where it is known: when there may be room again. */
+      readonly retryAfterMs?: number;
+    };
 
 /** A batch that was not taken. */
 export type AppendRefusal = Extract<AppendResult, { kind: "refused" }>;

@@ -254,7 +254,8 @@ export class Log {
     if (baseOffset < 0) {
       ids.lastMilliseconds = lastMilliseconds;
       ids.lastSequence = lastSequence;
-      return refused("overloaded", `more than ${this.#buffers.bytesMax} bytes wait to be written`);
+      const detail = `more than ${this.#buffers.bytesMax} bytes wait to be written`;
+      return { ...refused("overloaded", detail), retryAfterMs: this.#buffers.retryAfterMs };
     }
     this.#commit.appended();
     const nextOffset = baseOffset + count;

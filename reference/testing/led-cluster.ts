@@ -39,6 +39,8 @@ interface LedNode {
   belief: Leadership | undefined;
   /** Takes the next batch, and dies before it answers. */
   diesAtProduce: boolean;
+  /** Takes connections and requests, and answers none: a machine that hangs. */
+  isHung: boolean;
 }
 
 /** Some nodes that can be reached by name. */
@@ -69,6 +71,7 @@ export class LedCluster {
         listener: undefined,
         belief: undefined,
         diesAtProduce: false,
+        isHung: false,
       };
       cluster.nodes.set(name, node);
       await cluster.start(name);
@@ -116,8 +119,14 @@ export class LedCluster {
   async stop(name: string): Promise<void> {
     const node = this.node(name);
     await node.listener?.close();
-    for (const connection of node.connections) connection.destroy();
-    node.connections.clear();
+    this.drop(name);
+  }
+
+  /** Resets all connections to a node. */
+  drop(name: string): void {
+    const { connections } = this.node(name);
+    for (const connection of connections) connection.destroy();
+    connections.clear();
   }
 
   /** The node that leads a partition. */
@@ -155,7 +164,7 @@ export class LedCluster {
     broker.request = (connection, bytes, view, start, end) => {
       const type = messageNameOf(bytes[start + 12] ?? 0);
       if (type !== "Hello" && type !== "Ping") this.requests.push(`${name} ${type}`);
-      request(connection, bytes, view, start, end);
+      if (!this.node(name).isHung) request(connection, bytes, view, start, end);
     };
   }
 
@@ -204,9 +213,9 @@ export class LedCluster {
 
   /** What ClusterState says. */
   #state(node: string, names: readonly string[], { meta }: Leadership): ReplyOf<"ClusterState"> {
-    const members = names.map((name) => ({ node: name, address: name, role: "voter", matchIndex: 1 }));
-    const known = { commitIndex: 1, appliedIndex: 1, members, partitions: [] };
-    return { clusterId: "led", node, term: 1, leader: meta ?? "", ...known };
+    const unasked = { role: "voter", matchIndex: 1, partitionsLed: 0 };
+    const members = names.map((name) => ({ node: name, address: name, ...unasked }));
+    return { clusterId: "led", node, term: 1, leader: meta ?? "", commitIndex: 1, appliedIndex: 1, members, partitions: [] };
   }
 
   /** Stores a batch as a server that is alone would, sequence numbers included. */

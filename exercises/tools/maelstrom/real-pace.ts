@@ -22,7 +22,7 @@ export function makeRealPace(signal: AbortSignal): RealPace {
     world = ofWorld;
     startMs ??= performance.now();
     const { scheduler } = world.simulation;
-    while (world.nowUs < untilUs && !signal.aborted) {
+    while (world.nowUs < untilUs && !signal.aborted && !scheduler.isStopped) {
       const nextUs = Math.min(scheduler.nextAtUs ?? untilUs, untilUs);
       const waitMs = (nextUs - nowUs()) / 1000;
       if (waitMs > 0.5) await new Promise<void>((resolve) => void setTimeout(resolve, Math.min(waitMs, 5)));

@@ -19,10 +19,12 @@ export function clusterStateOf(
     return learners.includes(name) ? "learner" : "leaving";
   };
   const names = [...new Set([...voters, ...oldVoters, ...learners])].sort();
+  const partitions = [...groups.all].map((replica) => partitionStateOf(replica, node));
   const members = names.map((name) => ({
     node: name,
     address: addresses.get(name) ?? "",
     role: roleOf(name),
+    partitionsLed: partitions.filter((of) => of.leader === name).length,
     matchIndex: name === leader && name === node ? log.lastIndex : (progress.get(name)?.matchIndex ?? 0),
   }));
   const isNotReady = leader === node && !metadata.isReady;
@@ -34,7 +36,7 @@ export function clusterStateOf(
     commitIndex,
     appliedIndex: metadata.appliedIndex,
     members,
-    partitions: [...groups.all].map((replica) => partitionStateOf(replica, node)),
+    partitions,
   };
 }
 

@@ -9,6 +9,8 @@ import { produceLoad } from "./produce-load.ts";
 import type { ProduceLoad } from "./produce-load.ts";
 import type { BenchReport, Round } from "./report.ts";
 import { formatReport, summarize } from "./report.ts";
+import { spawnCluster } from "./cluster-process.ts";
+import type { ServerProcesses } from "./cluster-process.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { spawnServer } from "./server-process.ts";
 
@@ -30,6 +32,8 @@ export interface BenchOptions {
   /** Write into a topic that keeps everything, whose files grow. */
   readonly growing: boolean;
   readonly against: string | undefined;
+  /** Start so many nodes in place of one server; peers keep as many copies. */
+  readonly cluster: number | undefined;
 }
 
 /** How it went. */
@@ -47,14 +51,21 @@ const keptBytes = 256 * 1024 * 1024;
 
 /** Runs a benchmark; everything that it starts is stopped when it resolves. */
 export async function runBench(options: BenchOptions, say: (message: string) => void): Promise<BenchOutcome> {
+  const misuse = judgeCluster(options);
+  if (misuse !== undefined) return { kind: "misused", message: misuse };
   const peers = await loadPeers(options.against);
   if (typeof peers === "string") return { kind: "misused", message: peers };
   const servers: PeerServer[] = [];
-  let ours: ServerProcess | undefined;
+  let ours: ServerProcesses | undefined;
+  let measured: ServerProcess | undefined;
   try {
-    const isMeasured = options.work === "connections";
-    if (options.server === undefined) ours = await spawnServer(serveFlags(options), { isMeasured });
-    for (const peer of peers) servers.push(await peer.start({ fsync: options.fsync }));
+    if (options.work === "connections" && options.server === undefined) {
+      ours = measured = await spawnServer(serveFlags(options), { isMeasured: true });
+    } else {
+      ours = await startServers(options);
+    }
+    const copies = options.cluster ?? 1;
+    for (const peer of peers) servers.push(await peer.start({ fsync: options.fsync, copies }));
     const address = options.server ?? ours?.address ?? "";
     say("making a topic");
     const topic = options.work === "connections" ? "" : await makeTopic(options, address);
@@ -63,13 +74,14 @@ export async function runBench(options: BenchOptions, say: (message: string) => 
       say(`round ${number} of ${options.rounds}: offset-zero`);
       const round =
         options.work === "connections"
-          ? await connectionsRound(options, address, ours)
+          ? await connectionsRound(options, address, measured)
           : await runRound(options, address, topic);
       for (const [index, peer] of peers.entries()) {
         say(`round ${number} of ${options.rounds}: ${peer.name}`);
-        const { recordBytes, seconds, work } = options;
-        if (work === "connections") continue;
-        Object.assign(round.peers, await servers[index]?.measure({ kind: work, recordBytes, seconds }));
+        const { work: kind, recordBytes, seconds, batch, connections, outstanding } = options;
+        if (kind === "connections") continue;
+        const work = { kind, recordBytes, seconds, batch, connections, outstanding };
+        Object.assign(round.peers, await servers[index]?.measure(work));
       }
       rounds.push(round);
     }
@@ -86,6 +98,28 @@ export async function runBench(options: BenchOptions, say: (message: string) => 
   }
 }
 
+/** Peers that keep copies, or show what copies cost. */
+const clusterPeers: ReadonlySet<string> = new Set(["alone", "nats"]);
+
+/** Why a cluster cannot be measured in this way. */
+function judgeCluster({ cluster, server, work, preEncoded, against }: BenchOptions): string | undefined {
+  if (cluster === undefined) return undefined;
+  if (server !== undefined) return "--cluster starts nodes of its own: leave --server out";
+  if (work === "connections") return "--cluster is for produce, consume and rtt";
+  if (preEncoded) return "--pre-encoded goes to one server and does not follow a cluster's leaders";
+  const other = against?.split(",").find((name) => !clusterPeers.has(name));
+  if (other === undefined) return undefined;
+  return `--against ${other} keeps no copies: with --cluster, ${[...clusterPeers].join(" and ")} do`;
+}
+
+async function startServers(options: BenchOptions): Promise<ServerProcesses | undefined> {
+  const { cluster, server } = options;
+  if (server !== undefined) return undefined;
+  if (cluster === undefined) return spawnServer(serveFlags(options));
+  // A node syncs what it promises, whatever is asked for.
+  return spawnCluster(cluster, serveFlags({ ...options, fsync: "always" }));
+}
+
 function serveFlags({ fsync, connections, outstanding }: BenchOptions): string[] {
   const flags = ["--fsync", fsync, "--in-flight-max", String(Math.max(65_536, outstanding))];
   return [...flags, "--connections-max", String(Math.max(10_000, connections + 10))];
@@ -93,6 +127,7 @@ function serveFlags({ fsync, connections, outstanding }: BenchOptions): string[]
 
 /** Peers by name. Each is loaded when it is asked for: what it needs may not be there. */
 const knownPeers: Readonly<Record<string, () => Promise<Peer>>> = {
+  alone: async () => (await import("./alone-peer.ts")).alonePeer,
   redis: async () => (await import("./redis-peer.ts")).redisPeer,
   ioredis: async () => (await import("./redis-clients.ts")).ioredisPeer,
   "node-redis": async () => (await import("./redis-clients.ts")).nodeRedisPeer,
@@ -140,7 +175,7 @@ async function makeTopic(options: BenchOptions, address: string): Promise<string
     if (options.work === "consume") {
       await client.createTopic(topic);
       await fill(client, topic, options, consumeBytes);
-    } else if (options.growing) {
+    } else if (options.growing || options.cluster !== undefined) {
       await client.createTopic(topic, { partitions: options.partitions });
     } else {
       const { partitions } = options;

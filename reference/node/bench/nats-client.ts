@@ -21,7 +21,8 @@ export const natsClientPeer: Peer = {
       "@nats-io/jetstream",
       () => import("@nats-io/jetstream"),
     );
-    const { port, stop } = await startNats(options);
+    const { ports, stop } = await startNats(options);
+    const [port = 0] = ports.values();
     return {
       async measure(work) {
         if (work.kind !== "consume") throw new Error("nats-client is compared for consume");

@@ -1,29 +1,91 @@
 /**
  * NATS JetStream as a peer, driven over a bare socket: messages are published with one reply inbox and their
- * acknowledgements are counted. That is faster than the NATS clients, which do more for each message.
+ * acknowledgements are counted. That is faster than the NATS clients, which do more for each message. A stream with
+ * copies is published to at the server that leads it, as our client goes to the node that leads.
  */
+import { once } from "node:events";
 import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { startNats } from "./nats-server.ts";
+import type { NatsServers } from "./nats-server.ts";
 import type { Peer, PeerOptions, PeerServer, PeerWork } from "./peer.ts";
 
 /** Messages published and not yet acknowledged. */
 const windows = [256, 4096] as const;
+/** Servers that have just been started elect a leader before they make a stream. */
+const createTimeoutMs = 20_000;
+const createRetryMs = 200;
+const askTimeoutMs = 5000;
+
+const greeting = 'CONNECT {"verbose":false,"pedantic":false}\r\nSUB _INBOX.* 1\r\n';
 
 export const natsPeer: Peer = { name: "nats", start };
 
 async function start(options: PeerOptions): Promise<PeerServer> {
-  const { port, stop } = await startNats(options);
-  return { measure: (work) => measure(port, work), stop };
+  const servers = await startNats(options);
+  const { copies = 1 } = options;
+  return {
+    measure: async (work) => measure(await makeStream(servers, copies), copies, work),
+    stop: servers.stop,
+  };
 }
 
-async function measure(port: number, work: PeerWork): Promise<Readonly<Record<string, number>>> {
+async function measure(
+  port: number,
+  copies: number,
+  work: PeerWork,
+): Promise<Readonly<Record<string, number>>> {
   if (work.kind === "consume")
     throw new Error("nats is compared for produce and rtt, nats-client for consume");
   const rates: Record<string, number> = {};
+  const kind = copies > 1 ? `nats jetstream, ${copies} copies,` : "nats jetstream";
   for (const window of work.kind === "rtt" ? [1] : windows) {
-    rates[`nats jetstream window ${window}`] = await publish(port, work, window);
+    rates[`${kind} window ${window}`] = await publish(port, work, window);
   }
   return rates;
+}
+
+/** Makes the stream, if it is not there, and resolves to the port of the server that leads it. */
+async function makeStream({ ports }: NatsServers, copies: number): Promise<number> {
+  const stream = JSON.stringify({
+    name: "bench",
+    subjects: ["bench.*"],
+    storage: "file",
+    retention: "limits",
+    num_replicas: copies,
+  });
+  const [first = 0] = ports.values();
+  const deadlineMs = performance.now() + createTimeoutMs;
+  for (;;) {
+    const { error, cluster } = JSON.parse(await ask(first, "$JS.API.STREAM.CREATE.bench", stream)) as {
+      readonly error?: { readonly description: string };
+      readonly cluster?: { readonly leader?: string };
+    };
+    const leader = copies === 1 ? first : ports.get(cluster?.leader ?? "");
+    if (error === undefined && leader !== undefined) return leader;
+    if (performance.now() > deadlineMs)
+      throw new Error(`JetStream: ${error?.description ?? "the stream has no leader"}`);
+    await sleep(createRetryMs);
+  }
+}
+
+/** One request, answered by a line of JSON; an empty object when nobody answers in time. */
+async function ask(port: number, subject: string, payload: string): Promise<string> {
+  const socket = net.connect({ host: "127.0.0.1", port, noDelay: true });
+  try {
+    await once(socket, "connect");
+    const answer = Promise.withResolvers<string>();
+    const lines = new LineCounter((_subject, received) => answer.resolve(received));
+    socket.on("error", answer.reject);
+    socket.on("data", (chunk: Buffer) => {
+      const read = lines.receive(chunk, () => socket.write("PONG\r\n"));
+      if (read === "error") answer.reject(new Error("NATS: -ERR"));
+    });
+    socket.write(`${greeting}PUB ${subject} _INBOX.answer ${payload.length}\r\n${payload}\r\n`);
+    return await Promise.race([answer.promise, sleep(askTimeoutMs, "{}", { ref: false })]);
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** Acknowledged messages a second, with `window` under way. */
@@ -36,18 +98,12 @@ function publish(port: number, { recordBytes, seconds }: PeerWork, window: numbe
     const block = Buffer.concat(Array.from({ length: window }, () => message));
     let startMs = 0;
     let acknowledged = 0;
-    const lines = new LineCounter((subject, payload) => {
-      if (subject === "_INBOX.create") {
-        if (payload.includes('"error"')) return fail(new Error(`JetStream: ${payload}`));
-        startMs = performance.now();
-        socket.write(block);
-        setTimeout(finish, seconds * 1000);
-        return;
-      }
+    let fresh = 0;
+    const lines = new LineCounter((_subject, payload) => {
+      if (payload.startsWith('{"error"')) return fail(new Error(`JetStream: ${payload}`));
       acknowledged++;
       fresh++;
     });
-    let fresh = 0;
     const fail = (error: Error): void => {
       socket.destroy();
       reject(error);
@@ -58,19 +114,15 @@ function publish(port: number, { recordBytes, seconds }: PeerWork, window: numbe
     };
     socket.on("error", fail);
     socket.on("connect", () => {
-      const stream = JSON.stringify({
-        name: "bench",
-        subjects: ["bench.*"],
-        storage: "file",
-        retention: "limits",
-      });
-      socket.write('CONNECT {"verbose":false,"pedantic":false}\r\nSUB _INBOX.* 1\r\n');
-      socket.write(`PUB $JS.API.STREAM.CREATE.bench _INBOX.create ${stream.length}\r\n${stream}\r\n`);
+      socket.write(greeting);
+      startMs = performance.now();
+      socket.write(block);
+      setTimeout(finish, seconds * 1000);
     });
     socket.on("data", (chunk: Buffer) => {
       fresh = 0;
-      if (lines.receive(chunk, () => socket.write("PONG\r\n")) === "error")
-        return fail(new Error("NATS: -ERR"));
+      const read = lines.receive(chunk, () => socket.write("PONG\r\n"));
+      if (read === "error") return fail(new Error("NATS: -ERR"));
       if (fresh > 0) socket.write(fresh === window ? block : block.subarray(0, fresh * message.length));
     });
   });

@@ -5,6 +5,10 @@ export interface PeerWork {
   readonly kind: "produce" | "consume" | "rtt";
   readonly recordBytes: number;
   readonly seconds: number;
+  /** For peers that take batches: the rest of the load that ours is under. */
+  readonly batch: number;
+  readonly connections: number;
+  readonly outstanding: number;
 }
 
 /** A peer's server, started for the benchmark. */
@@ -19,6 +23,8 @@ export interface PeerOptions {
   readonly fsync: "always" | "everysec" | "never";
   /** Where its data goes; the system's folder for temporary files when absent. */
   readonly folder?: string;
+  /** How many copies are kept, each by a server of its own; 1 when absent. */
+  readonly copies?: number;
 }
 
 /** A kind of peer. */

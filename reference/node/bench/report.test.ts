@@ -19,6 +19,7 @@ const options: BenchOptions = {
   preEncoded: false,
   growing: false,
   against: "redis",
+  cluster: undefined,
 };
 
 function round(ours: number, peer: number): Round {

@@ -88,8 +88,10 @@ function valueOf(work: BenchOptions["work"], round: Round): number {
 /** The report as lines for people. */
 export function formatReport({ work, options, median: middle, peers, rounds }: BenchReport): string[] {
   const { recordBytes, batch, connections, outstanding, fsync, acks, partitions } = options;
-  const safety = acks === "leader" ? `${fsync}, acks leader` : fsync;
-  const lines = [`${work}: median of ${rounds.length} rounds of ${options.seconds} s, fsync ${safety}`];
+  const { cluster } = options;
+  const synced = cluster === undefined ? `fsync ${fsync}` : `cluster of ${cluster}, fsync always`;
+  const safety = acks === "leader" ? `${synced}, acks leader` : synced;
+  const lines = [`${work}: median of ${rounds.length} rounds of ${options.seconds} s, ${safety}`];
   if (work === "connections") {
     const { residentBytesPerConnection: resident = 0, heapBytesPerConnection: heap = 0 } = middle;
     lines.push(

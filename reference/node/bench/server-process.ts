@@ -36,6 +36,8 @@ export interface SpawnOptions {
   readonly folder?: string;
   /** Let it be asked for its heap: it collects on SIGUSR2. */
   readonly isMeasured?: boolean;
+  /** A free one when absent. */
+  readonly port?: number;
 }
 
 /** Makes a signal collect all garbage, so that what is left is what is held. */
@@ -44,11 +46,11 @@ const collectOnSignal = ["--expose-gc", "--import", "data:text/javascript,proces
 /** Starts `oz serve` with these flags on a free port; rejects with what it said when it does not come up. */
 export async function spawnServer(
   flags: readonly string[],
-  { folder, isMeasured = false }: SpawnOptions = {},
+  { folder, isMeasured = false, port = 0 }: SpawnOptions = {},
 ): Promise<ServerProcess> {
   const data = await mkdtemp(join(folder ?? tmpdir(), "oz-bench-"));
   const adminPort = await freePort();
-  const own = ["serve", "--data", data, "--port", "0", "--admin-port", String(adminPort)];
+  const own = ["serve", "--data", data, "--port", String(port), "--admin-port", String(adminPort)];
   const argv = [...(isMeasured ? collectOnSignal : []), program, ...own, ...flags];
   const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
   const remove = (): Promise<void> => rm(data, { recursive: true, force: true });

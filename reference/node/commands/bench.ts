@@ -15,6 +15,7 @@ export const command = defineCommand({
     "oz bench produce --batch 100 --outstanding 16 --fsync everysec",
     "oz bench produce --against redis --rounds 5 --json",
     "oz bench connections --connections 10000",
+    "oz bench produce --cluster 3 --against alone,nats",
   ],
   hasJson: true,
   hasMine: true,
@@ -38,9 +39,13 @@ export const command = defineCommand({
     partitions: option.integer("N", "Partitions, written to in turn.", { default: 1, min: 1, max: 1000 }),
     preEncoded: option.flag("Encode the requests once, as redis-benchmark does."),
     growing: option.flag("Write into a topic that keeps everything, not into one that keeps 256 MiB."),
+    cluster: option.integer("N", "Start a cluster of N nodes; each syncs what it promises.", {
+      min: 1,
+      max: 9,
+    }),
     against: option.text(
       "PEERS",
-      "Peers to run in alternation, with commas between: redis, ioredis, node-redis, nats, nats-client, iperf3.",
+      "Peers to run in alternation, with commas between: alone, redis, ioredis, node-redis, nats, nats-client, iperf3.",
     ),
   },
   async run({ positionals, options, json, print, printJson, io }) {

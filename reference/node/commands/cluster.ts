@@ -36,12 +36,14 @@ const status = defineCommand({
       const { clusterId, term, leader, members, commitIndex, node } = state;
       print(`${colors.bold(clusterId)}  term ${term}, ${leader === "" ? "no leader" : `${leader} leads`}`);
       const width = Math.max(...members.map(({ node: name }) => name.length));
-      for (const { node: name, address, role, matchIndex } of members) {
+      for (const { node: name, address, role, matchIndex, partitionsLed } of members) {
         const behind = Math.max(0, commitIndex - matchIndex);
         const isKnown = node === leader;
         const lag = behind === 0 ? "up to date" : `${behind} entries behind`;
         const what = name === leader ? "leader" : role;
-        print(`${name.padEnd(width)}  ${address.padEnd(21)}  ${what.padEnd(7)}  ${isKnown ? lag : "?"}`);
+        const leads = partitionsLed === 1 ? "1 partition" : `${partitionsLed} partitions`;
+        const place = `${name.padEnd(width)}  ${address.padEnd(21)}  ${what.padEnd(7)}`;
+        print(`${place}  ${`leads ${leads}`.padEnd(21)}  ${isKnown ? lag : "?"}`);
       }
       return leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
     }),

@@ -176,8 +176,8 @@ class TestRun {
     await this.#pace(this.#world, endUs);
     endNemesis();
     await this.#drain();
-    if (this.#workload.nextFinal !== undefined) await this.#finish();
-    return this.#result();
+    if (this.#workload.nextFinal !== undefined && !this.#isStuck) await this.#finish();
+    return this.#result(this.#world.stuck);
   }
 
   /** Starts the nodes and tells each who it is. */
@@ -191,6 +191,7 @@ class TestRun {
     await this.#until(Promise.all(answers), initTimeoutMs + 1000, () =>
       nodeIds.some((id) => this.#world.process(id).isDown),
     );
+    if (this.#isStuck) return this.#world.stuck;
     const ended = nodeIds.find((id) => this.#world.process(id).isDown);
     if (ended !== undefined) return `node ${ended} ended before it had answered init`;
     for (const [index, id] of nodeIds.entries()) {
@@ -272,7 +273,7 @@ class TestRun {
   /** Waits until every operation that is under way has ended, by an answer or by its time-out. */
   async #drain(): Promise<void> {
     const untilUs = this.#world.nowUs + (this.#workload.timeoutMs + 1000) * usPerMs;
-    while (this.#busyCount > 0 && this.#world.nowUs < untilUs) await this.#step();
+    while (this.#busyCount > 0 && this.#world.nowUs < untilUs && !this.#isStuck) await this.#step();
   }
 
   /** The last look: all clients, once the cluster has had time to recover. */
@@ -295,7 +296,12 @@ class TestRun {
     const state = { isSettled: false };
     void promise.finally(() => (state.isSettled = true));
     const untilUs = this.#world.nowUs + limitMs * usPerMs;
-    while (!state.isSettled && !isHopeless() && this.#world.nowUs < untilUs) await this.#step();
+    while (!state.isSettled && !isHopeless() && !this.#isStuck && this.#world.nowUs < untilUs)
+      await this.#step();
+  }
+
+  get #isStuck(): boolean {
+    return this.#world.stuck !== undefined;
   }
 
   async #step(): Promise<void> {

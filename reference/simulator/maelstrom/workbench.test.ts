@@ -202,24 +202,6 @@ describe("wrong nodes are found", () => {
       /that nobody had added/,
     ],
     [
-      "additions that are counted twice when the message is doubled",
-      "pn-counter",
-      { duplicateChance: 0.5, latencyMs: 5 },
-      ({ id, peers, send }) => {
-        let value = 0;
-        return {
-          add: ({ delta }) => {
-            value += delta as number;
-            for (const peer of peers) send(peer, { type: "other", delta: delta!, from: id });
-            return { type: "add_ok" };
-          },
-          other: ({ delta }) => void (value += delta as number),
-          read: () => ({ type: "read_ok", value }),
-        };
-      },
-      /in the end, which must be/,
-    ],
-    [
       "a register on each node",
       "lin-kv",
       { nodeCount: 2, concurrency: 4 },
@@ -272,27 +254,6 @@ describe("wrong nodes are found", () => {
       () => ({ txn: () => ({ type: "txn_ok", txn: [] }) }),
       /malformed-answer/,
     ],
-    [
-      "a transaction that shows its writes one by one",
-      "txn-rw-register",
-      { nodeCount: 1, concurrency: 8, rate: 500, consistencyModel: "read-committed" },
-      ({ clock }) => {
-        const values = new Map<unknown, unknown>();
-        const pause = (): Promise<void> => new Promise((resolve) => void clock.after(2, resolve));
-        return {
-          txn: async ({ txn }) => {
-            const done = [];
-            for (const [kind, key, value] of txn as readonly (readonly [string, number, number])[]) {
-              if (kind === "w") values.set(key, value);
-              done.push([kind, key, kind === "w" ? value : (values.get(key) ?? null)] as const);
-              await pause();
-            }
-            return { type: "txn_ok", txn: done as never };
-          },
-        };
-      },
-      /G1b|G1c|internal/,
-    ],
   ];
 
   test.for(wrong)("%s", async ([, workload, settings, program, message]) => {
@@ -318,6 +279,39 @@ describe("wrong nodes are found", () => {
       failure: "node n1 did not answer init within 10000 ms",
     });
   });
+});
+
+describe("a node that would hang a simulation ends the test with a reason", () => {
+  test("one that does something again and again without letting time pass", async () => {
+    const { verdict, failure } = await run("echo", { nodeCount: 1 }, ({ clock }) => {
+      const again = (): void => void clock.after(0, again);
+      return {
+        echo: ({ echo }) => {
+          again();
+          return { type: "echo_ok", echo: echo! };
+        },
+      };
+    });
+    expect(verdict).toBe("invalid");
+    expect(failure).toMatch(/more than \d+ events at \d+ ms/);
+  });
+
+  test("nodes that answer each message with another one", async () => {
+    const { verdict, failure } = await run("echo", { nodeCount: 2 }, ({ peers, send }) => ({
+      echo: ({ echo }) => {
+        for (const peer of peers) send(peer, { type: "ping" });
+        return { type: "echo_ok", echo: echo! };
+      },
+      ping: (_body, from) => send(from, { type: "ping" }) as undefined,
+    }));
+    expect(verdict).toBe("invalid");
+    expect(failure).toMatch(/they never come to rest/);
+  });
+});
+
+test("the last look at logs is taken whatever the polls before brought", async () => {
+  const settings = { nodeCount: 1, concurrency: 2, rate: 1000, timeLimitMs: 20_000 };
+  expect(await run("kafka", settings)).toMatchObject({ verdict: "valid", workload: { problems: [] } });
 });
 
 function silentHost() {

@@ -62,6 +62,15 @@ export interface WorldOptions {
   readonly trace?: TraceSink;
 }
 
+/**
+ * A storm: nodes that answer each message with several more never come to rest, and a simulation of them would not
+ * either. So many messages between nodes, and so many more for each request of a client, are no honest design's.
+ */
+const stormMessages = 100_000;
+const stormMessagesPerRequest = 1000;
+/** So many events in one millisecond are a node that never lets time pass. */
+const stormEventsPerMs = 1_000_000;
+
 /** Node log lines that are kept. */
 export const logLinesMax = 10_000;
 
@@ -77,6 +86,9 @@ export class MaelstromWorld {
   /** What nodes did wrong: the first ones, and how many there were. */
   readonly nodeErrors: NodeError[] = [];
   nodeErrorCount = 0;
+  /** Why the test cannot go on, once it cannot. */
+  stuck: string | undefined;
+  #eventsAtMs = { ms: 0, count: 0 };
   readonly #hosts = new Map<string, NodeHost>();
   /** Nodes and services. */
   readonly #names = new Set<string>();
@@ -97,6 +109,7 @@ export class MaelstromWorld {
       describe: ({ body }) => ({ type: body.type, body: body as Json }),
       ...(trace === undefined ? {} : { trace }),
     });
+    this.simulation.scheduler.afterEvent = () => this.#watch();
     this.nodeIds = Array.from({ length: nodeCount }, (_, index) => `n${index}`);
     for (const id of this.nodeIds) this.#addNode(id, options.makeHost(id));
   }
@@ -108,7 +121,29 @@ export class MaelstromWorld {
   /** Sends on behalf of anyone, and counts. */
   send(message: Message): void {
     this.#countOf(message).sentCount++;
+    const { clients, servers } = this.counts;
+    if (servers.sentCount > stormMessages + stormMessagesPerRequest * clients.sentCount) {
+      this.#stop(
+        `nodes have sent more than ${servers.sentCount - 1} messages to each other: they never come to rest`,
+      );
+    }
     this.simulation.network.send(message.src, message.dest, message);
+  }
+
+  #stop(reason: string): void {
+    this.stuck ??= reason;
+    this.simulation.scheduler.stop();
+  }
+
+  /** After each event: has time moved at all lately? */
+  #watch(): void {
+    const ms = Math.floor(this.nowUs / 1000);
+    if (ms !== this.#eventsAtMs.ms) this.#eventsAtMs = { ms, count: 0 };
+    if (++this.#eventsAtMs.count > stormEventsPerMs) {
+      this.#stop(
+        `more than ${stormEventsPerMs} events at ${ms} ms: something is done again and again without waiting`,
+      );
+    }
   }
 
   /** Puts something on the network that is no node: a service, or a client. */

@@ -5,13 +5,16 @@ import type { Json } from "#reference/maelstrom/message.ts";
 import { failureOf, isAnything } from "../client.ts";
 import { timeoutMsDefault, type Workload, type WorkloadSettings } from "../workload.ts";
 
+/** What is said, some of it in characters of several bytes: a node that cuts them in two says something else. */
+const phrases = ["Please echo", "Écho, s'il vous plaît", "Bitte zurückrufen", "お願いします 🙏"] as const;
+
 /** Clients say something, and expect to hear it. */
 export function makeEchoWorkload({ random }: WorkloadSettings): Workload<string, Json> {
   return {
     timeoutMs: timeoutMsDefault,
     keepsClient: false,
     nameOf: () => "echo",
-    next: () => `Please echo ${random.nextBetween(0, 127)}`,
+    next: () => `${random.pick(phrases)} ${random.nextBetween(0, 127)}`,
     async run({ client }, input) {
       const answer = await client.ask({ type: "echo", echo: input }, { echo: isAnything }, timeoutMsDefault);
       return answer.kind === "ok" ? { kind: "ok", output: answer.body["echo"]! } : failureOf(answer);

@@ -1,21 +1,36 @@
 /** What wrong nodes of chapter 05 are made of: simple designs, with a place for one mistake. */
-import { RequestError } from "#reference/maelstrom/errors.ts";
+import { codeOf, RequestError } from "#reference/maelstrom/errors.ts";
 import type { Body, Json } from "#reference/maelstrom/message.ts";
 import type { MakeProgram, NodeContext, Program } from "#reference/maelstrom/node.ts";
 import { programs } from "#reference/maelstrom/programs.ts";
 import type { JsonMachine } from "#reference/maelstrom/replicated.ts";
-import type { MaelstromTest } from "../test-run.ts";
-import type { WorkloadName } from "../workload.ts";
+import type { Runtime } from "../bench.ts";
+import type { MaelstromTest } from "#reference/simulator/maelstrom/test-run.ts";
+import type { WorkloadName } from "#reference/simulator/maelstrom/workload.ts";
 
-/** A wrong node, and how it is looked for. */
-export interface Mutant {
+/** A wrong node, and how it is found. */
+export type Mutant = {
+  /** Its number in the course, with a letter when there are several. */
   readonly id: string;
   readonly why: string;
+  readonly program: MakeProgram;
+  /** What it runs on, when that is where the mistake is; else our runtime. */
+  readonly runtime?: Runtime;
+} & (FoundByRun | FoundByExchange);
+
+/** A run of a workload finds it within a few seeds. */
+export interface FoundByRun {
   readonly workload: WorkloadName;
   readonly settings?: Partial<MaelstromTest>;
-  readonly program: MakeProgram;
+  /** What the report says, when the verdict is what finds it. */
+  readonly says?: RegExp;
   /** The most messages between nodes for each operation, where the offence is waste. */
   readonly budget?: number;
+}
+
+/** Only messages made by hand show it. */
+export interface FoundByExchange {
+  readonly exchange: string;
 }
 
 /** Values that every node floods to all others, as `change` says. */
@@ -61,6 +76,79 @@ export const counterOn =
         return { type: "add_ok" };
       },
       read: async () => ({ type: "read_ok", value: (await read()) ?? 0 }),
+    };
+  };
+
+/** A counter that is right, if slow: each node swaps a key of its own in `lin-kv`, and says so when it does not know. */
+export const carefulCounter: MakeProgram = ({ id, nodeIds, call }) => {
+  const read = async (key: string): Promise<number> => {
+    const result = await call("lin-kv", { type: "read", key });
+    if (result.kind === "reply") return Number(result.body["value"] ?? 0);
+    if (result.kind === "error" && result.code === codeOf("key-does-not-exist")) return 0;
+    throw new RequestError("temporarily-unavailable", "nothing was done");
+  };
+  return {
+    add: async ({ delta }) => {
+      const from = await read(id);
+      const to = from + (delta as number);
+      const result = await call("lin-kv", { type: "cas", key: id, from, to, create_if_not_exists: true });
+      if (result.kind === "error") throw new RequestError(result.code, result.text);
+      if (result.kind === "timeout") throw new RequestError("timeout", "it may be there, or not");
+      return { type: "add_ok" };
+    },
+    read: async () => {
+      const counts = await Promise.all(nodeIds.map(read));
+      return { type: "read_ok", value: counts.reduce((sum, count) => sum + count, 0) };
+    },
+  };
+};
+
+/** Of how many writes one is in trouble, and how long a slow one takes. */
+const troubleEvery = 8;
+const slowMs = 300;
+
+/**
+ * Logs on one node that give an offset first and write the message after it. Some writes fail, or are slow; `readable`
+ * says how much of a log with holes polls may see.
+ */
+export const reservingLog =
+  (
+    trouble: "fails" | "is slow",
+    readable: (log: readonly (number | undefined)[]) => readonly (number | undefined)[],
+  ): MakeProgram =>
+  ({ clock }) => {
+    const logs = new Map<string, (number | undefined)[]>();
+    const committed = new Map<string, number>();
+    let sendCount = 0;
+    return {
+      send: async ({ key, msg }) => {
+        const log = logs.get(key as string) ?? [];
+        logs.set(key as string, log);
+        const offset = log.push(undefined) - 1;
+        const isInTrouble = ++sendCount % troubleEvery === 0;
+        if (isInTrouble && trouble === "fails") throw new RequestError("abort", "could not be written");
+        if (isInTrouble) await new Promise<void>((resolve) => void clock.after(slowMs, resolve));
+        log[offset] = msg as number;
+        return { type: "send_ok", offset };
+      },
+      poll: ({ offsets }) => {
+        const msgs = Object.entries(offsets as Record<string, number>).map(([key, from]) => {
+          const pairs = readable(logs.get(key) ?? []).flatMap((message, offset) =>
+            offset >= from && message !== undefined ? [[offset, message] as const] : [],
+          );
+          return [key, pairs] as const;
+        });
+        return { type: "poll_ok", msgs: Object.fromEntries(msgs) };
+      },
+      commit_offsets: ({ offsets }) => {
+        for (const [key, offset] of Object.entries(offsets as Record<string, number>)) {
+          committed.set(key, Math.max(offset, committed.get(key) ?? -1));
+        }
+        return { type: "commit_offsets_ok" };
+      },
+      list_committed_offsets: () => {
+        return { type: "list_committed_offsets_ok", offsets: Object.fromEntries(committed) };
+      },
     };
   };
 
