@@ -24,8 +24,8 @@ export interface NodePorts {
   send(message: Message): void;
   /** A line for whoever looks after the node; never the protocol's output. */
   log(record: LogRecord): void;
-  /** What survives the end of the process; absent where nothing does. */
-  readonly journal?: Journal;
+  /** What survives the end of the process, by the node's name; absent where nothing does. */
+  readonly openJournal?: (id: string) => Journal;
   /** With a key of the cluster, what nodes say to each other is signed, and what is not is dropped. */
   readonly sign?: Sign;
 }
@@ -167,7 +167,11 @@ export class MaelstromNode {
     if (this.#program === undefined) {
       this.#id = id;
       this.#peers = new Set((ids as readonly string[]).filter((other) => other !== id));
-      this.#program = this.#makeProgram(this.#contextOf(id, ids));
+      try {
+        this.#program = this.#makeProgram(this.#contextOf(id, ids));
+      } catch (error) {
+        return this.#refuse(src, body, error);
+      }
     }
     this.#reply(src, inReplyTo, { type: "init_ok" });
     const early = this.#early;
@@ -256,7 +260,7 @@ export class MaelstromNode {
   }
 
   #contextOf(id: string, nodeIds: readonly string[]): NodeContext {
-    const { clock, random, journal } = this.#ports;
+    const { clock, random, openJournal } = this.#ports;
     const every = (delayMs: () => number, run: () => void): void => {
       clock.after(delayMs(), () => {
         if (this.#isStopped) return;
@@ -270,7 +274,7 @@ export class MaelstromNode {
       peers: nodeIds.filter((other) => other !== id),
       clock,
       random,
-      journal,
+      journal: openJournal?.(id),
       send: (dest, body) => this.#send(dest, body),
       call: (dest, body, timeoutMs = callTimeoutMsDefault) => this.#call(dest, body, timeoutMs),
       every,

@@ -272,7 +272,10 @@ export class ProgramHost implements NodeHost {
   }
 
   start({ process, random, journal, send, log }: HostPorts): void {
-    this.#node = new MaelstromNode({ clock: process.clock, random, journal, send, log }, this.#makeProgram);
+    this.#node = new MaelstromNode(
+      { clock: process.clock, random, openJournal: () => journal, send, log },
+      this.#makeProgram,
+    );
   }
 
   receive(message: Message): void {
