@@ -125,6 +125,10 @@ function heapMiB(): number {
 
 if (import.meta.main) {
   const [cases = 20_000, seed = 1] = process.argv.slice(2).map(Number);
+  if (!Number.isSafeInteger(cases) || cases < 1 || !Number.isSafeInteger(seed)) {
+    console.error("usage: npm run fuzz [-- CASES [SEED]], both whole numbers");
+    process.exit(2);
+  }
   const startedAt = performance.now();
   const result = await fuzz(cases, seed);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);

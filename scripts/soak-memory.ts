@@ -4,9 +4,11 @@
  * Producers that never stop, readers that ask for everything and read nothing, and a look at the resident memory four
  * times a second. It must stay below 1.5 × the budget + 80 MB, and it must be flat: the last third of the run no higher
  * than the second, give or take a few percent. While that goes on, a ping has to be answered: a broker that keeps its
- * budget by doing nothing has not passed. Ends with 1 and says what was wrong when any of it does not hold.
+ * budget by doing nothing has not passed. (On a machine that others keep busy the pings are not judged, and it says so.)
+ * Ends with 1 and says what was wrong when any of it does not hold.
  */
 import { createConnection, type Socket } from "node:net";
+import { cpus, loadavg } from "node:os";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parseArgs } from "node:util";
 import { Client } from "../reference/node/client.ts";
@@ -44,6 +46,8 @@ const partitions = 4;
 const sampleMs = 250;
 /** How long an answer may take; what this process itself was late, because the machine is busy, comes on top. */
 const pingAllowedMs = 2000;
+/** The load of one core over five minutes above which others must be at work: this run makes about 1.5. */
+const disturbedLoad = 2;
 const ownDelay = monitorEventLoopDelay({ resolution: 10 });
 ownDelay.enable();
 
@@ -173,14 +177,15 @@ try {
 const third = Math.floor(samples.length / 3);
 const [middle, last] = [largest(samples.slice(third, 2 * third)), largest(samples.slice(2 * third))];
 const ownDelayMs = Math.round(ownDelay.max / 1e6);
+const isPingSlow = totals.slowestPingMs > pingAllowedMs + ownDelayMs;
+/** Others' work makes a server wait for its core, which says nothing about the server. Memory is judged all the same. */
+const isDisturbed = (loadavg()[1] ?? 0) > disturbedLoad * cpus().length;
 const problems = [
   ...(largest(samples) > limitBytes ? [`resident memory reached ${megabytes(largest(samples))}`] : []),
   ...(last > middle * flatWithin
     ? [`it grew: ${megabytes(middle)} in the second third, ${megabytes(last)} in the last`]
     : []),
-  ...(totals.slowestPingMs > pingAllowedMs + ownDelayMs
-    ? [`a ping took ${Math.round(totals.slowestPingMs)} ms`]
-    : []),
+  ...(isPingSlow && !isDisturbed ? [`a ping took ${Math.round(totals.slowestPingMs)} ms`] : []),
   ...(totals.pings === 0 ? ["no ping was answered"] : []),
 ];
 
@@ -198,6 +203,7 @@ const report = {
   pings: totals.pings,
   slowestPingMs: Math.round(totals.slowestPingMs),
   ownDelayMs,
+  isDisturbed,
   problems,
 };
 if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`);
@@ -205,6 +211,7 @@ else {
   process.stdout.write(
     `${seconds} s with ${flags.memory}: at most ${megabytes(report.residentBytesMax)} resident (limit ` +
       `${megabytes(limitBytes)}), ${report.batchesSent} batches sent, slowest ping ${report.slowestPingMs} ms (own delay ${ownDelayMs})\n` +
+      (isPingSlow && isDisturbed ? "the slowest ping is not judged: others keep this machine busy\n" : "") +
       problems.map((problem) => `not kept: ${problem}\n`).join(""),
   );
 }

@@ -20,15 +20,10 @@ export type KafkaInput =
 
 export type KafkaOutput =
   | { readonly kind: "sent"; readonly offset: number }
-  /** A client may commit what it has just read; then the poll says so, and whether that was acknowledged. */
-  | { readonly kind: "polled"; readonly messages: PolledMessages; readonly commit?: CommitOfPoll }
+  /** `isCommitted`: the client committed the last offset of each key, and whether that was acknowledged. */
+  | { readonly kind: "polled"; readonly messages: PolledMessages; readonly isCommitted?: boolean }
   | { readonly kind: "committed"; readonly offsets: Readonly<Record<string, number>> }
   | { readonly kind: "done" };
-
-export interface CommitOfPoll {
-  readonly offsets: Readonly<Record<string, number>>;
-  readonly isAcknowledged: boolean;
-}
 
 /** By key: pairs of offset and message, in the order in which they came. */
 export type PolledMessages = Readonly<Record<string, readonly (readonly [number, number])[]>>;
@@ -294,17 +289,20 @@ function commitFacts(operations: readonly KafkaOperation[]): {
   const known: CommitFact[] = [];
   const told: (CommitFact & { readonly askedAt: number })[] = [];
   const asked = new Map<string, Set<number>>();
-  const ask = (offsets: Readonly<Record<string, number>>, acknowledgedAt: number | undefined): void => {
-    for (const [key, offset] of Object.entries(offsets)) {
+  const ask = (offsets: readonly (readonly [string, number])[], acknowledgedAt: number | undefined): void => {
+    for (const [key, offset] of offsets) {
       asked.set(key, (asked.get(key) ?? new Set()).add(offset));
       if (acknowledgedAt !== undefined) known.push({ at: acknowledgedAt, key, offset });
     }
   };
   for (const { input, outcome, invokedAt, completedAt } of operations) {
     const output = outcome.kind === "ok" ? outcome.output : undefined;
-    if (input.kind === "commit") ask(input.offsets, output === undefined ? undefined : completedAt);
-    if (output?.kind === "polled" && output.commit !== undefined) {
-      ask(output.commit.offsets, output.commit.isAcknowledged ? completedAt : undefined);
+    if (input.kind === "commit")
+      ask(Object.entries(input.offsets), output === undefined ? undefined : completedAt);
+    if (output?.kind === "polled" && output.isCommitted !== undefined) {
+      const lasts = Object.entries(output.messages).map(([key, pairs]) => [key, pairs.at(-1)?.[0]] as const);
+      const offsets = lasts.filter((last): last is readonly [string, number] => last[1] !== undefined);
+      ask(offsets, output.isCommitted ? completedAt : undefined);
     }
     if (output?.kind !== "committed" || !("keys" in input)) continue;
     for (const key of input.keys) {

@@ -7,7 +7,10 @@ import { TestBroker } from "../testing/test-broker.ts";
 import { BrokerClient } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
 import type { Consumer, ConsumerOptions } from "./consumer.ts";
+import { startPushing } from "./partition-reader.ts";
 import type { ProtocolError } from "./protocol-error.ts";
+import type { FetchedRecords } from "./records.ts";
+import { Stop } from "./stop.ts";
 
 /** Three nodes. n1 leads topics and groups; t/0 is led by n1, t/1 by n2, t/2 by n3. */
 let cluster: LedCluster;
@@ -268,6 +271,39 @@ describe("a producer", () => {
     await run(sent);
     expect((await storedInAll())[1]).toEqual(numbers(51));
   });
+});
+
+test("a subscription that moves is not sent more than its reader has room for", async () => {
+  const client = connect();
+  const value = new Uint8Array(10_000);
+  for (let count = 0; count < 40; count++) await run(client.produce(topic, [value], { partition: 1 }));
+  const blocks: FetchedRecords[] = [];
+  const stop = new Stop();
+  const [bytesMax, prefetch] = [20_000, 2];
+  const reader = startPushing({
+    client,
+    topic,
+    partition: 1,
+    offset: 0,
+    bytesMax,
+    prefetch,
+    waitMs: 0,
+    signal: stop,
+    traceparent: undefined,
+    onRecords: (records) => void blocks.push(records),
+    onError: () => {},
+  });
+  for (let round = 0; round < 6; round++) {
+    await clock.advanceAsync(1000);
+    cluster.lead(topic, 1, `n${(round % 3) + 1}`);
+  }
+  const bytes = blocks.reduce((sum, records) => sum + records.bytes.length, 0);
+  expect(bytes).toBeLessThan(bytesMax * prefetch + 2 * value.length);
+  while (blocks.at(-1)?.nextOffset !== 40) {
+    for (const records of blocks.splice(0)) reader.taken(records);
+    await clock.advanceAsync(20);
+  }
+  stop.abort();
 });
 
 describe.each(["pull", "push"] as const)("a consumer (%s)", (delivery) => {

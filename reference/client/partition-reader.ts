@@ -101,6 +101,8 @@ export function startPushing(options: ReaderOptions): PartitionReader {
   let { offset } = options;
   let session: Session | undefined;
   let subscriptionId = 0n;
+  /** What was delivered and not taken, whichever subscription brought it; and what was taken since the last credit. */
+  let heldBytes = 0;
   let owedBytes = 0;
   /** One subscription, from its request to its last reply; rejects with what broke it. */
   const runOnce = async (progressed: () => void): Promise<void> => {
@@ -109,7 +111,8 @@ export function startPushing(options: ReaderOptions): PartitionReader {
     session = connected;
     owedBytes = 0;
     const read = replyReader("Subscribe");
-    const request = payloadOf("Subscribe", { topic, partition, offset, creditBytes });
+    const credit = { creditBytes: Math.max(0, creditBytes - heldBytes) };
+    const request = payloadOf("Subscribe", { topic, partition, offset, ...credit });
     const traced = withTrace(options.traceparent, request, { signal });
     await new Promise<void>((resolve, reject) => {
       const reply = (bytes: Uint8Array, view: DataView, start: number, end: number): boolean => {
@@ -132,6 +135,7 @@ export function startPushing(options: ReaderOptions): PartitionReader {
   };
   const deliver = (records: FetchedRecords): void => {
     offset = records.nextOffset;
+    heldBytes += records.bytes.length;
     options.onRecords(records);
   };
   signal.addEventListener("abort", () => {
@@ -142,6 +146,7 @@ export function startPushing(options: ReaderOptions): PartitionReader {
   keepReading(options, runOnce);
   return {
     taken(records) {
+      heldBytes -= records.bytes.length;
       owedBytes += records.bytes.length;
       // Credit is given back in large pieces: one small request for many deliveries.
       if (owedBytes < creditBytes / 2 || session?.isOpen !== true) return;

@@ -106,8 +106,11 @@ export class ServerPool {
   async #open(slot: number): Promise<PooledSession> {
     const { network, session: sessionOptions, introduction } = this.#options;
     const connection = await network.connect(this.address).catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw protocolError("connection-failed", `cannot connect to ${this.address}: ${reason}`, error);
+      throw protocolError(
+        "connection-failed",
+        `cannot connect to ${this.address}: ${reasonOf(error)}`,
+        error,
+      );
     });
     const session = new Session(connection, sessionOptions);
     try {
@@ -123,11 +126,16 @@ export class ServerPool {
       return pooled;
     } catch (error) {
       session.destroy();
-      const reason = error instanceof Error ? error.message : String(error);
       if (error instanceof ProtocolError && !unreachedErrors.has(error.name)) throw error;
+      const hasEnded = error instanceof ProtocolError && error.name === "connection-closed";
+      const reason = hasEnded ? "the other side ended the connection" : reasonOf(error);
       throw protocolError("connection-failed", `no handshake with ${this.address}: ${reason}`, error);
     }
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Pings often enough that the server does not take this client for dead, and finds out when the server is. */

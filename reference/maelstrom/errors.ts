@@ -56,10 +56,12 @@ export function codeOf(name: ErrorName): number {
   return byName.get(name)!.code;
 }
 
+// #region definite
 /** Whether an error with this code promises that nothing happened, nor will. */
 export function isDefinite(code: number): boolean {
   return byCode.get(code)?.isDefinite ?? false;
 }
+// #endregion definite
 
 /** A request that cannot be met. A handler throws it; the runtime makes the reply. */
 export class RequestError extends Error {

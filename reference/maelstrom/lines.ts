@@ -3,6 +3,7 @@
  */
 import { lineLengthMax } from "./message.ts";
 
+// #region line-splitter
 /** Collects bytes and hands out lines, without their ends. */
 export class LineSplitter {
   readonly #onLine: (line: string) => void;
@@ -21,13 +22,16 @@ export class LineSplitter {
   }
 
   push(chunk: Uint8Array): void {
+    // 1. A character that the chunk cuts in two is kept back until the rest of it comes.
     const text = this.#decoder.decode(chunk, { stream: true });
+    // 2. Every end of line in it completes one; the first may have begun many chunks ago.
     let start = 0;
     for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
       this.#keep(text.slice(start, end));
       this.#flush();
       start = end + 1;
     }
+    // 3. What is left is the beginning of the next.
     this.#keep(text.slice(start));
   }
 
@@ -51,3 +55,4 @@ export class LineSplitter {
     this.#onLine(line);
   }
 }
+// #endregion line-splitter

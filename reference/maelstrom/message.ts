@@ -33,6 +33,7 @@ export type ParsedLine =
   | { readonly kind: "message"; readonly message: Message }
   | { readonly kind: "malformed"; readonly reason: string };
 
+// #region parse-message
 /** Reads one line. Never throws. */
 export function parseMessage(line: string): ParsedLine {
   if (line.length > lineLengthMax) {
@@ -55,6 +56,7 @@ export function parseMessage(line: string): ParsedLine {
   if (!isIdOrAbsent(inReplyTo)) return malformed(`in_reply_to is not a whole number: ${excerpt(line)}`);
   return { kind: "message", message: { src, dest, body: body as unknown as Body } };
 }
+// #endregion parse-message
 
 /** A message as a line, without its end. */
 export function formatMessage({ src, dest, body }: Message): string {

@@ -24,8 +24,8 @@ export interface NodePorts {
   send(message: Message): void;
   /** A line for whoever looks after the node; never the protocol's output. */
   log(record: LogRecord): void;
-  /** What survives the end of the process; absent where nothing does. */
-  readonly journal?: Journal;
+  /** What survives the end of the process, by the node's name; absent where nothing does. */
+  readonly openJournal?: (id: string) => Journal;
   /** With a key of the cluster, what nodes say to each other is signed, and what is not is dropped. */
   readonly sign?: Sign;
 }
@@ -118,27 +118,35 @@ export class MaelstromNode {
     this.#makeProgram = makeProgram;
   }
 
+  // #region receive
   /** A message has come. */
   receive(message: Message): void {
     if (this.#isStopped) return;
-    const { body, dest } = message;
+    const { src, dest, body } = message;
+    // 1. Nothing but `init` is carried out before the node knows its name; the rest waits.
     if (body.type === "init") return this.#init(message);
     if (this.#program === undefined) return this.#keepEarly(message);
+    // 2. What is for another node is not ours, whatever it says.
     if (dest !== this.#id) return this.#log("warn", "message for another node", { dest, type: body.type });
-    const { sign } = this.#ports;
-    if (sign !== undefined && this.#peers.has(message.src)) {
-      const opened = openMessage(message, sign);
-      if (opened === undefined)
-        return this.#log("warn", "message without a valid code", { src: message.src });
-      return this.#accept(opened);
-    }
-    this.#accept(message);
+    // 3. With a key, peers must prove who they are.
+    const opened = this.#opened(message);
+    if (opened === undefined) return this.#log("warn", "message without a valid code", { src });
+    // 4. An answer goes to the call that waits for it, anything else to a handler.
+    if (body.in_reply_to !== undefined) this.#settle(opened, body.in_reply_to);
+    else void this.#handle(opened);
   }
 
-  #accept(message: Message): void {
-    const { body } = message;
-    if (body.in_reply_to !== undefined) return this.#settle(message, body.in_reply_to);
-    void this.#handle(message);
+  /** What came before `init`, in its order and not without end. */
+  #keepEarly(message: Message): void {
+    if (this.#early.length < inFlightMax) this.#early.push(message);
+    else this.#log("warn", "too many messages before init", { limit: inFlightMax });
+  }
+  // #endregion receive
+
+  /** A message without its code; undefined when it should have one and has none that is right. */
+  #opened(message: Message): Message | undefined {
+    const { sign } = this.#ports;
+    return sign !== undefined && this.#peers.has(message.src) ? openMessage(message, sign) : message;
   }
 
   /** A line came that was no message. */
@@ -153,39 +161,43 @@ export class MaelstromNode {
     this.#calls.clear();
   }
 
+  // #region init
+  /** The node learns who it is. */
   #init({ src, body }: Message): void {
     const { node_id: id, node_ids: ids, msg_id: inReplyTo } = body;
-    const isWhole =
-      typeof id === "string" && Array.isArray(ids) && ids.every((one) => typeof one === "string");
-    if (!isWhole)
-      return this.#replyError(
-        src,
-        inReplyTo,
-        codeOf("malformed-request"),
-        "init without node_id or node_ids",
-      );
+    if (typeof id !== "string" || !isListOfTexts(ids)) {
+      const text = "init without node_id or node_ids";
+      return this.#replyError(src, inReplyTo, codeOf("malformed-request"), text);
+    }
+    // 1. The first one starts the program. A second one is answered, and starts nothing.
     if (this.#program === undefined) {
       this.#id = id;
-      this.#peers = new Set((ids as readonly string[]).filter((other) => other !== id));
-      this.#program = this.#makeProgram(this.#contextOf(id, ids));
+      this.#peers = new Set(ids.filter((other) => other !== id));
+      try {
+        this.#program = this.#makeProgram(this.#contextOf(id, ids));
+      } catch (error) {
+        return this.#refuse(src, body, error);
+      }
     }
+    // 2. The answer goes out before anything else does.
     this.#reply(src, inReplyTo, { type: "init_ok" });
+    // 3. A peer may have been faster: what it sent has its turn now.
     const early = this.#early;
     this.#early = [];
     for (const message of early) this.receive(message);
   }
+  // #endregion init
 
-  #keepEarly(message: Message): void {
-    if (this.#early.length < inFlightMax) this.#early.push(message);
-    else this.#log("warn", "too many messages before init", { limit: inFlightMax });
-  }
-
+  // #region handle
+  /** Carries out a request. Nobody waits for it to end: the next message comes in meanwhile. */
   async #handle({ src, body }: Message): Promise<void> {
+    // 1. Whoever asks for what we do not know is told so, and does not wait in vain.
     const handler = Object.hasOwn(this.#program!, body.type) ? this.#program![body.type] : undefined;
     if (handler === undefined) {
       this.#log("warn", "unknown type", { type: body.type, src });
       return this.#replyError(src, body.msg_id, codeOf("not-supported"), `no request of type ${body.type}`);
     }
+    // 2. Flow control: more than so many at a time are refused, and nothing is done for them.
     if (this.#inFlightCount >= inFlightMax) {
       const text = `${inFlightMax} requests are waiting already`;
       return this.#replyError(src, body.msg_id, codeOf("temporarily-unavailable"), text);
@@ -193,7 +205,7 @@ export class MaelstromNode {
     this.#inFlightCount++;
     try {
       const result = handler(body, src);
-      // An answer that is there already is sent at once: most are.
+      // 3. An answer that is there already is sent at once: most are.
       const answer = result instanceof Promise ? await result : result;
       if (answer !== undefined) this.#reply(src, body.msg_id, answer);
     } catch (error) {
@@ -203,6 +215,7 @@ export class MaelstromNode {
     }
   }
 
+  /** An error that a handler means is an answer; any other leaves open how far it got. */
   #refuse(src: string, body: Body, error: unknown): void {
     if (error instanceof RequestError) return this.#replyError(src, body.msg_id, error.code, error.message);
     const text = error instanceof Error ? error.message : String(error);
@@ -210,6 +223,10 @@ export class MaelstromNode {
     this.#replyError(src, body.msg_id, codeOf("crash"), text);
   }
 
+  // #endregion handle
+
+  // #region call
+  /** An answer has come. It counts when it is from whoever was asked. */
   #settle({ src, body }: Message, messageId: number): void {
     const call = this.#calls.get(messageId);
     if (call === undefined || call.dest !== src) {
@@ -220,10 +237,14 @@ export class MaelstromNode {
     call.resolve(body.type === "error" ? errorOf(body) : { kind: "reply", body });
   }
 
+  /** Asks a node or a service. */
   #call(dest: string, body: Body, timeoutMs: number): Promise<CallResult> {
+    // 1. A limit on what waits: a peer that never answers must not fill this node's memory.
     if (this.#isStopped || this.#calls.size >= callsMax) return Promise.resolve({ kind: "timeout" });
+    // 2. A number that no other call has.
     const messageId = this.#nextMessageId++;
     return new Promise((resolve) => {
+      // 3. Silence ends it too, and says nothing about what became of the request.
       const cancelTimer = this.#ports.clock.after(timeoutMs, () => {
         this.#calls.delete(messageId);
         resolve({ kind: "timeout" });
@@ -233,6 +254,9 @@ export class MaelstromNode {
     });
   }
 
+  // #endregion call
+
+  // #region send
   #reply(dest: string, inReplyTo: number | undefined, body: Body): void {
     // Nobody waits for the answer to a message without a number.
     if (inReplyTo === undefined) return;
@@ -255,8 +279,10 @@ export class MaelstromNode {
     }
   }
 
+  // #endregion send
+
   #contextOf(id: string, nodeIds: readonly string[]): NodeContext {
-    const { clock, random, journal } = this.#ports;
+    const { clock, random, openJournal } = this.#ports;
     const every = (delayMs: () => number, run: () => void): void => {
       clock.after(delayMs(), () => {
         if (this.#isStopped) return;
@@ -270,7 +296,7 @@ export class MaelstromNode {
       peers: nodeIds.filter((other) => other !== id),
       clock,
       random,
-      journal,
+      journal: openJournal?.(id),
       send: (dest, body) => this.#send(dest, body),
       call: (dest, body, timeoutMs = callTimeoutMsDefault) => this.#call(dest, body, timeoutMs),
       every,
@@ -281,6 +307,10 @@ export class MaelstromNode {
   #log(level: LogRecord["level"], msg: string, fields: Readonly<Record<string, Json>>): void {
     this.#ports.log({ level, msg, node: this.#id, ...fields });
   }
+}
+
+function isListOfTexts(value: Json | undefined): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
 }
 
 function errorOf(body: Body): CallResult {

@@ -24,7 +24,6 @@ import type { RaftOptions } from "../raft/options.ts";
 import { referenceRules } from "../raft/rules.ts";
 import type { RaftRules } from "../raft/state.ts";
 import type { DurableState } from "../raft/persistence.ts";
-import { applyWrite } from "../raft/persistence.ts";
 import { unreachable } from "#reference/base/assert.ts";
 import type { Body, Json } from "./message.ts";
 import type { Handler, NodeContext } from "./node.ts";
@@ -87,7 +86,6 @@ export class Replicated {
   /** Answers by origin and number: part of the replicated state. */
   #answers = new Map<string, Map<number, MachineAnswer>>();
   readonly #origin: string;
-  #durable: DurableState;
   #held: { readonly message: RaftMessage; readonly afterWrite: number }[] = [];
   #durableWrite = 0;
   #appliedIndex = 0;
@@ -101,14 +99,13 @@ export class Replicated {
     this.#node = node;
     this.#call = withCircuitBreaker(node);
     this.#machine = machine;
-    this.#durable = decodeState(node.journal?.load() ?? []);
     // A node that comes back counts its requests anew, so it needs another name for them.
     this.#origin = `${node.id}/${node.random.nextUint32().toString(36)}`;
     this.#raft = new RaftNode({
       id: node.id,
       nowMs: this.#nowMs(),
       random: node.random,
-      durable: this.#durable,
+      durable: decodeState(node.journal?.load() ?? []),
       bootstrap: { voters: node.nodeIds, oldVoters: [], learners: [] },
       options: maelstromRaftOptions,
       rules,
@@ -246,7 +243,6 @@ export class Replicated {
   // #region persist
   /** Without a journal a write is durable at once: it lasts as long as the process, and that is all it promises. */
   #persist({ write }: Extract<Effect, { readonly kind: "persist" }>): void {
-    this.#durable = applyWrite(this.#durable, write);
     const onDurable = (): void => {
       this.#durableWrite = write.number;
       const released = this.#held.filter(({ afterWrite }) => afterWrite <= write.number);
@@ -258,9 +254,15 @@ export class Replicated {
     if (journal === undefined) clock.after(0, onDurable);
     // With a snapshot the records before it have become useless: the journal begins anew.
     else if (write.snapshot === undefined) journal.append(encodeWrite(write), onDurable);
-    else journal.append(encodeState(this.#durable), onDurable, true);
+    else journal.append(encodeState(this.#wholeState()), onDurable, true);
   }
   // #endregion persist
+
+  /** All that was ever handed to the journal, as it stands after the write that is being carried out. */
+  #wholeState(): DurableState {
+    const { term, votedFor, snapshot, log } = this.#raft.state;
+    return { term, votedFor, snapshot, entries: log.slice(log.snapshotIndex + 1) };
+  }
 
   #send(message: RaftMessage): void {
     this.#node.send(message.to, { type: "raft", message: encodeMessage(message) });

@@ -42,7 +42,7 @@ export async function withClient(
     client = await Client.connect(addresses, { clientName: "oz", tls, ...credentials });
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    return misused(`server ${options.server}: ${error.message}`);
+    return misused(`server ${options.server}: ${error.message}${connectionHint(error, options.tls)}`);
   }
   try {
     return await work(client);
@@ -58,6 +58,23 @@ export async function withClient(
 export function describeFailure(error: ProtocolError): string {
   return `${error.message} (${error.name})`;
 }
+
+/** What most often is the matter when a connection does not come about. */
+function connectionHint({ cause }: ProtocolError, isTls: boolean): string {
+  if (!isTls && cause instanceof ProtocolError && cause.name === "connection-closed") {
+    return "; if the server speaks TLS, say --tls";
+  }
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  return untrusted.has(code) ? "; --tls-ca names the certificate to trust" : "";
+}
+
+/** Node's codes for a certificate that nobody vouches for. */
+const untrusted: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
 
 async function tlsOf({ tls, tlsCa }: ServerOptionValues): Promise<boolean | { ca: Buffer } | string> {
   if (tlsCa === undefined) return tls;

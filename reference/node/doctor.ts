@@ -115,5 +115,6 @@ async function server(
     return done;
   });
   if (result.kind === "done") return found;
-  return finding(false, "bad", "server", "message" in result ? (result.message ?? "") : "");
+  const message = "message" in result ? (result.message ?? "") : "";
+  return finding(false, "bad", "server", message.replace(/^server /, ""));
 }

@@ -20,10 +20,14 @@ describe("TLS", () => {
     const produced = await oz.run(["produce", "t", ...trusting], Buffer.from("secret\n"));
     expect(produced).toMatchObject({ code: 0, stderr: "" });
     expect((await oz.run(["consume", "t", ...trusting])).stdout.toString()).toBe("secret\n");
-    for (const flags of [["--tls"], ["--patience", "1s"]]) {
+    for (const { flags, advice } of [
+      { flags: ["--tls"], advice: "; --tls-ca names the certificate to trust" },
+      { flags: ["--patience", "1s"], advice: "; if the server speaks TLS, say --tls" },
+    ]) {
       const refused = await oz.run(["produce", "t", "--server", address, ...flags], Buffer.from("x\n"));
       expect(refused.code).toBe(2);
-      expect(refused.stderr.trim().split("\n")).toHaveLength(1);
+      const lines = refused.stderr.trim().split("\n");
+      expect(lines).toEqual([expect.stringContaining(advice)]);
     }
   });
 

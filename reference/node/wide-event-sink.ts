@@ -42,8 +42,14 @@ export function logSinkTo(stream: DestinationStream): { write(event: WideEvent):
     stream,
   );
   return {
-    write({ timeMs, level, ...fields }) {
-      logger[level]({ time: new Date(timeMs).toISOString(), ...fields }, "request");
+    write({ timeMs, level, queueMs, durationMs, ...fields }) {
+      const times = { queueMs: toMicroseconds(queueMs), durationMs: toMicroseconds(durationMs) };
+      logger[level]({ time: new Date(timeMs).toISOString(), ...fields, ...times }, "request");
     },
   };
+}
+
+/** Milliseconds without the digits that the clock does not have. */
+function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }

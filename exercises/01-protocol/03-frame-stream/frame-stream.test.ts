@@ -676,6 +676,25 @@ describe("frame by frame", () => {
     expectEqual("the result", await outcomeOf("forEachFrame", done), undefined);
   });
 
+  test("the frames of a chunk are handled before the next chunk is asked for", async () => {
+    for (const size of [7, 25, 30, 66]) {
+      const chunks = cutEvery(three, size);
+      const log: SourceLog = { closed: false, taken: 0 };
+      const taken: number[] = [];
+      const handle = async (): Promise<void> => {
+        taken.push(log.taken);
+        await settle();
+        expectEqual("chunks taken from the source while a frame is handled", log.taken, taken.at(-1));
+      };
+      expectEqual("the result", await outcomeOf("forEachFrame", start(chunks, handle, log)), undefined);
+      expectEqual(
+        `chunks of ${size} bytes taken from the source when each of the frames is handed over`,
+        taken,
+        [20, 45, 66].map((end) => Math.ceil(end / size)),
+      );
+    }
+  });
+
   test("each frame is a copy that outlives its chunk", async () => {
     for (const size of [1, 15, 30, 100]) {
       const frames: Uint8Array[] = [];

@@ -632,6 +632,8 @@ describe("the greeting", () => {
       modelGreeting(spaced, 1),
       greetingLayout(1),
     );
+    const long = { ...greeting, clientName: "name ".repeat(1_000), idleTimeoutMs: 0 };
+    expectGreeting("a name of 5,000 characters", modelGreeting(long, 1), 1, long);
     expectEqual("a greeting whose name is null", greetingOf(hex("0102 ffffffff 00000000"), 1), "fault");
     const nameless = { ...greeting, clientName: "", idleTimeoutMs: 0 };
     expectGreeting("a greeting whose name is empty", modelGreeting(nameless, 1), 1, nameless);

@@ -960,6 +960,12 @@ describe("the end", () => {
     play.request("A");
     await play.turn();
     const closings = [play.close(), play.close()];
+    await play.turn();
+    play.expect(
+      "whether each close has resolved while a request is open",
+      closings.map(({ isDone }) => isDone),
+      [false, false],
+    );
     play.reply("A", "yes");
     await play.turn();
     closings.push(play.close());

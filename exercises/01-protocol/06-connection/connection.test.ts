@@ -717,10 +717,13 @@ class Feed implements Delivery<number> {
   asked = 0;
   puts = 0;
   cancels = 0;
+  /** Items that were counted as delivered before they were written. */
+  readonly early: number[] = [];
   /** What `deliver` came to. */
   outcome = "runs";
   #bring: ((item: number | undefined) => void) | undefined = undefined;
   #fail: ((error: Error) => void) | undefined = undefined;
+  #written: number | undefined = undefined;
   readonly #bytes: number;
 
   constructor(bytes = 4) {
@@ -738,10 +741,12 @@ class Feed implements Delivery<number> {
 
   put(item: number, { output }: { readonly output: FrameOutput }): void {
     this.puts++;
+    this.#written = item;
     putReply(output, BigInt(item), "x".repeat(this.#bytes));
   }
 
   delivered(item: number): void {
+    if (this.#written !== item) this.early.push(item);
     this.offset = item;
   }
 
@@ -782,6 +787,7 @@ describe("deliveries", () => {
       scene.expect("the offset", feed.offset, item);
       scene.expect("what the peer read", scene.replies(peer), [`${item}: none`]);
     }
+    scene.expect("items whose offset was moved to before they were written", feed.early, []);
     feed.bring(undefined);
     await scene.turn();
     scene.expect("the delivery", [feed.outcome, scene.hub.liveDeliveries], ["ended", 0]);
@@ -980,6 +986,14 @@ describe("going", () => {
     scene.vanish(peer);
     scene.expect("ends", scene.ends, ["A: closed-by-server"]);
     scene.expectNothingLeft();
+
+    const other = new Scene();
+    const last = other.accept("B");
+    other.onRequest = (_id, connection) => connection.close("closed-by-server");
+    other.request1(last.peer, 1, 2);
+    other.expect("what the handler got, when it closes at the first of two", last.connection.state.requests, [
+      1n,
+    ]);
   });
 
   test("a peer that was told goodbye and does not go is dropped", async () => {

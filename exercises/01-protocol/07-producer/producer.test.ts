@@ -472,11 +472,13 @@ describe("gathering", () => {
     value.fill(0x2a);
     send({ topic: "t", partition: 0, value: null, key: text("gone"), timestampMs: 700 });
     send({ topic: "t", partition: 0, value: text("now") });
+    send({ topic: "t", partition: 0, value: text("long ago"), timestampMs: 0 });
     await clock.advanceAsync(10);
     expectEqual("the records that the server got", records, [
       { key: "key", value: "value", timestampMs: 500 },
       { key: "gone", value: "none", timestampMs: 700 },
       { key: "none", value: "now", timestampMs: 1_000_000 },
+      { key: "none", value: "long ago", timestampMs: 0 },
     ]);
   });
 });

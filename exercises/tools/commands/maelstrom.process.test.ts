@@ -160,6 +160,28 @@ describe("programs in real time", () => {
     expect(code).toBe(0);
   });
 
+  test("our nodes may be killed as processes, each node with a journal of its name in one folder", async () => {
+    const data = mkdtempSync(join(tmpdir(), "oz-maelstrom-"));
+    const node = [oz, "maelstrom", "node", "unique-ids", "--data", data];
+    const scenario = ["--node-count", "2", "--rate", "50", "--time-limit", "2"];
+    const faults = ["--nemesis", "kill", "--nemesis-interval", "1", "--seed", "1"];
+    const args = [
+      "test",
+      "-w",
+      "unique-ids",
+      ...scenario,
+      ...faults,
+      "--bin",
+      process.execPath,
+      "--",
+      ...node,
+    ];
+    const { code, stdout } = await run(...args);
+    expect(stdout).toMatch(/^valid/);
+    expect(code).toBe(0);
+    expect(readdirSync(data)).toEqual(["n0.journal", "n1.journal"]);
+  });
+
   test.for<readonly [string, readonly string[], RegExp]>([
     ["one that cannot be started", ["--bin", "/no/such/program"], /cannot be started: .*ENOENT/],
     [
@@ -236,10 +258,14 @@ describe("a node on standard input and output", () => {
 
   test("with --data refuses to start on a journal that is damaged in the middle, and says where", () => {
     const data = mkdtempSync(join(tmpdir(), "oz-maelstrom-"));
-    writeFileSync(join(data, "node.journal"), "00000000 {}\n00000000 {}\n");
+    writeFileSync(join(data, "n1.journal"), "00000000 {}\n00000000 {}\n");
     const args = [oz, "maelstrom", "node", "kafka", "--data", data];
-    const { stderr, status } = spawnSync(process.execPath, args, { input: "", encoding: "utf8" });
+    const { stdout, stderr, status } = spawnSync(process.execPath, args, {
+      input: `${init}\n`,
+      encoding: "utf8",
+    });
     expect(status).toBe(1);
-    expect(stderr).toMatch(/node\.journal: line 1 is damaged, and others follow/);
+    expect(stdout).not.toContain("init_ok");
+    expect(stderr).toMatch(/n1\.journal: line 1 is damaged, and others follow/);
   });
 });

@@ -106,8 +106,7 @@ const test = defineCommand({
 });
 
 const nodeOptions = {
-  data: option.text("DIR", "Keep the node's journal there, so that it survives a kill.", {}),
-  name: option.text("NAME", "The journal's name, for several nodes with one folder.", { default: "node" }),
+  data: option.text("DIR", "Keep the node's journal there, under its name, so that it survives a kill.", {}),
   requestsPerSecond: option.integer("N", "Refuse what a client asks beyond this rate.", { min: 1 }),
   keyFile: option.text("FILE", "Sign messages between nodes with the key in this file.", {}),
 } as const;
@@ -135,7 +134,7 @@ export const command = defineCommand({
 
 async function runNode({
   positionals: { program },
-  options: { data, name, requestsPerSecond, keyFile },
+  options: { data, requestsPerSecond, keyFile },
   io,
 }: CommandContext<
   typeof nodeOptions,
@@ -144,16 +143,6 @@ async function runNode({
   if (!isProgram(program)) return misused(`no node for ${program}; there are ${programNames.join(", ")}`);
   const { runStdioNode } = await import("#reference/node/maelstrom/stdio.ts");
   const { openFileJournal } = await import("#reference/node/maelstrom/file-journal.ts");
-  let journal;
-  if (data !== undefined) {
-    try {
-      const opened = openFileJournal(data, name);
-      if (opened.kind === "damaged") return failed(opened.problem);
-      ({ journal } = opened);
-    } catch (error) {
-      return misused(`data folder ${data}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-    }
-  }
   let key: Uint8Array | undefined;
   try {
     if (keyFile !== undefined) key = readFileSync(keyFile);
@@ -164,15 +153,15 @@ async function runNode({
     requestsPerSecond === undefined
       ? programs[program]
       : (node) => withRateLimit(programs[program](node), node.clock, rateOf(requestsPerSecond));
-  await runStdioNode({
+  const problem = await runStdioNode({
     makeProgram,
     input: io.stdin,
     output: io.stdout,
     errors: io.stderr,
-    ...(journal === undefined ? {} : { journal }),
+    ...(data === undefined ? {} : { openJournal: (id: string) => openFileJournal(data, id) }),
     ...(key === undefined ? {} : { key }),
   });
-  return done;
+  return problem === undefined ? done : failed(problem);
 }
 
 /** A second's worth may come at once. */

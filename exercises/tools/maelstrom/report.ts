@@ -80,9 +80,17 @@ export function linesOf(result: MaelstromResult, colors: Colors, command: string
 const nodeErrorsShown = 8;
 
 function nodeErrorLines({ nodeErrors, nodeErrorCount }: MaelstromResult): readonly string[] {
-  const shown = nodeErrors.slice(0, nodeErrorsShown).map(({ node, reason }) => `  ${node}: ${reason}`);
-  const rest = nodeErrorCount - shown.length;
-  return rest > 0 ? [...shown, `  and ${rest} more of that kind`] : shown;
+  const counts = new Map<string, number>();
+  for (const { node, reason } of nodeErrors) {
+    const line = `  ${node}: ${reason}`;
+    counts.set(line, (counts.get(line) ?? 0) + 1);
+  }
+  const shown = [...counts].slice(0, nodeErrorsShown);
+  const rest = nodeErrorCount - shown.reduce((sum, [, count]) => sum + count, 0);
+  return [
+    ...shown.map(([line, count]) => (count === 1 ? line : `${line} (${count} times)`)),
+    ...(rest > 0 ? [`  and ${rest} more of that kind`] : []),
+  ];
 }
 
 function serviceLines({ services, stats }: MaelstromResult): readonly string[] {

@@ -63,6 +63,8 @@ test("the report says what was measured", () => {
 
 test("idle connections are reported by what each of them holds", () => {
   const held = { ...round(1, 1), residentBytesPerConnection: 4000, heapBytesPerConnection: 1200, peers: {} };
-  const [, line] = formatReport(summarize({ ...options, work: "connections", connections: 10_000 }, [held]));
+  const again = { ...held, residentBytesPerConnection: 2 };
+  const rounds = [held, again, again];
+  const [, line] = formatReport(summarize({ ...options, work: "connections", connections: 10_000 }, rounds));
   expect(line).toBe("  10000 connections, each 4000 bytes resident, 1200 of them JavaScript heap");
 });

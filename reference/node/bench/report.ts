@@ -72,7 +72,8 @@ export function summarize({ work, ...options }: BenchOptions, rounds: readonly R
         },
       }),
       ...(hasMemory && {
-        residentBytesPerConnection: of((round) => round.residentBytesPerConnection ?? 0),
+        // A server that has held as many before has the memory already: only the first round is of a fresh one.
+        residentBytesPerConnection: rounds[0]?.residentBytesPerConnection ?? 0,
         heapBytesPerConnection: of((round) => round.heapBytesPerConnection ?? 0),
       }),
     },

@@ -38,7 +38,8 @@ export const fastChecksum: Checksum = makeFastChecksum();
 
 function makeFastChecksum(): Checksum {
   const code = assemble(crc32Program, memoryPages);
-  if (!WebAssembly.validate(code)) return checksumByZlib;
+  // Node without a compiler (`--jitless`) has no WebAssembly at all.
+  if (typeof WebAssembly === "undefined" || !WebAssembly.validate(code)) return checksumByZlib;
   const memory = new WebAssembly.Memory({ initial: memoryPages, maximum: memoryPages });
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), { shell: { memory } });
   writeTables(memory.buffer);

@@ -11,10 +11,23 @@ import type { Journal } from "#reference/maelstrom/node.ts";
 /** What opening a journal came to. */
 export type OpenedJournal =
   | { readonly kind: "open"; readonly journal: Journal }
-  | { readonly kind: "damaged"; readonly problem: string };
+  | { readonly kind: "refused"; readonly problem: string };
 
-/** Opens the journal, or makes it; throws the system's error when the folder cannot be used. */
+/** Opens the journal of that name in a folder, or makes it. */
 export function openFileJournal(folder: string, name: string): OpenedJournal {
+  // A name is made a file's: whatever init says, it stays in this folder.
+  if (!/^[\w.-]+$/.test(name)) return { kind: "refused", problem: `${name} is no name for a journal` };
+  try {
+    return openIn(folder, name);
+  } catch (error) {
+    return {
+      kind: "refused",
+      problem: `${folder}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`,
+    };
+  }
+}
+
+function openIn(folder: string, name: string): OpenedJournal {
   fs.mkdirSync(folder, { recursive: true });
   const file = path.join(folder, `${name}.journal`);
   const records: Json[] = [];
@@ -27,7 +40,7 @@ export function openFileJournal(folder: string, name: string): OpenedJournal {
     if (record === undefined) {
       const isLast = index === lines.length - 2;
       if (isLast) break;
-      return { kind: "damaged", problem: `${file}: line ${index + 1} is damaged, and others follow` };
+      return { kind: "refused", problem: `${file}: line ${index + 1} is damaged, and others follow` };
     }
     records.push(record);
     goodLength += Buffer.byteLength(line) + 1;

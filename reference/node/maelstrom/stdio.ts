@@ -8,6 +8,7 @@ import { createHmac } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import { makeByteNode } from "#reference/maelstrom/byte-node.ts";
 import type { Journal, MakeProgram } from "#reference/maelstrom/node.ts";
+import type { OpenedJournal } from "./file-journal.ts";
 import { nodeClock, nodeRandom } from "../clock.ts";
 
 export interface StdioOptions {
@@ -15,20 +16,28 @@ export interface StdioOptions {
   readonly input: Readable;
   readonly output: Writable;
   readonly errors: Writable;
-  readonly journal?: Journal;
+  /** Opens a node's journal, once the node knows its name. */
+  readonly openJournal?: (id: string) => OpenedJournal;
   /** The cluster's key: messages between nodes are signed with it. */
   readonly key?: Uint8Array;
 }
 
-/** Runs a node until its input ends. */
+/** Runs a node until its input ends, or until it cannot go on: then it resolves with the reason. */
 export function runStdioNode({
   makeProgram,
   input,
   output,
   errors,
-  journal,
+  openJournal,
   key,
-}: StdioOptions): Promise<void> {
+}: StdioOptions): Promise<string | undefined> {
+  let stop: (problem?: string) => void = () => undefined;
+  /** Without its journal a node must not say that it has started. */
+  const opened = (result: OpenedJournal): Journal => {
+    if (result.kind === "open") return result.journal;
+    stop(result.problem);
+    throw new Error(result.problem);
+  };
   const node = makeByteNode(
     {
       clock: nodeClock,
@@ -36,16 +45,17 @@ export function runStdioNode({
       write: (text) => void output.write(text),
       log: (record) =>
         void errors.write(`${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`),
-      ...(journal === undefined ? {} : { journal }),
+      ...(openJournal === undefined ? {} : { openJournal: (id) => opened(openJournal(id)) }),
       ...(key === undefined ? {} : { sign: (text) => createHmac("sha256", key).update(text).digest("hex") }),
     },
     makeProgram,
   );
   return new Promise((resolve) => {
-    const end = (): void => {
+    stop = (problem) => {
       node.end();
-      resolve();
+      resolve(problem);
     };
+    const end = (): void => stop();
     input.on("data", (chunk: Uint8Array) => node.push(chunk));
     input.on("end", end);
     // Whoever reads our answers has gone: so has the test.

@@ -38,7 +38,13 @@ export class PipeHost implements NodeHost {
     const lines = new LineSplitter((line) => takeOutputLine(line, ports));
     const write = (text: string): void => lines.push(this.#encoder.encode(text));
     this.#ports = ports;
-    this.#program = this.#makeProgram({ clock: process.clock, random, journal, log, write });
+    this.#program = this.#makeProgram({
+      clock: process.clock,
+      random,
+      openJournal: () => journal,
+      log,
+      write,
+    });
   }
 
   receive(message: Message): void {

@@ -63,7 +63,7 @@ export class NodeBench {
     const ports: ByteNodePorts = {
       clock: this.clock,
       random: new SeededRandom(3),
-      journal: this.#journal(),
+      openJournal: () => this.#journal(),
       log: (record) => void this.logs.push(record),
       write: (text) => lines.push(this.#encoder.encode(text)),
     };

@@ -157,8 +157,7 @@ async function poll({ client }: Thread, reader: Reader): Promise<OperationOutcom
   reader.idlePolls = hasSeen ? 0 : reader.idlePolls + 1;
   if (!hasSeen) return { kind: "ok", output: { kind: "polled", messages } };
   const committed = await client.ask({ type: "commit_offsets", offsets: seen }, {}, timeoutMsDefault);
-  const commit = { offsets: seen, isAcknowledged: committed.kind === "ok" };
-  return { kind: "ok", output: { kind: "polled", messages, commit } };
+  return { kind: "ok", output: { kind: "polled", messages, isCommitted: committed.kind === "ok" } };
 }
 
 /** By key, a whole number. */

@@ -150,7 +150,7 @@ class HandmadeNode implements ByteProgram {
   }
 
   #context(nodeIds: readonly string[]): NodeContext {
-    const { clock, random, journal, log } = this.#ports;
+    const { clock, random, openJournal, log } = this.#ports;
     const every = (delayMs: () => number, run: () => void): void => {
       clock.after(delayMs(), () => {
         run();
@@ -163,7 +163,7 @@ class HandmadeNode implements ByteProgram {
       peers: nodeIds.filter((other) => other !== this.#id),
       clock,
       random,
-      journal,
+      journal: openJournal?.(this.#id),
       every,
       send: (dest, body) => this.#send(dest, body),
       call: (dest, body, timeoutMs = callTimeoutMsDefault) => this.#call(dest, body, timeoutMs),
