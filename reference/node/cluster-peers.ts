@@ -66,6 +66,11 @@ export class NodePeers implements Peers {
     };
     return {
       state: async () => call(await sessionOf(), "PeerState", {}),
+      transfer: async (target) => {
+        const request = { action: "transfer", node: target, address: "" };
+        await call(await sessionOf(), "ChangeCluster", request);
+        return undefined;
+      },
       fetch: async (request) => call(await sessionOf(), "PeerFetch", request),
     };
   }

@@ -4,7 +4,9 @@
  * After a node was away the others lead what it led. It gets that back, not at once, but when it has had everything for a
  * while; and not while somebody has asked for another leader a short time ago.
  */
+import type { Clock } from "../../ports.ts";
 import type { PartitionReplica } from "./partition-replica.ts";
+import { transferTo } from "./transfer.ts";
 
 /** How long the preferred node must have kept up. */
 const steadyMs = 5000;
@@ -19,6 +21,11 @@ const silentMsMax = 1000;
 export class Balance {
   /** Since when the preferred node has kept up. */
   readonly #sinceMs = new WeakMap<PartitionReplica, number>();
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   look(replica: PartitionReplica, nowMs: number): void {
     const { group, preferred } = replica;
@@ -35,6 +42,6 @@ export class Balance {
     if (transfer !== undefined || nowMs - sinceMs < steadyMs || nowMs - replica.handedOverAtMs < wishMs)
       return;
     this.#sinceMs.delete(replica);
-    group.command((raft, at) => raft.transfer(preferred, at));
+    void transferTo(replica, this.#clock, preferred);
   }
 }

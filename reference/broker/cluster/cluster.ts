@@ -28,10 +28,9 @@ import { Balance } from "./balance.ts";
 import type { CatchUpSource } from "./catch-up.ts";
 import { clusterStateOf, ledPartitions } from "./cluster-state.ts";
 import { decodeGroupFrame } from "./frame-codec.ts";
-import type { Group } from "./group.ts";
 import { notLeader } from "./group.ts";
 import { groupKey, metadataGroup } from "./group-id.ts";
-import type { entryBytesDefault } from "./groups.ts";
+import type { EntryBytes } from "./groups.ts";
 import { Groups } from "./groups.ts";
 import type { Identity } from "./identity.ts";
 import type { RaftJournal } from "./journal.ts";
@@ -43,11 +42,14 @@ import type { NodeContext } from "./node-context.ts";
 import { Outbox } from "./outbox.ts";
 import { decodeMessage } from "./raft-codec.ts";
 import type { PartitionLeader, PartitionSize, Replication } from "./replication.ts";
+import type { Led } from "./transfer.ts";
 import { pause, transferAll } from "./transfer.ts";
 
 /** A node that can be asked. */
 export interface PeerSource extends CatchUpSource {
   state(): Promise<ReplyOf<"PeerState">>;
+  /** Has it hand over all that it leads. */
+  transfer(target: string): Promise<ErrorOutcome | undefined>;
 }
 
 /** How a node reaches the others. */
@@ -74,7 +76,7 @@ export interface ClusterOptions {
   readonly random: Random;
   readonly raft?: Partial<RaftOptions>;
   /** Memory for entries that no snapshot has taken the place of yet. */
-  readonly entryBytes?: typeof entryBytesDefault;
+  readonly entryBytes?: EntryBytes;
   readonly schedule: (run: () => void) => void;
   /** Ends the connections of clients: this node leads the metadata no more, and what hangs on it is elsewhere. */
   readonly dropClients: () => void;
@@ -105,7 +107,7 @@ export class Cluster implements Replication {
   readonly #groups: Groups;
   readonly #topics: NodeTopics;
   readonly #metadata: MetadataGroup;
-  readonly #balance = new Balance();
+  readonly #balance: Balance;
   #upkeepAtMs = 0;
   #wasLeader = false;
   #knownAddresses = "";
@@ -114,6 +116,7 @@ export class Cluster implements Replication {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.#groups = new Groups(options.entryBytes);
+    this.#balance = new Balance(options.clock);
     const { identity, random, bootstrap, clock, journal, peers, broker, checksum, schedule } = options;
     const outbox = new Outbox((node, frame) => peers.send(node, frame));
     const raft = { ...raftOptions, ...options.raft };
@@ -191,7 +194,8 @@ export class Cluster implements Replication {
   refusal(type: number, connection: BrokerConnection): ErrorOutcome | undefined {
     const name = messageNameOf(type);
     const by = name === undefined ? "any" : answeredBy[name];
-    if (by === "leader") return this.#misplaced();
+    // A node that leads partitions hands them over whether it leads the metadata or not.
+    if (by === "leader" && name !== "ChangeCluster") return this.#misplaced();
     if (by !== "node" || connection.state.peer !== undefined) return undefined;
     return refuse("not-a-member", "only nodes of this cluster may ask this, after PeerHello");
   }
@@ -295,14 +299,14 @@ export class Cluster implements Replication {
     return clusterStateOf(this.#metadata.group, this.#groups, clusterId, this.members);
   }
 
-  async change({ action, node, address }: RequestOf<"ChangeCluster">): Promise<ErrorOutcome | undefined> {
+  async change(
+    { action, node, address }: RequestOf<"ChangeCluster">,
+    connection: BrokerConnection,
+  ): Promise<ErrorOutcome | undefined> {
     const { clock } = this.#options;
-    if (action === "transfer") {
-      if (!configurationOf(this.#metadata.group.state).voters.includes(node)) {
-        return refuse("invalid-request", `cannot hand over to ${node}: not-a-voter`);
-      }
-      return transferAll(this.#allGroups(), clock, node);
-    }
+    if (action === "transfer") return this.#transfer(node, connection.state.peer === undefined);
+    const misplaced = this.#misplaced();
+    if (misplaced !== undefined) return misplaced;
     if (action === "remove") return removeNode(this.#metadata, this.#groups, clock, node);
     if (action !== "add") return refuse("invalid-request", `${action} is not add, remove or transfer`);
     const problem = await this.#metadata.propose({ kind: "address", node, address });
@@ -371,9 +375,26 @@ export class Cluster implements Replication {
     return undefined;
   }
 
-  *#allGroups(): Generator<Group> {
-    yield this.#metadata.group;
-    for (const { group } of this.#groups.all) yield group;
+  *#allGroups(): Generator<Led> {
+    yield this.#metadata;
+    yield* this.#groups.all;
+  }
+
+  /** Hands all that this node leads to another one; `asksOthers` has the others do so too. */
+  async #transfer(target: string, asksOthers: boolean): Promise<ErrorOutcome | undefined> {
+    const { group } = this.#metadata;
+    if (!configurationOf(group.state).voters.includes(target)) {
+      return refuse("invalid-request", `cannot hand over to ${target}: not-a-voter`);
+    }
+    const { peers, clock } = this.#options;
+    const leaders = new Set([group.state.leader, ...[...this.#groups.all].map(({ leader }) => leader)]);
+    const others = [...leaders].filter((node) => node !== undefined && node !== target && node !== group.state.id);
+    const asked = asksOthers ? others.map((node) => peers.source(node ?? "").transfer(target)) : [];
+    const results = await Promise.all([
+      transferAll(this.#allGroups(), clock, target),
+      ...asked.map((asking) => asking.catch((error: unknown) => refuse("request-timeout", String(error)))),
+    ]);
+    return results.find((result) => result !== undefined);
   }
 
   /** Resolves when each partition of a new topic is led by somebody, or when that takes too long. */

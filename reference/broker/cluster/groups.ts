@@ -15,11 +15,17 @@ import { PartitionReplica } from "./partition-replica.ts";
 
 /** How often time passes. */
 const tickMs = 25;
-/** Memory that the entries of all partitions may take, and what each may take however many there are. */
-export const entryBytesDefault: { readonly max: number; readonly min: number } = {
-  max: 64 * 2 ** 20,
-  min: 128 * 1024,
-};
+/** How much memory entries may take before a snapshot takes their place. */
+export interface EntryBytes {
+  /** Of all partitions together. */
+  readonly all: number;
+  /** Of one partition at most: retention waits for a snapshot. */
+  readonly max: number;
+  /** What each may take however many there are. */
+  readonly min: number;
+}
+
+const entryBytesDefault: EntryBytes = { all: 64 * 2 ** 20, max: 2 * 2 ** 20, min: 128 * 1024 };
 
 /** The groups. */
 export class Groups {
@@ -30,9 +36,9 @@ export class Groups {
   #metadata: Group | undefined;
   #cancel: () => void = () => {};
   #isStopped = false;
-  readonly #entryBytes: typeof entryBytesDefault;
+  readonly #entryBytes: EntryBytes;
 
-  constructor(entryBytes: typeof entryBytesDefault = entryBytesDefault) {
+  constructor(entryBytes: EntryBytes = entryBytesDefault) {
     this.#entryBytes = entryBytes;
   }
 
@@ -47,8 +53,8 @@ export class Groups {
 
   /** A group's share of the memory. */
   get logBytesMax(): number {
-    const { max, min } = this.#entryBytes;
-    return Math.max(min, max / Math.max(1, this.#replicas.size));
+    const { all, max, min } = this.#entryBytes;
+    return Math.max(min, Math.min(max, all / Math.max(1, this.#replicas.size)));
   }
 
   get(id: GroupId): PartitionReplica | undefined {

@@ -13,6 +13,7 @@ import type { GroupStorage } from "./group-storage.ts";
 import { metadataGroup } from "./group-id.ts";
 import type { RaftJournal } from "./journal.ts";
 import type { Applied, Metadata } from "./metadata.ts";
+import type { Led } from "./transfer.ts";
 
 interface Waiting {
   readonly term: number;
@@ -44,7 +45,7 @@ export interface MetadataGroupOptions extends Omit<GroupOptions, "machine"> {
 }
 
 /** The group. */
-export class MetadataGroup {
+export class MetadataGroup implements Led {
   readonly group: Group;
   readonly machine: Metadata;
   readonly #schedule: (run: () => void) => void;
@@ -63,6 +64,13 @@ export class MetadataGroup {
       }
     };
   }
+
+  /** Commands are few, and whoever proposed one that is under way is told that its outcome is unknown. */
+  drain(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  release(): void {}
 
   /** Ends all activity. Whoever waits is told that the outcome is unknown. */
   stop(): void {

@@ -27,6 +27,8 @@ import { PartitionMachine } from "./partition-machine.ts";
 import { decodePartitionSnapshot } from "./partition-snapshot.ts";
 import { biased, preferredLeader } from "./preference.ts";
 import { ProduceQueue } from "./produce-queue.ts";
+import type { Led } from "./transfer.ts";
+import { pause } from "./transfer.ts";
 
 /** What opening a partition's group came to. */
 export type OpenedReplica =
@@ -37,8 +39,12 @@ export type OpenedReplica =
 /** Times after the creation of a partition at which the preferred node asks to lead, while nobody does. */
 const firstStandsMs = [0, 50, 150, 350, 750];
 
+/** How long a leader that hands over waits until the batches that it has taken are answered. */
+const drainMs = 500;
+const drainLookMs = 5;
+
 /** One node's copy of one partition. */
-export class PartitionReplica {
+export class PartitionReplica implements Led {
   readonly id: GroupId;
   readonly partition: Partition;
   readonly group: Group;
@@ -202,6 +208,18 @@ export class PartitionReplica {
     if (group.appliedIndex < proposed.lastIndex) return unknownOutcome();
     await this.#machine.trimmed();
     return undefined;
+  }
+
+  /** Takes no more batches for the moment; resolves when those that were taken are answered, or soon anyway. */
+  async drain(): Promise<void> {
+    this.#produce.isHeld = true;
+    const { clock, nowMs } = this.#context;
+    const deadlineMs = nowMs() + drainMs;
+    while (!this.#produce.isIdle && nowMs() < deadlineMs) await pause(clock, drainLookMs);
+  }
+
+  release(): void {
+    this.#produce.isHeld = false;
   }
 
   /** Resolves when the log may be closed. */

@@ -62,6 +62,8 @@ export class ProduceQueue {
   readonly #waiting: { readonly quorum: Waiting[]; readonly leader: Waiting[] } = { quorum: [], leader: [] };
   #ids = new RecordIdSource();
   #nextOffset = 0;
+  /** Takes nothing: the leadership is about to be handed over. */
+  isHeld = false;
 
   constructor(options: ProduceQueueOptions) {
     this.#options = options;
@@ -71,6 +73,11 @@ export class ProduceQueue {
   lead(endOffset: number, lastId: RecordId): void {
     this.#nextOffset = endOffset;
     this.#ids = new RecordIdSource(lastId);
+  }
+
+  /** Whether nobody waits for the nodes. */
+  get isIdle(): boolean {
+    return this.#waiting.quorum.length === 0;
   }
 
   /** Takes a checked batch, which must be the queue's own. */
@@ -124,7 +131,7 @@ export class ProduceQueue {
   #problemOf(group: Group, count: number): ErrorOutcome | undefined {
     const { leader, id, log } = group.state;
     if (!group.isReady) return notLeader(leader === id ? undefined : leader);
-    if (group.state.transfer !== undefined) return notLeader(undefined);
+    if (this.isHeld || group.state.transfer !== undefined) return notLeader(undefined);
     if (group.mayPropose(count) && log.bytes <= uncommittedBytesMax) return undefined;
     return refuse("overloaded", "batches come faster than the nodes store them", retryAfterMs);
   }

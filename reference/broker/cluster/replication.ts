@@ -57,7 +57,10 @@ export interface Replication {
   deleteTopic(name: string): Promise<ErrorOutcome | undefined>;
   trim(partition: Partition, beforeOffset: number): Promise<ErrorOutcome | undefined>;
   state(): ReplyOf<"ClusterState">;
-  change(request: RequestOf<"ChangeCluster">): Promise<ErrorOutcome | undefined>;
+  change(
+    request: RequestOf<"ChangeCluster">,
+    connection: BrokerConnection,
+  ): Promise<ErrorOutcome | undefined>;
   /** Another node introduces itself; undefined when it belongs here. */
   welcome(connection: BrokerConnection, request: RequestOf<"PeerHello">): Promise<ErrorOutcome | undefined>;
   /** One message of a node that has introduced itself. It is decoded before this returns. */

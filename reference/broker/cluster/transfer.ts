@@ -6,11 +6,31 @@ import { refuse } from "../outcome.ts";
 import type { Group } from "./group.ts";
 import { notLeader } from "./group.ts";
 
+/** A group whose leadership can be handed over. */
+export interface Led {
+  readonly group: Group;
+  /** Takes no more for the moment; resolves when what was taken is answered, or soon anyway. */
+  drain(): Promise<void>;
+  /** Takes requests again. */
+  release(): void;
+}
+
 const stepMs = 20;
 const transferTimeoutMs = 3000;
 
 /** Hands a group's leadership to a node, or to any; resolves when this node leads no more, or to why it still does. */
 export async function transferTo(
+  led: Led,
+  clock: Clock,
+  node: string | undefined,
+): Promise<ErrorOutcome | undefined> {
+  if (led.group.state.role === "leader") await led.drain();
+  const problem = await transferDrained(led.group, clock, node);
+  led.release();
+  return problem;
+}
+
+async function transferDrained(
   group: Group,
   clock: Clock,
   node: string | undefined,
@@ -37,12 +57,12 @@ export async function transferTo(
 
 /** Hands over all of these groups that this node leads; resolves to why one of them stayed. */
 export async function transferAll(
-  groups: Iterable<Group>,
+  groups: Iterable<Led>,
   clock: Clock,
   node: string | undefined,
 ): Promise<ErrorOutcome | undefined> {
-  const led = [...groups].filter(({ state }) => state.role === "leader");
-  const results = await Promise.all(led.map((group) => transferTo(group, clock, node)));
+  const led = [...groups].filter(({ group }) => group.state.role === "leader");
+  const results = await Promise.all(led.map((one) => transferTo(one, clock, node)));
   return results.find((result) => result !== undefined);
 }
 

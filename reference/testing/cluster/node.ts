@@ -184,7 +184,7 @@ export class SimulatedNode implements FaultyDisk {
       random,
       // Twice as hasty as in earnest: more happens in the same time.
       raft: { electionTimeoutMinMs: 250, electionTimeoutMaxMs: 500, heartbeatMs: 50 },
-      entryBytes: { max: 4096, min: 1024 },
+      entryBytes: { all: 4096, max: 4096, min: 1024 },
       schedule: (run) => void clock.after(0, run),
       dropClients: () => {},
       onHalt: (error) => {
@@ -272,6 +272,7 @@ export class SimulatedNode implements FaultyDisk {
         this.#options.simulation.network.send(this.name, to, { kind: "ask", id, ...payload });
       });
     return {
+      transfer: () => Promise.resolve(undefined),
       fetch: async (fetch) => {
         const { fetched } = await ask({ fetch });
         if (fetched === undefined) throw new Error("refused");
