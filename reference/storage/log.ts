@@ -1,8 +1,8 @@
 /**
  * A log: the records of one partition, in order, in segments, on a disk.
  *
- * This file ties the parts together and holds what belongs to no one of them: which segment is the active one, which
- * offsets readers may have, and how batches become rounds of writing. The parts are:
+ * This file ties the parts together and holds what belongs to no one of them: which segment is the active one,
+ * which offsets readers may have, and how batches become rounds of writing. The parts are:
  *
  * | part             | question                                              |
  * |------------------|-------------------------------------------------------|
@@ -60,7 +60,9 @@ export class Log {
   onCommitted: ((committedEnd: number) => void) | undefined = undefined;
   /** Called with each batch as it will be stored. The bytes are the log's: copy what is to be kept. */
   onAppended: ((batch: Uint8Array, baseOffset: number, nextOffset: number) => void) | undefined = undefined;
-  /** Called when batches were taken back, because the disk is full or a replica's history lost: the new `endOffset`. */
+  /**
+   * Called when batches were taken back, because the disk is full or a replica's history lost: the new `endOffset`.
+   */
   onTakenBack: ((endOffset: number) => void) | undefined = undefined;
   /** Called when `storedEnd` has moved: for a replica, which stores what is not agreed upon yet. */
   onStored: ((storedEnd: number) => void) | undefined = undefined;
@@ -157,12 +159,17 @@ export class Log {
     return Math.min(this.#commit.committedEnd, this.#highWatermark);
   }
 
-  /** All records before this offset are stored as the fsync policy means it, whether readers may have them or not. */
+  /**
+   * All records before this offset are stored as the fsync policy means it, whether readers may have them or not.
+   */
   get storedEnd(): number {
     return this.#commit.committedEnd;
   }
 
-  /** Lets readers have what is stored before this offset, and nothing behind it. A log that is no replica has no limit. */
+  /**
+   * Lets readers have what is stored before this offset, and nothing behind it. A log that is no replica has no
+   * limit.
+   */
   set highWatermark(offset: number) {
     const before = this.committedEnd;
     this.#highWatermark = offset;
@@ -184,7 +191,9 @@ export class Log {
     return this.#state.value.epoch;
   }
 
-  /** The error that ended this log's life: it can still be read, and takes nothing more until it is opened again. */
+  /**
+   * The error that ended this log's life: it can still be read, and takes nothing more until it is opened again.
+   */
   get failure(): DiskError | undefined {
     return this.#commit.failure;
   }
@@ -213,8 +222,8 @@ export class Log {
   }
 
   /**
-   * Appends a batch that another replica has numbered, under its epoch and with its ids, so that a record is the same
-   * wherever it is read. The batch was checked when it was first taken.
+   * Appends a batch that another replica has numbered, under its epoch and with its ids, so that a record is the
+   * same wherever it is read. The batch was checked when it was first taken.
    */
   replicate(batch: Uint8Array): AppendResult {
     const milliseconds = getUint53(batch, batchLayout.idMilliseconds);
@@ -278,14 +287,16 @@ export class Log {
   }
 
   /**
-   * Reads whole committed batches from the one that holds `offset`, up to `maxBytes` but at least one. The bytes are a
-   * view of `target` when it is given and large enough.
+   * Reads whole committed batches from the one that holds `offset`, up to `maxBytes` but at least one. The bytes
+   * are a view of `target` when it is given and large enough.
    */
   read(offset: number, maxBytes: number, target?: Uint8Array): Promise<ReadResult> {
     return this.#reader.read(offset, maxBytes, target);
   }
 
-  /** The first offset whose record is not older than `timestampMs`, by the producers' clocks; the end if none is. */
+  /**
+   * The first offset whose record is not older than `timestampMs`, by the producers' clocks; the end if none is.
+   */
   offsetForTimestamp(timestampMs: number): Promise<number> {
     return this.#reader.offsetForTimestamp(timestampMs);
   }
@@ -305,7 +316,9 @@ export class Log {
     return this.#upkeep.applyRetention(limits);
   }
 
-  /** Reads and checks every batch. Resolves to the offsets that are missing or unreadable, which `read` then tells. */
+  /**
+   * Reads and checks every batch. Resolves to the offsets that are missing or unreadable, which `read` then tells.
+   */
   verify(): Promise<readonly DamagedRange[]> {
     return this.#upkeep.verify();
   }
@@ -316,14 +329,16 @@ export class Log {
   }
 
   /**
-   * Cuts everything from `offset` on, for a replica whose history lost. `epoch` is that of the batches that follow, and
-   * larger than any before it. Nothing is appended meanwhile.
+   * Cuts everything from `offset` on, for a replica whose history lost. `epoch` is that of the batches that follow,
+   * and larger than any before it. Nothing is appended meanwhile.
    */
   truncate(offset: number, highWatermark: number, epoch: number): Promise<TruncateResult> {
     return this.#upkeep.truncate(offset, highWatermark, epoch);
   }
 
-  /** Forgets every record and goes on at `offset`, for a replica whose records are older than all that others keep. */
+  /**
+   * Forgets every record and goes on at `offset`, for a replica whose records are older than all that others keep.
+   */
   restart(offset: number): Promise<void> {
     return this.#upkeep.restart(offset);
   }

@@ -1,8 +1,9 @@
 /**
- * Beginning anew: how a replica that is so far behind that nobody keeps what it would need next goes on at another place.
+ * Beginning anew: how a replica that is so far behind that nobody keeps what it would need next goes on at another
+ * place.
  *
- * Whoever asks for it has written down elsewhere that this log's records do not count until it says otherwise, so a crash
- * in the middle may leave anything that recovery can open: the restart is then made once more.
+ * Whoever asks for it has written down elsewhere that this log's records do not count until it says otherwise, so a
+ * crash in the middle may leave anything that recovery can open: the restart is then made once more.
  */
 import type { LogStateFile } from "./log-state.ts";
 import type { SegmentSet } from "./segment-set.ts";

@@ -1,8 +1,8 @@
 /**
  * Gives the lead of a partition to the node that shall have it, when nothing speaks against it.
  *
- * After a node was away the others lead what it led. It gets that back, not at once, but when it has had everything for a
- * while; and not while somebody has asked for another leader a short time ago.
+ * After a node was away the others lead what it led. It gets that back, not at once, but when it has had everything
+ * for a while; and not while somebody has asked for another leader a short time ago.
  */
 import type { Clock } from "../../ports.ts";
 import type { PartitionReplica } from "./partition-replica.ts";

@@ -1,14 +1,15 @@
 /**
  * How a node that is far behind gets the records that are in no log of Raft any more: from the leader's segments.
  *
- * A snapshot of a partition says where its log ends, and holds no records. So before it is installed the log is brought
- * there: what this node had agreed on stays, everything behind it goes, and the rest is fetched batch by batch as it is
- * stored at the leader. Retention may have removed what would come next: then all of this node's records are older than
- * anything that is kept, and the log begins anew where the leader's begins.
+ * A snapshot of a partition says where its log ends, and holds no records. So before it is installed the log is
+ * brought there: what this node had agreed on stays, everything behind it goes, and the rest is fetched batch by
+ * batch as it is stored at the leader. Retention may have removed what would come next: then all of this node's
+ * records are older than anything that is kept, and the log begins anew where the leader's begins.
  *
- * Until the records are here, the last piece of the snapshot is held back. In its place Raft gets an empty one, so that
- * the leader hears that this node is alive and has got no further. What goes in the meantime is missed by nobody: the
- * snapshot's last entry was agreed on by a majority without this node, and all of these have what came before it.
+ * Until the records are here, the last piece of the snapshot is held back. In its place Raft gets an empty one, so
+ * that the leader hears that this node is alive and has got no further. What goes in the meantime is missed by
+ * nobody: the snapshot's last entry was agreed on by a majority without this node, and all of these have what came
+ * before it.
  *
  * When another leader turns up, which may have the entries after all, the group's own entries are put back first.
  */

@@ -1,9 +1,11 @@
 /**
- * A node's membership in a cluster: what its broker may answer, what it has to ask the others, and who the others are.
+ * A node's membership in a cluster: what its broker may answer, what it has to ask the others, and who the others
+ * are.
  *
- * Each partition is a group of Raft of its own, and one more keeps what all nodes know: topics, positions, addresses.
- * So every node leads some partitions and follows in others, and the work of leading is shared. A request for a
- * partition is answered by the node that leads it; everything else by the node that leads the metadata.
+ * Each partition is a group of Raft of its own, and one more keeps what all nodes know: topics, positions,
+ * addresses. So every node leads some partitions and follows in others, and the work of leading is shared. A
+ * request for a partition is answered by the node that leads it; everything else by the node that leads the
+ * metadata.
  */
 import type { Checksum, Clock, Random } from "../../ports.ts";
 import { answeredBy } from "../../protocol/answered-by.ts";
@@ -13,11 +15,10 @@ import { messageNameOf } from "../../protocol/messages.ts";
 import type { Configuration } from "../../raft/entry.ts";
 import type { RaftOptions } from "../../raft/options.ts";
 import { configurationOf } from "../../raft/state.ts";
-import { baseOffsetAt, checkRecordBatch } from "../../storage/record-batch.ts";
+import { checkRecordBatch } from "../../storage/record-batch.ts";
 import type { Broker } from "../broker.ts";
 import type { BrokerConnection } from "../connection.ts";
 import { refusalOfAppend } from "../disk-refusal.ts";
-import { readLog } from "../fetch.ts";
 import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
@@ -40,6 +41,7 @@ import { Metadata } from "./metadata.ts";
 import { journalStorage, MetadataGroup } from "./metadata-group.ts";
 import type { NodeContext } from "./node-context.ts";
 import { Outbox } from "./outbox.ts";
+import { recordsForPeer, sizesElsewhere, welcomePeer } from "./peer-requests.ts";
 import { decodeMessage } from "./raft-codec.ts";
 import type { PartitionLeader, PartitionSize, Replication } from "./replication.ts";
 import type { Led } from "./transfer.ts";
@@ -123,7 +125,14 @@ export class Cluster implements Replication {
     const nowMs = (): number => Math.floor(clock.monotonicTimeMs());
     this.#context = {
       node: identity.node,
-      ...{ broker, journal, checksum, clock, random, raft, schedule, nowMs },
+      broker,
+      journal,
+      checksum,
+      clock,
+      random,
+      raft,
+      schedule,
+      nowMs,
       send: (group, message) => outbox.put(group, message),
       source: (node) => peers.source(node),
       logBytesMax: () => this.#groups.logBytesMax,
@@ -151,15 +160,7 @@ export class Cluster implements Replication {
       onChange: () => this.#changed(),
     });
     journal.onFailed = (error) => this.#halt(error);
-    const { machine } = this.#metadata;
-    this.offsets = {
-      commit: (group, positions) => this.#metadata.propose({ kind: "commit-offsets", group, positions }),
-      fetch: (group, topic, partition) => machine.position(group, topic, partition),
-      list: (group) => machine.positionsOf(group),
-      listAll: () => machine.allPositions(),
-      topicDeleted: () => Promise.resolve(),
-      close: () => Promise.resolve(),
-    };
+    this.offsets = this.#metadata.offsets;
   }
 
   /** Begins to take part; what is wrong with the node's data comes back as a line. */
@@ -222,28 +223,8 @@ export class Cluster implements Replication {
     return this.#groups.of(partition)?.group.read() ?? notLeader(undefined);
   }
 
-  async sizesOf(partitions: readonly Partition[]): Promise<ReadonlyMap<Partition, PartitionSize>> {
-    const { broker, peers } = this.#options;
-    const elsewhere = partitions.filter((partition) => this.refusalOf(partition) !== undefined);
-    const leaders = new Set(elsewhere.flatMap((partition) => this.#groups.of(partition)?.leader ?? []));
-    leaders.delete(this.#context.node);
-    const states = await Promise.all(
-      [...leaders].map((node) =>
-        peers
-          .source(node)
-          .state()
-          .catch(() => ({ partitions: [] })),
-      ),
-    );
-    const sizes = new Map<Partition, PartitionSize>();
-    for (const { incarnation, partition: number, ...size } of states.flatMap((state) => state.partitions)) {
-      const replica = this.#groups.get({ incarnation, partition: number });
-      if (replica !== undefined) sizes.set(replica.partition, size);
-    }
-    for (const partition of broker.topics.list().flatMap((topic) => topic.partitions)) {
-      if (this.refusalOf(partition) === undefined) sizes.delete(partition);
-    }
-    return sizes;
+  sizesOf(partitions: readonly Partition[]): Promise<ReadonlyMap<Partition, PartitionSize>> {
+    return sizesElsewhere(this.#groups, this.#context.node, this.#options.peers, partitions);
   }
 
   produce(
@@ -314,24 +295,8 @@ export class Cluster implements Replication {
     return problem ?? addNode(this.#metadata, this.#groups, clock, node);
   }
 
-  async welcome(
-    connection: BrokerConnection,
-    { clusterId, node, target }: RequestOf<"PeerHello">,
-  ): Promise<ErrorOutcome | undefined> {
-    const { identity } = this.#options;
-    if (target !== identity.node) {
-      return refuse("not-a-member", `this is node ${identity.node}, not ${target}: an address is wrong`);
-    }
-    const isOurs = await identity.admits(clusterId);
-    if (!isOurs) {
-      const message = `this node belongs to cluster ${identity.clusterId}, ${node} to ${clusterId}`;
-      return refuse("not-a-member", message);
-    }
-    if (!this.members.has(node)) {
-      return refuse("not-a-member", `${node} is not among the nodes that ${identity.node} knows`);
-    }
-    connection.state.peer = node;
-    return undefined;
+  welcome(connection: BrokerConnection, request: RequestOf<"PeerHello">): Promise<ErrorOutcome | undefined> {
+    return welcomePeer(this.#options.identity, this.members, connection, request);
   }
 
   receive(from: string, frame: Uint8Array): void {
@@ -347,21 +312,8 @@ export class Cluster implements Replication {
     return { partitions: ledPartitions(this.#groups) };
   }
 
-  async peerFetch(request: RequestOf<"PeerFetch">): Promise<ReplyOf<"PeerFetch"> | ErrorOutcome> {
-    const { incarnation, partition: number, offset } = request;
-    const partition = this.#groups.get({ incarnation, partition: number })?.partition;
-    if (partition === undefined) return refuse("topic-not-found", `${request.topic} is not here`);
-    const { startOffset } = partition.log;
-    const bytesMax = Math.min(request.bytesMax, this.#options.broker.fetchBytesMax);
-    const isGone = offset < startOffset;
-    // A trim may leave the start in the middle of a batch, and batches come whole.
-    const read = await readLog(partition, isGone ? startOffset : offset, isGone ? 1 : bytesMax);
-    if (read.kind === "error") return read;
-    if (!isGone) return { startOffset, batches: read.bytes };
-    const first = read.bytes.length === 0 ? startOffset : baseOffsetAt(read.bytes, 0);
-    // The batch that was asked for may be the one that the start is in.
-    if (first <= offset) return { startOffset: first, batches: read.bytes };
-    return { startOffset: first, batches: new Uint8Array(0) };
+  peerFetch(request: RequestOf<"PeerFetch">): Promise<ReplyOf<"PeerFetch"> | ErrorOutcome> {
+    return recordsForPeer(this.#groups, this.#options.broker.fetchBytesMax, request);
   }
 
   problem(): string | undefined {
@@ -388,7 +340,9 @@ export class Cluster implements Replication {
     }
     const { peers, clock } = this.#options;
     const leaders = new Set([group.state.leader, ...[...this.#groups.all].map(({ leader }) => leader)]);
-    const others = [...leaders].filter((node) => node !== undefined && node !== target && node !== group.state.id);
+    const others = [...leaders].filter(
+      (node) => node !== undefined && node !== target && node !== group.state.id,
+    );
     const asked = asksOthers ? others.map((node) => peers.source(node ?? "").transfer(target)) : [];
     const results = await Promise.all([
       transferAll(this.#allGroups(), clock, target),

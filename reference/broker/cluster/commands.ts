@@ -1,9 +1,10 @@
 /**
- * What stands in the metadata's log: the changes of what all nodes know, as commands. They are rare, and travel as JSON.
+ * What stands in the metadata's log: the changes of what all nodes know, as commands. They are rare, and travel as
+ * JSON.
  *
- * A command says what is to be done and never how it turned out: every node carries it out for itself and must come to
- * the same result. So whatever could differ between nodes is decided by the leader and stands in the command: for a new
- * topic, which nodes its partitions begin with.
+ * A command says what is to be done and never how it turned out: every node carries it out for itself and must come
+ * to the same result. So whatever could differ between nodes is decided by the leader and stands in the command:
+ * for a new topic, which nodes its partitions begin with.
  */
 import type { StoredOffset } from "../offset-store.ts";
 import type { TopicConfig } from "../topic.ts";

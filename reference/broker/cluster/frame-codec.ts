@@ -1,8 +1,8 @@
 /**
  * What one node sends another in one frame: messages of many groups of Raft.
  *
- * Each group has its own heartbeats. A frame for each would cost more than the rest of the work, so all messages that a
- * node has for another one at the same moment share a frame, each behind the name of its group.
+ * Each group has its own heartbeats. A frame for each would cost more than the rest of the work, so all messages
+ * that a node has for another one at the same moment share a frame, each behind the name of its group.
  *
  * ```
  * | incarnation 8 | partition 4 | length | message | incarnation | …

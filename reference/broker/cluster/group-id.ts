@@ -1,8 +1,8 @@
 /**
  * The groups of Raft that a node takes part in: one for what describes the cluster, and one for each partition.
  *
- * A partition's group belongs to one life of its topic: a topic that is deleted and made again under the same name has
- * other groups, and no message of the old ones can reach them.
+ * A partition's group belongs to one life of its topic: a topic that is deleted and made again under the same name
+ * has other groups, and no message of the old ones can reach them.
  */
 
 /** Names a group on every node of a cluster. */

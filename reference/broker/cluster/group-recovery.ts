@@ -1,9 +1,9 @@
 /**
  * What a partition's group is after a start: its entries stand in two places, and a crash may have come between.
  *
- * Batches are entries, and lie in the partition's log with the term as their epoch. Everything else (what a new leader
- * appends, configurations, trims) is rare, and stands in the node's journal with its index. Batches fill the indexes in
- * between, in order:
+ * Batches are entries, and lie in the partition's log with the term as their epoch. Everything else (what a new
+ * leader appends, configurations, trims) is rare, and stands in the node's journal with its index. Batches fill the
+ * indexes in between, in order:
  *
  * ```
  *   journal      snapshot 4        6: no-op, term 3                  9: configuration, term 3

@@ -1,9 +1,9 @@
 /**
- * Where a partition's group keeps what it must not forget: batches in the partition's log, once, and all else in the
- * node's journal.
+ * Where a partition's group keeps what it must not forget: batches in the partition's log, once, and all else in
+ * the node's journal.
  *
- * A write of raft/effects.ts that only adds batches goes straight to the log: one copy, one sync. The others take steps,
- * in an order on which group-recovery.ts stands:
+ * A write of raft/effects.ts that only adds batches goes straight to the log: one copy, one sync. The others take
+ * steps, in an order on which group-recovery.ts stands:
  *
  * 1. what the write replaces is cut off the log;
  * 2. its record is in the journal: term, vote, snapshot, entries that are no batches;

@@ -1,9 +1,10 @@
 /**
- * The shell of one server of one group of Raft: carries out what raft/effects.ts asks for, with real storage, real peers
- * and a state machine whose disk takes its time.
+ * The shell of one server of one group of Raft: carries out what raft/effects.ts asks for, with real storage, real
+ * peers and a state machine whose disk takes its time.
  *
  * Three rules of that file are kept here. Writes go to the storage in order. A message waits for the write that it
- * promises. Committed entries reach the machine in order, each once; while one waits for the disk, the others queue.
+ * promises. Committed entries reach the machine in order, each once; while one waits for the disk, the others
+ * queue.
  */
 import { assert, unreachable } from "#reference/base/assert.ts";
 import type { Proposed } from "../../raft/clients.ts";
@@ -146,7 +147,9 @@ export class Group {
     return this.command((node, nowMs) => node.propose(commands, nowMs));
   }
 
-  /** Resolves when the machine holds everything that was acknowledged before the call, or to why nobody can know. */
+  /**
+   * Resolves when the machine holds everything that was acknowledged before the call, or to why nobody can know.
+   */
   read(): Promise<ErrorOutcome | undefined> {
     if (this.#isStopped) return Promise.resolve(notLeader(undefined));
     return new Promise((settle) => {

@@ -1,8 +1,8 @@
 /**
  * All groups of one node: who gets a message, and when time passes.
  *
- * One timer drives the clocks of all groups. It goes off at whole multiples of a fraction of the heartbeat, so that the
- * heartbeats of all groups that this node leads fall together, and what goes to one node shares a frame.
+ * One timer drives the clocks of all groups. It goes off at whole multiples of a fraction of the heartbeat, so that
+ * the heartbeats of all groups that this node leads fall together, and what goes to one node shares a frame.
  */
 import type { Message } from "../../raft/messages.ts";
 import type { Topic } from "../registry.ts";

@@ -6,8 +6,8 @@
  * | 1 | incarnation 8 | metadata index 8 |
  * ```
  *
- * The first kind is one atomic write of a group. A partition's batches are not in it: they stand in the partition's log.
- * The second says that a topic was deleted, by which entry of the metadata's log.
+ * The first kind is one atomic write of a group. A partition's batches are not in it: they stand in the partition's
+ * log. The second says that a topic was deleted, by which entry of the metadata's log.
  */
 import type { Entry, NodeId, Snapshot } from "../../raft/entry.ts";
 import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";

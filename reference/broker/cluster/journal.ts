@@ -2,23 +2,25 @@
  * What a node has promised, on disk: the terms, votes, snapshots and entries of all its groups, as one file of
  * checksummed records.
  *
- * Each record is one atomic write of one group: a crash leaves it whole or leaves a stump of it at the end of the file.
- * Records that come while the disk is busy go out together, with one sync for all groups.
+ * Each record is one atomic write of one group: a crash leaves it whole or leaves a stump of it at the end of the
+ * file. Records that come while the disk is busy go out together, with one sync for all groups.
  *
  * ```
  * 0       4         8
  * | magic | version | record | record | …           record: | length | crc32 | durable | payload |
  * ```
  *
- * `length` and the checksum cover what follows the checksum. `durable` says how long the file was known to be safe when
- * the record was written. That is how a start tells two things apart that look the same, a record that is not whole:
+ * `length` and the checksum cover what follows the checksum. `durable` says how long the file was known to be safe
+ * when the record was written. That is how a start tells two things apart that look the same, a record that is not
+ * whole:
  *
- * - *torn*: the power went while it was being written. Nobody was promised anything: it is cut off, with all behind it;
- * - *damaged*: it was safe once, and a later record says so. A server that forgets a promise can vote twice or take back
- *   an acknowledged record. So such a file is not repaired: the node refuses to start.
+ * - *torn*: the power went while it was being written. Nobody was promised anything: it is cut off, with all behind
+ *   it;
+ * - *damaged*: it was safe once, and a later record says so. A server that forgets a promise can vote twice or take
+ *   back an acknowledged record. So such a file is not repaired: the node refuses to start.
  *
- * When most of the file has been overtaken by later records, it begins anew under another name, which then replaces the
- * old one.
+ * When most of the file has been overtaken by later records, it begins anew under another name, which then replaces
+ * the old one.
  */
 import { viewOf } from "#reference/base/bytes.ts";
 import type { Checksum, Disk, DiskFile } from "../../ports.ts";
@@ -221,7 +223,9 @@ function payloadAt(
   return bytes.subarray(at + recordHeaderBytes + durableBytes, end);
 }
 
-/** Whether a whole record behind `position` says that the file was safe beyond it. Only a damaged file costs this. */
+/**
+ * Whether a whole record behind `position` says that the file was safe beyond it. Only a damaged file costs this.
+ */
 function isKnownSafe(bytes: Uint8Array, view: DataView, position: number, checksum: Checksum): boolean {
   for (let at = position; at + recordHeaderBytes + durableBytes < bytes.length; at++) {
     // Cheap first: a checksum for each byte of the file would take long.

@@ -1,10 +1,10 @@
 /**
  * Who is a member of which group: an operator's word about the cluster, and how all groups come to follow it.
  *
- * The metadata's configuration is the wish. Each leader of a partition's group looks at it now and then and brings its
- * own group a step nearer: a new node first receives everything and has no say, then it votes; one that goes hands over
- * what it leads, then it is left out. Nothing of this is remembered between the steps, so the next leader goes on where
- * the last one stopped.
+ * The metadata's configuration is the wish. Each leader of a partition's group looks at it now and then and brings
+ * its own group a step nearer: a new node first receives everything and has no say, then it votes; one that goes
+ * hands over what it leads, then it is left out. Nothing of this is remembered between the steps, so the next
+ * leader goes on where the last one stopped.
  *
  * A node joins the metadata first and leaves it last: it has to hear of the changes that concern it.
  */

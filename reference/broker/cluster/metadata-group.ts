@@ -1,8 +1,9 @@
 /**
- * The metadata's group on one node: all of its log lies in the journal, and whoever proposes a command hears what it
- * came to.
+ * The metadata's group on one node: all of its log lies in the journal, and whoever proposes a command hears what
+ * it came to.
  */
 import type { Entry } from "../../raft/entry.ts";
+import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { ClusterCommand } from "./commands.ts";
@@ -62,6 +63,19 @@ export class MetadataGroup implements Led {
         this.#waiting.get(index)?.settle(unknownOutcome());
         this.#waiting.delete(index);
       }
+    };
+  }
+
+  /** Where consumer groups' positions are kept. */
+  get offsets(): GroupOffsets {
+    const { machine } = this;
+    return {
+      commit: (group, positions) => this.propose({ kind: "commit-offsets", group, positions }),
+      fetch: (group, topic, partition) => machine.position(group, topic, partition),
+      list: (group) => machine.positionsOf(group),
+      listAll: () => machine.allPositions(),
+      topicDeleted: () => Promise.resolve(),
+      close: () => Promise.resolve(),
     };
   }
 

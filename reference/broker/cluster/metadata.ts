@@ -2,9 +2,9 @@
  * What all nodes know: the topics, the positions of consumer groups, and each other. And how a committed command
  * changes it.
  *
- * Every node applies the same commands in the same order, so what is kept here depends on nothing but the state and the
- * command. Making a topic takes this node's disk as well, and after a restart commands are applied again: what is there
- * from before is left alone.
+ * Every node applies the same commands in the same order, so what is kept here depends on nothing but the state and
+ * the command. Making a topic takes this node's disk as well, and after a restart commands are applied again: what
+ * is there from before is left alone.
  */
 import type { Entry, Snapshot } from "../../raft/entry.ts";
 import type { StoredOffset } from "../offset-store.ts";

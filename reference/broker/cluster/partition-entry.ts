@@ -1,6 +1,6 @@
 /**
- * What stands in the entries of a partition's group: record batches, as the leader has numbered them, and now and then a
- * wish to give up old records.
+ * What stands in the entries of a partition's group: record batches, as the leader has numbered them, and now and
+ * then a wish to give up old records.
  *
  * An entry says by itself which of the two it is: a batch begins with its length, which is never 0.
  *

@@ -1,9 +1,9 @@
 /**
  * The state that a partition's group agrees on, and how an entry changes it.
  *
- * The records themselves are in the log as soon as this node has the entry. What an agreement changes is how far readers
- * may go, which producer's batches count, and which id was given out last. All of it follows from the entries alone, so
- * it is the same on every node.
+ * The records themselves are in the log as soon as this node has the entry. What an agreement changes is how far
+ * readers may go, which producer's batches count, and which id was given out last. All of it follows from the
+ * entries alone, so it is the same on every node.
  */
 import type { Entry, Snapshot } from "../../raft/entry.ts";
 import { ignoreDiskError } from "../../storage/file-io.ts";

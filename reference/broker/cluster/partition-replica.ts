@@ -1,8 +1,8 @@
 /**
  * One partition on one node: its group of Raft, wired to the partition's log, to the producers and to the readers.
  *
- * The log of the partition *is* the log of the group: what is appended here is what Raft persists. Readers see it as far
- * as it is agreed on.
+ * The log of the partition *is* the log of the group: what is appended here is what Raft persists. Readers see it
+ * as far as it is agreed on.
  */
 import { assert } from "#reference/base/assert.ts";
 import type { NodeId, Snapshot } from "../../raft/entry.ts";

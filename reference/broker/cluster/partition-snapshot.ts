@@ -1,10 +1,11 @@
 /**
- * A snapshot of a partition's group: where its log was, and which producers had sent what. It holds no records: those
- * stay in the log, and a node that lacks them fetches them from another node's segments.
+ * A snapshot of a partition's group: where its log was, and which producers had sent what. It holds no records:
+ * those stay in the log, and a node that lacks them fetches them from another node's segments.
  *
  * ```
  * | end 8 | trimmed 8 | id milliseconds 8 | id sequence 4 | producers 4 | producer … |
- * producer: | id 8 | epoch 2 | next sequence 4 | batches 1 | sequence 4, count 4, offset 8, milliseconds 8, sequence 4 … |
+ * producer: | id 8 | epoch 2 | next sequence 4 | batches 1 | batch … |
+ * batch:    | sequence 4 | count 4 | offset 8 | id milliseconds 8 | id sequence 4 |
  * ```
  */
 import type { RecordId } from "../../storage/record-id.ts";

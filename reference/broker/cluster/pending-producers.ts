@@ -1,9 +1,10 @@
 /**
  * What producers have sent, as a leader must see it: agreed on, and on its way to be.
  *
- * Every replica remembers the batches that were agreed on, and the table of these goes into snapshots. The leader has to
- * judge a new batch also by those that it has proposed itself and nobody has agreed on yet. They are kept apart, for the
- * producers that have such batches only: when another leader takes them back, nothing has to be undone.
+ * Every replica remembers the batches that were agreed on, and the table of these goes into snapshots. The leader
+ * has to judge a new batch also by those that it has proposed itself and nobody has agreed on yet. They are kept
+ * apart, for the producers that have such batches only: when another leader takes them back, nothing has to be
+ * undone.
  */
 import { getUint16, getUint32, getUint53 } from "../../storage/integers.ts";
 import { baseOffsetAt, batchLayout, recordCountAt } from "../../storage/record-batch.ts";

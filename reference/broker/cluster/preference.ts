@@ -1,8 +1,8 @@
 /**
  * Which node shall lead a partition: so that the nodes share the work, without anybody having to hand it out.
  *
- * Every node comes to the same answer from the topic's name and the group's members. It is a preference and no more:
- * any voter may lead.
+ * Every node comes to the same answer from the topic's name and the group's members. It is a preference and no
+ * more: any voter may lead.
  */
 import type { Random } from "../../ports.ts";
 
@@ -18,7 +18,10 @@ export function preferredLeader(
   return voters.toSorted()[((hash >>> 0) + partition) % voters.length];
 }
 
-/** Random numbers of which the first is in the lower or in the upper half: the first time-out of a group is drawn so. */
+/**
+ * Random numbers of which the first is in the lower or in the upper half: the first time-out of a group is drawn
+ * so.
+ */
 export function biased(random: Random, isFirst: boolean): Random {
   let hasDrawn = false;
   return {

@@ -1,9 +1,9 @@
 /**
- * Produce requests on their way through a partition's group: numbered and proposed by the leader, then waiting for the
- * nodes that they want to have them.
+ * Produce requests on their way through a partition's group: numbered and proposed by the leader, then waiting for
+ * the nodes that they want to have them.
  *
- * All batches of one loop turn are proposed together: one write, one message to each follower. The leader gives offsets
- * and ids, and what travels is the batch as it will lie in every log.
+ * All batches of one loop turn are proposed together: one write, one message to each follower. The leader gives
+ * offsets and ids, and what travels is the batch as it will lie in every log.
  */
 import { assert } from "#reference/base/assert.ts";
 import type { Checksum } from "../../ports.ts";

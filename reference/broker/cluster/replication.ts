@@ -1,9 +1,9 @@
 /**
  * What the broker needs of a cluster: who may answer a request, and how a change becomes everybody's.
  *
- * A broker without one decides by itself. With one, every change of its state goes through a replicated log, and only
- * the node that leads there answers clients: for each partition the node that leads the partition, for all else the one
- * that `ClusterState` names. The broker's handlers know no more of it than this.
+ * A broker without one decides by itself. With one, every change of its state goes through a replicated log, and
+ * only the node that leads there answers clients: for each partition the node that leads the partition, for all
+ * else the one that `ClusterState` names. The broker's handlers know no more of it than this.
  */
 import type { Acks } from "../../protocol/acks.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
@@ -31,8 +31,8 @@ export interface Replication {
    */
   refusal(type: number, connection: BrokerConnection): ErrorOutcome | undefined;
   /**
-   * Why this node may not answer a request for this partition now. When the answer changes, the partition's `notify`
-   * wakes those who wait for its records, so that they hear of it.
+   * Why this node may not answer a request for this partition now. When the answer changes, the partition's
+   * `notify` wakes those who wait for its records, so that they hear of it.
    */
   refusalOf(partition: Partition, connection: BrokerConnection): ErrorOutcome | undefined;
   /** Who leads the partitions of a topic, by number, as far as this node knows. */

@@ -18,7 +18,9 @@ export interface Led {
 const stepMs = 20;
 const transferTimeoutMs = 3000;
 
-/** Hands a group's leadership to a node, or to any; resolves when this node leads no more, or to why it still does. */
+/**
+ * Hands a group's leadership to a node, or to any; resolves when this node leads no more, or to why it still does.
+ */
 export async function transferTo(
   led: Led,
   clock: Clock,

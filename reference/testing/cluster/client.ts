@@ -60,7 +60,7 @@ export class SimulatedClient {
 
   /** One write may hold several responses. */
   #receive(bytes: Uint8Array): void {
-    for (let rest = bytes; rest.length > 0; ) {
+    for (let rest = bytes; rest.length > 0;) {
       const decoded = decodeResponse(rest);
       if (decoded.kind !== "frame") throw new Error(`a bad response: ${JSON.stringify(decoded)}`);
       this.#waiting.get(decoded.frame.requestId)?.(rest.subarray(0, decoded.size));

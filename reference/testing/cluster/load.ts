@@ -1,6 +1,6 @@
 /**
- * What clients do in a simulated cluster: produce idempotently and send again until they are answered, read, ask where
- * partitions end, and commit positions. All that they are told is noted down.
+ * What clients do in a simulated cluster: produce idempotently and send again until they are answered, read, ask
+ * where partitions end, and commit positions. All that they are told is noted down.
  */
 import type { SeededRandom } from "#reference/base/prng.ts";
 import { History } from "../../checkers/history.ts";
@@ -122,7 +122,9 @@ export async function readLoad(
       if (reply?.kind === "reply") {
         knownEnd = reply.value.endOffset;
         if (knownEnd < before) {
-          world.onViolation(`${topic}/${partition} ends at ${knownEnd}, and ended at ${before} before (${target})`);
+          world.onViolation(
+            `${topic}/${partition} ends at ${knownEnd}, and ended at ${before} before (${target})`,
+          );
         }
       }
     }
@@ -166,9 +168,31 @@ export async function commitLoad(
     const fetched = await client.ask(target, "FetchOffset", { group, partitions });
     const found = fetched?.kind === "reply" ? fetched.value.offsets[0]?.offset : undefined;
     if (found !== undefined && found < committed) {
-      world.onViolation(`${group} stands at ${found}, and was told that it stands at ${committed} (${target})`);
+      world.onViolation(
+        `${group} stands at ${found}, and was told that it stands at ${committed} (${target})`,
+      );
     }
     if (reply?.kind !== "reply") target = random.pick(nodes);
     await client.sleep(random.nextBetween(20, 200));
+  }
+}
+
+/** Gives old records up now and then. */
+export async function trimLoad(
+  world: LoadWorld,
+  client: SimulatedClient,
+  random: SeededRandom,
+  partition: number,
+): Promise<void> {
+  const { topic, nodes } = world;
+  while (!world.isEnding) {
+    await client.sleep(random.nextBetween(200, 1500));
+    const end = world.acknowledged.get(partition) ?? 0;
+    const beforeOffset = Math.floor(end * random.nextFloat());
+    const target = random.pick(nodes);
+    const reply = await client.ask(target, "Trim", { topic, partition, beforeOffset });
+    if (reply?.kind === "reply" && reply.value.startOffset < beforeOffset) {
+      world.onViolation(`${target} was to trim to ${beforeOffset}, and begins at ${reply.value.startOffset}`);
+    }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * One node of a simulated cluster: the real broker and the real `Cluster` on a simulated disk and network. A crash takes
- * everything but the disk, and of that what was not synced.
+ * One node of a simulated cluster: the real broker and the real `Cluster` on a simulated disk and network. A crash
+ * takes everything but the disk, and of that what was not synced.
  */
 import { crc32 } from "#reference/base/crc32.ts";
 import type { SeededRandom } from "#reference/base/prng.ts";
@@ -13,6 +13,7 @@ import { newConnectionState } from "../../broker/connection-state.ts";
 import type { ConnectionState } from "../../broker/connection-state.ts";
 import { retentionOf } from "../../broker/housekeeping.ts";
 import type { TopicConfig } from "../../broker/topic.ts";
+import type { Clock } from "../../ports.ts";
 import { DiskError } from "../../ports.ts";
 import { ConnectionHub } from "../../protocol/connection.ts";
 import { SimulatedDisk, type DiskCall, type DiskPlan } from "../../simulator/disk.ts";
@@ -134,7 +135,8 @@ export class SimulatedNode implements FaultyDisk {
     this.#hasFailed = false;
     this.#start(incarnation).catch((error: unknown) => {
       if (this.process.incarnation !== incarnation || this.process.isDown) return;
-      if (!this.#hasFailed) this.#options.onBug(`${this.name} does not start: ${String((error as Error).stack)}`);
+      if (!this.#hasFailed)
+        this.#options.onBug(`${this.name} does not start: ${String((error as Error).stack)}`);
       this.process.crash("halt");
       this.#options.simulation.scheduler.after(500 * usPerMs, () => {
         if (this.process.isDown) this.process.start();
@@ -151,20 +153,22 @@ export class SimulatedNode implements FaultyDisk {
     const opened = await openIdentity(disk, crc32, name, members, this.#options.isJoining ?? false);
     if (opened.kind === "refused") return onBug(opened.problem);
     await opened.identity.store();
-    const openLog = (directory: string, config?: TopicConfig): Promise<Log> =>
-      Log.open({
-        disk,
-        directory,
-        clock,
-        fsync: "always",
-        segmentBytesMax: 2048,
-        recycledMax: 2,
-        ...(config !== undefined && { retention: retentionOf(config, { retentionMs: 0, retentionBytes: 0 }) }),
-      });
-    const limits = { frameSizeMax: 2 ** 20, recordSizeMax: 2 ** 19, inFlightMax: 100, idleTimeoutMs: 10 ** 9 };
+    const limits = {
+      frameSizeMax: 2 ** 20,
+      recordSizeMax: 2 ** 19,
+      inFlightMax: 100,
+      idleTimeoutMs: 10 ** 9,
+    };
     const random = simulation.fork(`${name} ${incarnation}`);
     const report = (error: unknown): void => onBug(`${name}: ${String((error as Error).stack)}`);
-    const broker = await Broker.open({ disk, clock, random, openLog, limits, onBug: report });
+    const broker = await Broker.open({
+      disk,
+      clock,
+      random,
+      openLog: logsOn(disk, clock),
+      limits,
+      onBug: report,
+    });
     const journal = await RaftJournal.open(disk, `${clusterDirectory}/journal`, crc32, 16 * 1024);
     if (journal.kind === "damaged") return onBug(`${name}: ${journal.problem}`);
     const { first } = opened.identity;
@@ -199,12 +203,16 @@ export class SimulatedNode implements FaultyDisk {
     const problem = await cluster.start();
     if (!isAlive()) return;
     if (problem !== undefined) return onBug(`${name}: ${problem}`);
+    this.#serve(broker, cluster, report);
+  }
+
+  #serve(broker: Broker, cluster: Cluster, report: (error: unknown) => void): void {
     broker.replication = cluster;
     broker.offsets = cluster.offsets;
     this.cluster = cluster;
     this.broker = broker;
     this.#hub = new ConnectionHub<ConnectionState>({
-      clock,
+      clock: this.process.clock,
       handler: {
         opened: newConnectionState,
         request: (connection, bytes, view, start, end) => broker.request(connection, bytes, view, start, end),
@@ -284,4 +292,18 @@ export class SimulatedNode implements FaultyDisk {
       },
     };
   }
+}
+
+/** Small segments, so that they come and go. */
+function logsOn(disk: SimulatedDisk, clock: Clock) {
+  return (directory: string, config?: TopicConfig): Promise<Log> =>
+    Log.open({
+      disk,
+      directory,
+      clock,
+      fsync: "always",
+      segmentBytesMax: 2048,
+      recycledMax: 2,
+      ...(config !== undefined && { retention: retentionOf(config, { retentionMs: 0, retentionBytes: 0 }) }),
+    });
 }
