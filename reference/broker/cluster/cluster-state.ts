@@ -74,3 +74,14 @@ function partitionStateOf(
     behind: membersBehind(replica),
   };
 }
+
+/** What nobody leads, as far as this node knows, as one line. */
+export function missingLeader(metadata: Group, groups: Groups): string | undefined {
+  if (metadata.state.leader === undefined) {
+    return "no leader is known: too few nodes of the cluster can be reached";
+  }
+  for (const { partition, leader } of groups.all) {
+    if (leader === undefined) return `no leader is known for ${partition.topic}/${partition.number}`;
+  }
+  return undefined;
+}

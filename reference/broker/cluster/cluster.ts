@@ -27,7 +27,7 @@ import { judgeTopic } from "../registry.ts";
 import type { TopicConfig } from "../topic.ts";
 import { Balance } from "./balance.ts";
 import type { CatchUpSource } from "./catch-up.ts";
-import { clusterStateOf, ledPartitions } from "./cluster-state.ts";
+import { clusterStateOf, ledPartitions, missingLeader } from "./cluster-state.ts";
 import { decodeGroupFrame } from "./frame-codec.ts";
 import { notLeader } from "./group.ts";
 import { groupKey, metadataGroup } from "./group-id.ts";
@@ -318,13 +318,7 @@ export class Cluster implements Replication {
 
   problem(): string | undefined {
     if (this.#isHalted) return "the node has stopped taking part";
-    if (this.#metadata.group.state.leader === undefined) {
-      return "no leader is known: too few nodes of the cluster can be reached";
-    }
-    for (const { partition, leader } of this.#groups.all) {
-      if (leader === undefined) return `no leader is known for ${partition.topic}/${partition.number}`;
-    }
-    return undefined;
+    return missingLeader(this.#metadata.group, this.#groups);
   }
 
   *#allGroups(): Generator<Led> {
