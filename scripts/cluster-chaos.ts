@@ -110,6 +110,9 @@ async function runRound(scene: FaultScene, number: number): Promise<void> {
 
 async function runSeed(seed: number): Promise<boolean> {
   const processes = new OzProcesses();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void processes.cleanUp().then(() => process.exit(130)));
+  }
   const folder = join(tmpdir(), `oz-small-disk-${process.pid}-${seed}`);
   const disk = chosen.includes("disk-full") ? await SmallDisk.mount(folder, smallDiskMiB) : undefined;
   try {

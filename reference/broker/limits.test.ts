@@ -5,7 +5,7 @@ import { Budget } from "../memory/budget.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import { SimulatedDisk } from "../simulator/disk.ts";
 import { Log } from "../storage/log.ts";
-import { VirtualClock } from "../testing/clock.ts";
+import { settled, VirtualClock } from "../testing/clock.ts";
 import { ScriptedConnection } from "../testing/scripted-connection.ts";
 import { TestBroker, type TestClient } from "../testing/test-broker.ts";
 import type { BrokerConnection } from "./connection.ts";
@@ -182,6 +182,19 @@ describe("time", () => {
     expect(groups.list()).toMatchObject([{ members: ["m"] }]);
     clock.advance(1);
     expect(groups.list()).toEqual([]);
+    expect(connection.state.onClosed?.size).toBe(0);
+  });
+
+  test("a member that has been silent for too long commits nothing any more", () => {
+    const { groups, connection, clock } = coordinator();
+    const joined = groups.join(connection, "g", "m", ["t"], []);
+    if ("kind" in joined) throw new Error(joined.message);
+    const mayCommit = () =>
+      groups.mayCommit(connection, "g", "m", joined.generation, { topic: "t", partition: 0 });
+    clock.advance(memberTimeoutMs - 1);
+    expect(mayCommit()).toBe(true);
+    clock.advance(1);
+    expect(mayCommit()).toBe(false);
   });
 });
 
@@ -241,6 +254,33 @@ describe("bytes", () => {
     const smallest = new ReadMemory(new Budget(100 * kiB).root.open({ name: "fetch" }));
     expect(smallest.reserve(2 ** 24)).toMatchObject({ kind: "lease", bytesMax: 64 * kiB });
     expect(smallest.reserve(1)).toMatchObject({ kind: "error", name: "overloaded" });
+  });
+
+  test("read buffers are used again, and an answer is paid for until it has left", async () => {
+    const account = new Budget(48 * 2 ** 20).root.open({ name: "fetch" });
+    const memory = new ReadMemory(account);
+    const pooled = account.reservedBytes;
+    const { connection } = coordinator();
+    const take = () => {
+      const lease = memory.reserve(64 * kiB);
+      if (lease.kind === "error") throw new Error(lease.message);
+      expect(lease.target()).toHaveLength(64 * kiB);
+      return lease;
+    };
+    for (let round = 0; round < 100; round++) take().cancel();
+    for (let round = 0; round < 100; round++) {
+      const lease = take();
+      // A batch that was larger than what was asked for.
+      lease.sent(connection, 100 * kiB);
+      expect(account.reservedBytes).toBe(pooled + 100 * kiB);
+      await settled();
+      expect(account.reservedBytes).toBe(pooled);
+    }
+    const last = take();
+    last.sent(connection, 2 ** 30);
+    expect(account.roomBytes).toBe(0);
+    await settled();
+    expect(account.reservedBytes).toBe(pooled);
   });
 
   test("the pool of read buffers takes a sixteenth of its account at most", () => {

@@ -21,7 +21,8 @@ interface DrawnMessage {
   fate: "delivered" | "dropped" | "on its way";
 }
 
-const columnWidth = 120;
+/** With many nodes columns are narrower, or nobody sees both ends of an arrow. */
+const columnWidths = { few: 120, many: 72, manyFrom: 10 } as const;
 const headHeight = 48;
 const rowHeight = 18;
 /** Bodies are cut for the picture. */
@@ -58,14 +59,17 @@ export function messagesSvg(events: readonly TraceEvent[]): string {
   const names = participants(drawn);
   const moments = [...new Set(drawn.flatMap(({ sentAtUs, endedAtUs }) => [sentAtUs, endedAtUs]))];
   const rows = new Map(moments.toSorted((one, other) => one - other).map((at, row) => [at, row]));
+  const columnWidth = names.length < columnWidths.manyFrom ? columnWidths.few : columnWidths.many;
   const xOf = (name: string): number => columnWidth * (names.indexOf(columnOf(name)) + 1);
   const yOf = (atUs: number): number => headHeight + rowHeight * (rows.get(atUs)! + 1);
   const width = columnWidth * (names.length + 1);
   const height = headHeight + rowHeight * (rows.size + 3);
   const lines = names.map((name) => {
     const x = xOf(name);
-    return `<text class="name" x="${x}" y="24">${escape(name)}</text><line class="life" x1="${x}" y1="32" x2="${x}" y2="${height - rowHeight}"/>`;
+    return `<line class="life" x1="${x}" y1="32" x2="${x}" y2="${height - rowHeight}"/>`;
   });
+  const heads = names.map((name) => `<text class="name" x="${xOf(name)}" y="22">${escape(name)}</text>`);
+  const head = `<g class="names"><rect class="paper" width="${width}" height="32"/>${heads.join("")}</g>`;
   const times = moments.map(
     (at) => `<text class="time" x="4" y="${yOf(at) + 4}">${(at / 1000).toFixed(2)}</text>`,
   );
@@ -76,19 +80,24 @@ export function messagesSvg(events: readonly TraceEvent[]): string {
       : "";
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="messages of the run, time running down, in milliseconds">
 <style>${style}</style>
-<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>
-${[...lines, ...times, ...arrows, rest].join("\n")}
+<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8z"/></marker></defs>
+${[...lines, ...times, ...arrows, head, rest].join("\n")}
 </svg>
 `;
 }
+
+/** What every run begins with. A page does not show it until it is asked to. */
+const startTypes: readonly string[] = ["init", "init_ok", "topology", "topology_ok"];
 
 /** The page around it, in one file that needs no other. */
 export function messagesPage(events: readonly TraceEvent[], title: string): string {
   const svg = messagesSvg(events);
   const types = [...new Set(messagesOf(events).drawn.map(({ type }) => type))].toSorted();
-  const choices = types.map(
-    (type) => `<label><input type="checkbox" checked value="${escape(type)}"> ${escape(type)}</label>`,
-  );
+  const choices = types.map((type) => {
+    const isShown = !startTypes.includes(type);
+    const box = `<input type="checkbox"${isShown ? " checked" : ""} value="${escape(type)}">`;
+    return `<label>${box} ${escape(type)}</label>`;
+  });
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -135,7 +144,8 @@ function arrow(
   const [endX, endY] = isLost ? [(x1 + x2) / 2, (y1 + Math.max(y2, y1 + rowHeight)) / 2] : [x2, y2];
   const said = `${from} to ${to}, ${type}, ${fate}, ${(sentAtUs / 1000).toFixed(3)} to ${(endedAtUs / 1000).toFixed(3)} ms: ${body}`;
   const end = isLost ? `<text class="lost" x="${endX}" y="${endY + 4}">×</text>` : "";
-  return `<g class="message${isLost ? " dropped" : ""}" data-type="${escape(type)}" data-id="${id}" tabindex="0"><title>${escape(said)}</title><line x1="${x1}" y1="${y1}" x2="${endX}" y2="${endY}"${isLost ? "" : ' marker-end="url(#head)"'}/><text class="type" x="${(x1 + x2) / 2}" y="${(y1 + endY) / 2 - 3}">${escape(type)}</text>${end}</g>`;
+  const kind = isLost ? " dropped" : isClient(from) || isClient(to) ? " of-client" : "";
+  return `<g class="message${kind}" data-type="${escape(type)}" data-id="${id}" tabindex="0"><title>${escape(said)}</title><line x1="${x1}" y1="${y1}" x2="${endX}" y2="${endY}"${isLost ? "" : ' marker-end="url(#head)"'}/><text class="type" x="${(x1 + x2) / 2}" y="${(y1 + endY) / 2 - 3}">${escape(type)}</text>${end}</g>`;
 }
 
 function escape(text: string): string {
@@ -143,28 +153,40 @@ function escape(text: string): string {
 }
 
 const style = `
-svg { background: #fff; font: 11px system-ui, sans-serif; fill: #222; }
-.life { stroke: #bbb; } .name { text-anchor: middle; font-weight: 600; font-size: 13px; }
-.time { fill: #666; font-size: 9px; } .type { text-anchor: middle; fill: #444; font-size: 9px; }
-.message line { stroke: #1a5fb4; stroke-width: 1.2; } .dropped line { stroke: #a51d2d; stroke-dasharray: 4 3; }
-.lost { text-anchor: middle; fill: #a51d2d; font-size: 14px; }
+svg { --paper: #fff; --ink: #222; --faint: #bbb; --muted: #666; --node: #1a5fb4; --client: #77767b; --lost: #a51d2d; }
+@media (prefers-color-scheme: dark) {
+  svg { --paper: #1d1f21; --ink: #eee; --faint: #555; --muted: #aaa; --node: #78aeed; --client: #9a9996; --lost: #f66151; }
+}
+svg { background: var(--paper); font: 11px system-ui, sans-serif; fill: var(--ink); }
+.paper { fill: var(--paper); } .life { stroke: var(--faint); }
+.name { text-anchor: middle; font-weight: 600; font-size: 13px; }
+.time { fill: var(--muted); font-size: 9px; }
+.type { text-anchor: middle; font-size: 9px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
+.message line { stroke: var(--node); stroke-width: 1.2; } .of-client line { stroke: var(--client); }
+.dropped line { stroke: var(--lost); stroke-dasharray: 4 3; } .lost { text-anchor: middle; fill: var(--lost); font-size: 14px; }
 .message:hover line, .message:focus line { stroke-width: 3; } .message:focus { outline: none; }
+.message:focus .type { font-weight: 700; }
 `;
 
 const pageStyle = `
-body { margin: 0; font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; }
-header { position: sticky; top: 0; background: #fffffff2; border-bottom: 1px solid #ccc; padding: 0.5rem 1rem; }
+:root { color-scheme: light dark; }
+body { margin: 0; font: 15px/1.5 system-ui, sans-serif; display: flex; flex-direction: column; height: 100vh; }
+header { border-bottom: 1px solid #8888; padding: 0.5rem 1rem; }
 h1 { font-size: 1.1rem; margin: 0 0 0.25rem; } fieldset { border: 0; padding: 0; margin: 0; }
-legend { float: left; margin-right: 0.75rem; font-weight: 600; } label { margin-right: 0.75rem; white-space: nowrap; }
-#shown { margin: 0.25rem 0 0; min-height: 3em; overflow-wrap: anywhere; }
+legend { float: left; margin-right: 0.75rem; font-weight: 600; }
+label { margin-right: 0.75rem; white-space: nowrap; } input { vertical-align: middle; }
+#shown { margin: 0.25rem 0 0; height: 4.5em; overflow: auto; overflow-wrap: anywhere; }
 #shown { font-family: ui-monospace, monospace; font-size: 13px; }
-main { overflow: auto; }
+main { overflow: auto; flex: 1; }
 `;
 
 const pageScript = `
 const svg = document.querySelector("svg");
+const main = document.querySelector("main");
+const names = svg.querySelector(".names");
 const width = svg.width.baseVal.value;
 const shown = document.querySelector("#shown");
+let factor = 1;
 const tell = (event) => {
   const message = event.target.closest?.(".message");
   if (message) shown.textContent = message.querySelector("title").textContent;
@@ -172,14 +194,20 @@ const tell = (event) => {
 svg.addEventListener("focusin", tell);
 svg.addEventListener("mouseover", tell);
 for (const box of document.querySelectorAll("fieldset input")) {
-  box.addEventListener("change", () => {
+  const show = () => {
     for (const message of svg.querySelectorAll(".message"))
       if (message.dataset.type === box.value) message.style.display = box.checked ? "" : "none";
-  });
+  };
+  box.addEventListener("change", show);
+  show();
 }
+// The names stay in sight.
+const follow = () => names.setAttribute("transform", "translate(0 " + main.scrollTop / factor + ")");
+main.addEventListener("scroll", follow);
 document.querySelector("#zoom").addEventListener("input", (event) => {
-  const factor = event.target.value / 100;
+  factor = event.target.value / 100;
   svg.setAttribute("width", width * factor);
   svg.removeAttribute("height");
+  follow();
 });
 `;

@@ -12,7 +12,7 @@ import type { Raft } from "#reference/raft/state.ts";
 import { AcknowledgedHistory } from "./acknowledged.ts";
 import { RaftInvariants } from "./all.ts";
 import { BudgetKept } from "./budget-kept.ts";
-import type { ServerView } from "./checker.ts";
+import { isSameEntry, type ServerView } from "./checker.ts";
 import { CommitCurrentTerm } from "./commit-current-term.ts";
 import { CommitMonotone } from "./commit-monotone.ts";
 import { ElectionSafety } from "./election-safety.ts";
@@ -261,6 +261,39 @@ describe("invariants of Raft", () => {
     const all = new RaftInvariants(cluster());
     all.onStep(server("n1", { role: "leader", term: 2 }));
     expect(() => all.onStep(server("n2", { role: "leader", term: 2 }))).toThrow("both lead");
+    // Each kind of event comes through.
+    const vote: Message = { kind: "vote-reply", from: "n1", to: "n2", term: 2, isGranted: true };
+    expect(() => all.onSend(server("n1", {}, { term: 1 }), vote)).toThrow("on its disk is term 1");
+    const fresh = server("n3", {});
+    all.onStart(fresh);
+    expect(() => all.onApply(fresh, entries(1, 1).slice(1))).toThrow("n3 applies 2 where 1 is next");
+    const write = { number: 1, term: 9, votedFor: undefined, snapshot: undefined, replaceFrom: 1 };
+    const other: Entry = { kind: "command", index: 1, term: 1, data: new Uint8Array([1]) };
+    all.onWrite(fresh, { ...write, entries: entries(1) });
+    expect(() => all.onWrite(fresh, { ...write, entries: [other] })).toThrow(
+      "is not the one that others have",
+    );
+  });
+
+  test("two entries are the same by index, term, kind and all that they carry", () => {
+    const data = (...bytes: number[]): Entry => {
+      return { kind: "command", index: 1, term: 1, data: new Uint8Array(bytes) };
+    };
+    const members = (...voters: string[]): Entry => {
+      const configuration = { voters, oldVoters: [], learners: [] };
+      return { kind: "configuration", index: 1, term: 1, configuration };
+    };
+    expect(isSameEntry(data(1, 2), data(1, 2))).toBe(true);
+    expect(isSameEntry(members("n1"), members("n1"))).toBe(true);
+    const others = [
+      data(1),
+      data(1, 3),
+      { ...data(1, 2), index: 2 },
+      { ...data(1, 2), term: 2 },
+      members("n1"),
+    ];
+    for (const other of others) expect(isSameEntry(data(1, 2), other)).toBe(false);
+    expect(isSameEntry(members("n1"), members("n1", "n2"))).toBe(false);
   });
 });
 

@@ -241,7 +241,8 @@ class TestRun {
       kind: "invoke",
       at: this.#world.nowUs,
       client: thread.client.name,
-      operation: id,
+      // In a trace, operations are counted from 1.
+      operation: id + 1,
       name,
       value,
     });
@@ -264,7 +265,8 @@ class TestRun {
       kind: "return",
       at: this.#world.nowUs,
       client: thread.client.name,
-      operation: id,
+      // In a trace, operations are counted from 1.
+      operation: id + 1,
       outcome: kind,
       value,
     });
