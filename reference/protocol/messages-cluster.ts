@@ -80,7 +80,7 @@ export const peerHelloRequest = layout("PeerHello", {
 export const peerHelloReply = layout("PeerHelloReply", { node: text });
 
 export const raftRequest = layout("Raft", {
-  /** One message, in the layout of broker/cluster/raft-codec.ts. */
+  /** Messages of several groups, in the layout of broker/cluster/frame-codec.ts. */
   message: bytesWindow,
 });
 
