@@ -4,7 +4,7 @@
  * Producers that never stop, readers that ask for everything and read nothing, and a look at the resident memory four
  * times a second. It must stay below 1.5 × the budget + 80 MB, and it must be flat: the last third of the run no higher
  * than the second, give or take a few percent. While that goes on, a ping has to be answered: a broker that keeps its
- * budget by doing nothing has not passed. (On a machine that others keep busy the pings are not judged, and it says so.)
+ * budget by doing nothing has not passed. (On a machine that others keep busy no ping is judged, and it says so.)
  * Ends with 1 and says what was wrong when any of it does not hold.
  */
 import { createConnection, type Socket } from "node:net";

@@ -49,6 +49,7 @@ test("a log knows what it holds, behind any snapshot, and after entries were tak
       expectSame(model);
       const index = model.snapshotIndex + 1 + from;
       model.log.truncateFrom(index);
+      expect(model.log.lastIndex).toBeLessThan(index);
       expectSame({ ...model, entries: model.entries.filter((entry) => entry.index < index) });
     }),
   );

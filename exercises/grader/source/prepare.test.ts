@@ -56,6 +56,18 @@ describe("a submission that can run", () => {
     ]);
   });
 
+  test.each([
+    "function sum(a, b) { return a + b; }\nexport { sum };",
+    "const add = (a, b) => a + b;\nexport { add as sum };",
+    "export const { sum } = { sum: (a, b) => a + b };",
+    "export const [...sum] = [], other = 1;",
+    "export const { other = 1, ...sum } = {};",
+    'export { two as sum } from "#reference/one.ts";',
+    'export * as sum from "#reference/one.ts";',
+  ])("may export in any way that the language has: %j", (text) => {
+    expect(prepare(bundle, text)).toMatchObject({ kind: "ready" });
+  });
+
   test("may import what comes with the exercise, also through export *", () => {
     const submission =
       'import { two, three } from "#reference/one.ts";\nexport const sum = () => two + three;';

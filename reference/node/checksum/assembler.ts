@@ -1,9 +1,11 @@
 /**
- * An assembler for WebAssembly: as many instructions as `crc32-program.ts` takes, and a module around one function.
+ * An assembler for WebAssembly: as many instructions as `crc32-program.ts` takes, and a module around one
+ * function.
  *
- * WebAssembly is a stack machine. An instruction is a byte, or a few, and takes its operands from the stack; so the code
- * of an expression is the code of its operands, one after the other, and then the operation. Each function here
- * returns such code for an expression that leaves its value on the stack, or for a statement, which leaves nothing.
+ * WebAssembly is a stack machine. An instruction is a byte, or a few, and takes its operands from the stack; so
+ * the code of an expression is the code of its operands, one after the other, and then the operation. Each
+ * function here returns such code for an expression that leaves its value on the stack, or for a statement, which
+ * leaves nothing.
  */
 
 /** Instructions as bytes. */
@@ -72,7 +74,7 @@ export const shiftPairsRight = (value: Code, bits: number): Code => [
   ...constant(bits),
   ...vector(141),
 ];
-/** For each byte of `indexes`, the byte of `table` at that index. "Relaxed": indexes above 15 give no promised result. */
+/** For each byte of `indexes`, the byte of `table` at that index. "Relaxed": what an index above 15 gives is open. */
 export const lookUp = (table: Code, indexes: Code): Code => [...table, ...indexes, ...vector(0x100)];
 
 /** Calls the module's only function. */

@@ -1,9 +1,10 @@
 /**
  * The fastest CRC-32 for each length.
  *
- * Below 256 bytes that is `base/crc32.ts`. From there on it is `crc32-program.ts`, WebAssembly that deals with sixteen bytes
- * at a time; the bytes are copied into its memory first, which is a tenth of the work. Node's own (`zlib.crc32`) is half
- * as fast, and a call out of JavaScript into native code costs it as much as 400 bytes do here. Nanoseconds on one core:
+ * Below 256 bytes that is `base/crc32.ts`. From there on it is `crc32-program.ts`, WebAssembly that deals with
+ * sixteen bytes at a time; the bytes are copied into its memory first, which is a tenth of the work. Node's own
+ * (`zlib.crc32`) is half as fast, and a call out of JavaScript into native code costs it as much as 400 bytes do
+ * here. Nanoseconds on one core:
  *
  * | bytes | JavaScript | zlib | WebAssembly |
  * |---|---|---|---|
