@@ -57,9 +57,13 @@ export default defineConfig({
           name: "browser",
           include: [browserTests],
           exclude,
+          globalSetup: "site/test/build-once.ts",
           pool: "forks",
-          testTimeout: 90_000,
-          hookTimeout: 90_000,
+          // Against a page that hangs. The limits are far above what anything takes on a machine that is busy with
+          // other things: a test that fails now and then is worth less than none.
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          expect: { poll: { timeout: 60_000 } },
         },
       },
     ],

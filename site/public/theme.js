@@ -1,11 +1,20 @@
-// Sets the theme before the first paint; a file of its own because the content security policy allows no inline script.
+// What must be known before the first paint: the theme, and whether the workspace will stand beside the text. A file of its
+// own, because the content security policy allows no inline script.
 (() => {
-  let theme = "system";
-  try {
-    theme = localStorage.getItem("oz:theme") ?? "system";
-  } catch {
-    // Storage is switched off: the system's theme it is.
-  }
-  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-  document.documentElement.classList.add("has-script");
+  const root = document.documentElement;
+  const stored = (key) => {
+    try {
+      return localStorage.getItem(key);
+    } catch {
+      // Storage is switched off: everything is as usual.
+      return null;
+    }
+  };
+  const theme = stored("oz:theme");
+  if (theme === "light" || theme === "dark") root.dataset.theme = theme;
+  root.classList.add("has-script");
+  if (!new URLSearchParams(location.search).has("exercise")) return;
+  root.classList.add("has-workspace");
+  const percent = Number(stored("oz:size:lesson"));
+  if (percent > 5 && percent < 95) root.style.setProperty("--split-lesson", `${percent}%`);
 })();

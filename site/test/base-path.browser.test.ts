@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { launchBrowser } from "../../scripts/find-browser.ts";
 import { serveStatic, type StaticServer } from "../../scripts/static-server.ts";
-import { buildInto, watchPage } from "./site-page.ts";
+import { buildInto, patienceMs, watchPage } from "./site-page.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const id = "01-protocol/01-primitives";
@@ -35,6 +35,7 @@ afterAll(async () => {
 /** A page that notes what it asked for and did not get, and where the policy stopped it. */
 async function open(path: string) {
   const page = await browser.newPage({ serviceWorkers: "block" });
+  page.setDefaultTimeout(patienceMs);
   const { complaints } = watchPage(page);
   const strays: string[] = [];
   page.on("response", (response) => {
@@ -69,7 +70,7 @@ async function solve(page: Page): Promise<void> {
     document.activeElement?.dispatchEvent(new ClipboardEvent("paste", options));
   }, bundle.solution);
   await page.keyboard.press("Control+Enter");
-  await page.locator(".verdict-line h2", { hasText: "Solved" }).waitFor({ timeout: 60_000 });
+  await page.locator(".verdict-line h2", { hasText: "Solved" }).waitFor();
 }
 
 test("below a path, a learner goes from the map to a lesson, searches, and solves, and no address leaves the path", async () => {
@@ -152,9 +153,10 @@ test("the pictures obey the policy", async () => {
 test("the service worker keeps to the path, works from there, and isolates pages that the host cannot", async () => {
   const context = await browser.newContext();
   const page = await context.newPage();
+  page.setDefaultTimeout(patienceMs);
   await page.goto(server.url.href);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
-  await page.locator('[data-offline="complete"]').waitFor({ timeout: 60_000 });
+  await page.locator('[data-offline="complete"]').waitFor();
   const scope = await page.evaluate(async () => (await navigator.serviceWorker.ready).scope);
   expect(new URL(scope).pathname).toBe("/offset-zero/");
   await page.goto(new URL(lesson, server.url).href);

@@ -6,14 +6,14 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { launchBrowser } from "../../scripts/find-browser.ts";
 import { serveSite, type SiteServer } from "../tools/serve.ts";
-import { buildSite, dist, readBundle, watchPage } from "./site-page.ts";
+import { dist, patienceMs, readBundle, watchPage } from "./site-page.ts";
 
 const id = "01-protocol/01-primitives";
 const lesson = "01-protocol/01-bytes/";
 
 let browser: Browser;
 beforeAll(async () => {
-  [browser] = await Promise.all([launchBrowser(), buildSite()]);
+  browser = await launchBrowser();
 });
 afterAll(() => browser.close());
 
@@ -23,7 +23,7 @@ function serve(folder: string): Promise<SiteServer> {
 
 /** Waits until the footer says that everything is on the device. */
 async function waitUntilKept(page: Page): Promise<void> {
-  await page.locator('[data-offline="complete"]').waitFor({ timeout: 60_000 });
+  await page.locator('[data-offline="complete"]').waitFor();
 }
 
 /** A cut network is no server, and a browser that knows it. */
@@ -36,6 +36,7 @@ test("after one visit to the first page, a learner opens a lesson without a netw
   const server = await serve(dist);
   const context = await browser.newContext();
   const page = await context.newPage();
+  page.setDefaultTimeout(patienceMs);
   const { complaints } = watchPage(page);
   await page.goto(server.url);
   await waitUntilKept(page);
@@ -55,7 +56,7 @@ test("after one visit to the first page, a learner opens a lesson without a netw
     document.activeElement?.dispatchEvent(new ClipboardEvent("paste", options));
   }, solution);
   await page.keyboard.press("Control+Enter");
-  await page.locator(".verdict-line h2", { hasText: "Solved" }).waitFor({ timeout: 30_000 });
+  await page.locator(".verdict-line h2", { hasText: "Solved" }).waitFor();
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
 
   await page.goto(`${server.url}no/such/page/`);
@@ -72,6 +73,7 @@ test("a new version waits for the reader, and then replaces the old one whole", 
   const server = await serve(folder);
   const context = await browser.newContext();
   const page = await context.newPage();
+  page.setDefaultTimeout(patienceMs);
   await page.goto(server.url);
   await waitUntilKept(page);
   const title = page.locator("h1");
@@ -107,8 +109,9 @@ test("a phone keeps no Monaco, which it never loads", async () => {
   const server = await serve(dist);
   const context = await browser.newContext({ viewport: { width: 390, height: 844 }, isMobile: true });
   const page = await context.newPage();
+  page.setDefaultTimeout(patienceMs);
   await page.goto(server.url);
-  await page.locator('[data-offline="ready"]').waitFor({ timeout: 60_000 });
+  await page.locator('[data-offline="ready"]').waitFor();
   const kept = await page.evaluate(async () => {
     const names = await caches.keys();
     const requests = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()));

@@ -7,7 +7,7 @@ import * as limits from "#reference/protocol/limits.ts";
 import { launchBrowser } from "../../scripts/find-browser.ts";
 import { collectLimits } from "../tools/limits.ts";
 import { serveSite } from "../tools/serve.ts";
-import { dist, openSite, visit, type Site } from "./site-page.ts";
+import { dist, openSite, patienceMs, visit, type Site } from "./site-page.ts";
 
 let site: Site;
 beforeAll(async () => {
@@ -39,6 +39,17 @@ test("the search opens by a key, finds as one types, and leads to the place by k
   await context.close();
 });
 
+test("the contents show which section is being read", async () => {
+  const { page, context } = await visit(site, "01-protocol/01-bytes/");
+  const current = page.locator('.toc [aria-current="location"]');
+  expect(await current.count()).toBe(0);
+  for (const name of ["Text is not its length", "A window or a copy"]) {
+    await page.locator("h2", { hasText: name }).evaluate((heading) => heading.scrollIntoView());
+    await expect.poll(() => current.allInnerTexts()).toEqual([name]);
+  }
+  await context.close();
+});
+
 test("every address that the search knows is there", async () => {
   const documents = JSON.parse(readFileSync(join(dist, "search.json"), "utf8")) as {
     id: string;
@@ -60,8 +71,9 @@ test("the search works without a network, once the course is kept", async () => 
   const server = await serveSite(dist, { host: "127.0.0.1", port: 0, portUsual: 0 });
   const browser = await launchBrowser();
   const page = await browser.newPage();
+  page.setDefaultTimeout(patienceMs);
   await page.goto(server.url);
-  await page.locator('[data-offline="ready"], [data-offline="complete"]').waitFor({ timeout: 60_000 });
+  await page.locator('[data-offline="ready"], [data-offline="complete"]').waitFor();
   await server.close();
   await page.locator("[data-search]").click();
   await page.getByRole("searchbox", { name: "Search for" }).fill("frame-too-large");

@@ -1,6 +1,6 @@
 /** What the tests of the site share: the built pages, served; a browser; pages whose complaints are collected. */
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
@@ -18,11 +18,6 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** Builds the site when it is not there: `npm test` builds it first; alone, a test file does so itself. */
-export async function buildSite(): Promise<void> {
-  if (!existsSync(join(dist, "index.html"))) await buildInto({});
-}
-
 /** What Vitest puts into the environment, and Vite would take for its own. */
 const vitestNames = /^(VITEST.*|NODE_ENV|MODE|DEV|PROD|SSR|TEST|BASE_URL)$/;
 
@@ -34,9 +29,8 @@ export async function buildInto(variables: Readonly<Record<string, string>>): Pr
   await promisify(execFile)(process.execPath, [astro, "build", "--root", "site"], { cwd: root, env });
 }
 
-/** Serves the built site and starts a browser. */
+/** Serves the site, which `build-once.ts` has built, and starts a browser. */
 export async function openSite(): Promise<Site> {
-  await buildSite();
   const [server, browser]: [SiteServer, Browser] = await Promise.all([
     serveSite(dist, { host: "127.0.0.1", port: 0, portUsual: 0 }),
     launchBrowser(),
@@ -50,6 +44,9 @@ export async function openSite(): Promise<Site> {
     },
   };
 }
+
+/** How long a test waits for something in a page. */
+export const patienceMs = 90_000;
 
 export const phone: BrowserContextOptions = {
   viewport: { width: 390, height: 844 },
@@ -81,9 +78,9 @@ export async function visit(
     serviceWorkers: "block",
     ...options,
   });
-  const page = await context.newPage();
   // Against a page that hangs, not against a machine that is busy: Monaco's type checker alone can take its time.
-  page.setDefaultTimeout(60_000);
+  context.setDefaultTimeout(patienceMs);
+  const page = await context.newPage();
   await prepare?.(page);
   const { complaints, scripts } = watchPage(page);
   await page.goto(site.url + path);

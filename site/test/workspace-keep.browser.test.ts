@@ -63,7 +63,7 @@ test("a damaged file is refused with a line and changes nothing; a whole one can
   }
 
   await chooseFile(page, whole.replace("mine = 1", "theirs = 2"));
-  await page.locator(".toast", { hasText: "Brought in 1 exercises" }).waitFor();
+  await page.locator(".toast", { hasText: "Brought in 1 exercise;" }).waitFor();
   await page.locator(".editor-host", { hasText: "theirs" }).waitFor();
   expect((await stored(page)).history?.map(({ text }) => text)).toEqual(["export const mine = 1;\n"]);
   await page.locator(".toast").getByRole("button", { name: "Undo" }).click();

@@ -28,7 +28,7 @@ export async function replaceText(page: Page, text: string): Promise<void> {
 /** The verdict's text once a run has ended, which `expected` it must say. */
 export async function verdict(page: Page, expected: RegExp): Promise<string> {
   const line = page.locator(".verdict-line h2").filter({ hasText: expected });
-  await line.waitFor({ timeout: 30_000 });
+  await line.waitFor();
   return line.innerText();
 }
 

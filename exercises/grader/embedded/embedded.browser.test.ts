@@ -23,7 +23,7 @@ beforeAll(async () => {
   page = await openTestPage();
   for (const options of [{}, quick]) await run(goodRing, options);
   await page.context.setOffline(true);
-}, 60_000);
+});
 
 afterAll(async () => {
   await page.close();

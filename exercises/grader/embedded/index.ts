@@ -32,6 +32,8 @@ export interface EmbeddedBackend extends Backend {
    * when a learner comes near an exercise.
    */
   prewarm(bundle?: ExerciseBundle): void;
+  /** What would keep `submission` from being run: syntax, imports, exports. Nothing is run. Empty when all is well. */
+  check(bundle: ExerciseBundle, submission: string): Promise<readonly RawError[]>;
 }
 
 const disposed = "the backend was disposed of";
@@ -47,6 +49,10 @@ export function createEmbeddedBackend(options: EmbeddedOptions): EmbeddedBackend
   return {
     name: "embedded",
     prewarm: (bundle) => workers.prewarm(bundle),
+    async check(bundle, submission) {
+      const preparation = await workers.compiler.prepare(bundle, submission);
+      return preparation.kind === "refused" ? preparation.errors : [];
+    },
     run(request, onEvent, signal) {
       const turn = last.then(() => runOnce(workers, options, request, onEvent, signal));
       last = turn;

@@ -36,7 +36,7 @@ beforeAll(async () => {
     runnerFiles: await readRunnerFiles(),
   });
   page = await openTestPage();
-}, 60_000);
+});
 
 afterAll(async () => {
   await page.close();
@@ -137,7 +137,7 @@ describe("a suite that uses all that suites may use", () => {
       const grade = await expectEqualGrades(bundle, goodRing.replace(find, replace) + helper);
       expect(grade.points.earned).toBe(points);
     },
-    30_000,
+    120_000,
   );
 });
 

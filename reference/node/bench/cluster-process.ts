@@ -1,4 +1,4 @@
-/** A cluster of its own for a benchmark: nodes on this machine, each a process with a folder that is removed afterwards. */
+/** A cluster of its own for a benchmark: nodes on this machine, each a process with a folder that goes afterwards. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../client.ts";
 import { freePorts } from "../cluster-demo.ts";

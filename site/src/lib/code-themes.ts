@@ -15,6 +15,12 @@ export interface CodePalette {
   readonly type: string;
   readonly call: string;
   readonly punctuation: string;
+  /**
+   * Grounds of lines that a comparison shows as new or gone, and of what differs within them; both are laid over the
+   * code's own ground, and every colour above keeps its contrast on both.
+   */
+  readonly inserted: readonly [line: string, part: string];
+  readonly removed: readonly [line: string, part: string];
 }
 
 export const lightPalette: CodePalette = {
@@ -27,6 +33,8 @@ export const lightPalette: CodePalette = {
   type: "#22557f",
   call: "#3a3f91",
   punctuation: "#6a6357",
+  inserted: ["#d8f0b070", "#bfe58a40"],
+  removed: ["#ffd8d050", "#ffd0c850"],
 };
 
 export const darkPalette: CodePalette = {
@@ -39,6 +47,8 @@ export const darkPalette: CodePalette = {
   type: "#8fbfe6",
   call: "#b3b8f5",
   punctuation: "#a39c8e",
+  inserted: ["#7fae3c20", "#7fae3c10"],
+  removed: ["#c0392b30", "#c0392b28"],
 };
 
 function theme(name: string, type: "light" | "dark", colors: CodePalette): ThemeRegistration {

@@ -47,10 +47,7 @@ function wireExport(): void {
 
 /** Says what came of an import, with an undo beside it. */
 function showImported(result: Imported): void {
-  const text =
-    result.kind === "refused"
-      ? result.problem
-      : `Brought in ${result.count} exercises; earlier texts are in their history.`;
+  const text = result.kind === "refused" ? result.problem : result.note;
   const note = Object.assign(document.createElement("strong"), {
     className: "import-note",
     textContent: ` ${text} `,
@@ -83,14 +80,18 @@ async function openExercise(id: string): Promise<void> {
   address.searchParams.set("exercise", id);
   history.replaceState(null, "", address);
   host.hidden = false;
-  document.body.classList.add("has-workspace");
+  root.classList.add("has-workspace");
   document
     .querySelector(`[data-progress="${CSS.escape(id)}"]`)
     ?.scrollIntoView({ block: "center", behavior: "instant" });
   if (host.childElementCount === 0) host.textContent = "Opening the workspace …";
+  // Asked for now and not by the workspace's script, so that both are on their way at once.
+  const bundle = fetch(`${root.dataset["base"]}exercises/${id}.json`);
+  // Without an effect when nobody waits for it: what went wrong is said where it is waited for.
+  bundle.catch(() => undefined);
   try {
     const { openWorkspace } = await import("../workspace/open.tsx");
-    await openWorkspace(host, id, { announce, onProgress: showProgress, onClose: closeExercise });
+    await openWorkspace(host, id, { announce, onProgress: showProgress, onClose: closeExercise, bundle });
   } catch (error) {
     host.textContent = `The workspace could not be loaded (${String(error)}). Reload the page to try again.`;
   }
@@ -107,7 +108,7 @@ function closeExercise(): void {
   const id = address.searchParams.get("exercise");
   forgetPlace(address);
   history.replaceState(null, "", address);
-  document.body.classList.remove("has-workspace");
+  root.classList.remove("has-workspace");
   delete document.body.dataset["pane"];
   if (host !== null) host.hidden = true;
   const button = document.querySelector<HTMLElement>(`[data-exercise="${CSS.escape(id ?? "")}"]`);
@@ -122,6 +123,9 @@ function wireExercises(): void {
   const asked = new URLSearchParams(location.search).get("exercise");
   if (asked !== null && document.querySelector(`[data-exercise="${CSS.escape(asked)}"]`) !== null) {
     void openExercise(asked);
+  } else {
+    // theme.js has made room for an exercise, and there is none of that name.
+    root.classList.remove("has-workspace");
   }
 }
 

@@ -35,7 +35,8 @@ export interface ProgressFile {
 
 /** What came of an import. */
 export type Imported =
-  { readonly kind: "taken"; readonly count: number; readonly undo: () => void } | Refused;
+  | { readonly kind: "taken"; readonly count: number; readonly note: string; readonly undo: () => void }
+  | Refused;
 
 /** Why nothing was brought in, in one line. */
 export interface Refused {
@@ -101,7 +102,10 @@ export function importProgress(text: string): Imported {
     return refuse(`This browser's storage ${reason}.`);
   }
   document.dispatchEvent(new CustomEvent(storedEvent));
-  return { kind: "taken", count: Object.keys(file.exercises).length, undo: takeBack };
+  const count = Object.keys(file.exercises).length;
+  const exercises = count === 1 ? "1 exercise" : `${count} exercises`;
+  const note = `Brought in ${exercises}; earlier texts are in the history.`;
+  return { kind: "taken", count, note, undo: takeBack };
 }
 
 function refuse(why: string): Refused {

@@ -11,7 +11,7 @@ let proseScroll: number | undefined;
 export function showPane(next: Pane): void {
   const prose = document.querySelector(".prose-pane");
   const isShown = prose !== null && prose.clientHeight > 0;
-  if (isShown && document.body.classList.contains("has-workspace")) proseScroll = prose.scrollTop;
+  if (isShown && document.documentElement.classList.contains("has-workspace")) proseScroll = prose.scrollTop;
   pane.value = next;
   document.body.dataset["pane"] = next;
   if (!isShown && prose !== null && prose.clientHeight > 0) {

@@ -8,6 +8,7 @@ import type { Grade } from "#exercises/grader/grade.ts";
 import { scoreRun } from "#exercises/grader/score.ts";
 import type { ExerciseBundle } from "#exercises/lib/exercise.ts";
 import { href } from "../lib/links.ts";
+import type { Problem } from "./editor/editor.ts";
 
 let embedded: EmbeddedBackend | undefined;
 
@@ -18,6 +19,12 @@ export function embeddedBackend(): EmbeddedBackend {
     version: import.meta.env.RUNNER_VERSION,
   });
   return embedded;
+}
+
+/** The lines that keep a text from being run, for an editor without a checker of its own. */
+export async function findSourceErrors(bundle: ExerciseBundle, text: string): Promise<readonly Problem[]> {
+  const errors = await embeddedBackend().check(bundle, text);
+  return errors.map(({ message, stack }) => ({ line: stack[0]?.line ?? 1, message: message ?? "" }));
 }
 
 export interface RunOptions {

@@ -93,6 +93,8 @@ export function openSession({ bundle, backend, announce, onProgress, seed }: Ses
   async function run(): Promise<void> {
     if (running.value !== undefined) return;
     draft.save();
+    // What was said about an earlier state; an undo stays on offer.
+    if (toast.value?.undo === undefined) toast.value = undefined;
     const submission = text.value;
     panel.value = "results";
     const control = new AbortController();

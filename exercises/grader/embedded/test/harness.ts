@@ -76,6 +76,8 @@ export async function openTestPage(headers: Headers = policyHeaders): Promise<Te
     server = await serveStatic(folder, { headers });
     browser = await launchBrowser();
     const context = await browser.newContext();
+    // Against a page that hangs, not against a machine that is busy.
+    context.setDefaultTimeout(90_000);
     const page = await context.newPage();
     const complaints: string[] = [];
     page.on("pageerror", (error) => complaints.push(String(error)));

@@ -84,3 +84,12 @@ export function editorKindFor(choice: EditorChoice): EditorKind {
   const isTouch = matchMedia("(pointer: coarse) and (hover: none)").matches;
   return isSmall || isTouch ? "light" : "monaco";
 }
+
+/** The height of a line of code and the room above the first, in both editors and in what stands there before them. */
+export const editorLinePx = 21;
+export const editorPaddingPx = 10;
+
+/** Whether a line waits for the learner's code: an exercise opens at the first of them. */
+export function isTodo(line: string): boolean {
+  return /\btodo\(/.test(line);
+}

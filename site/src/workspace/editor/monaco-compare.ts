@@ -21,6 +21,8 @@ export function compareInMonaco(monaco: Monaco, own: Model, options: CompareOpti
     useInlineViewWhenSpaceIsLimited: true,
     renderSideBySideInlineBreakpoint: 560,
     glyphMargin: true,
+    // Arrows lead from one difference to the next; the ruler beside a folded text is one grey block.
+    renderOverviewRuler: false,
     renderMarginRevertIcon: true,
     renderGutterMenu: false,
     hideUnchangedRegions: { enabled: true, contextLineCount: 4 },

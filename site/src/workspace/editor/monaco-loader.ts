@@ -143,6 +143,12 @@ function defineThemes(monaco: Monaco): void {
         "editorLineNumber.activeForeground": colors.text,
         "editorGutter.background": colors.ground,
         "diffEditor.unchangedRegionBackground": colors.ground,
+        "diffEditor.insertedLineBackground": colors.inserted[0],
+        "diffEditor.insertedTextBackground": colors.inserted[1],
+        "diffEditor.insertedTextBorder": `${colors.string}66`,
+        "diffEditor.removedLineBackground": colors.removed[0],
+        "diffEditor.removedTextBackground": colors.removed[1],
+        "diffEditor.removedTextBorder": `${colors.keyword}66`,
       },
     });
   };

@@ -1,4 +1,5 @@
 /** What the editor and the comparison have in common: how they look, and how Tab leaves them. */
+import { editorLinePx, editorPaddingPx } from "./editor.ts";
 import type { Monaco } from "./monaco-loader.ts";
 
 export type Model = ReturnType<Monaco["editor"]["createModel"]>;
@@ -10,13 +11,13 @@ export const appearance = {
   fixedOverflowWidgets: true,
   fontFamily: '"JetBrains Mono Variable", ui-monospace, monospace',
   fontSize: 13.5,
-  lineHeight: 21,
+  lineHeight: editorLinePx,
   guides: { indentation: false },
   lineNumbersMinChars: 3,
   occurrencesHighlight: "off",
   minimap: { enabled: false },
   overviewRulerBorder: false,
-  padding: { top: 10, bottom: 10 },
+  padding: { top: editorPaddingPx, bottom: editorPaddingPx },
   renderLineHighlight: "none",
   scrollBeyondLastLine: false,
   stickyScroll: { enabled: false },

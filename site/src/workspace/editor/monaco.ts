@@ -2,12 +2,23 @@
 import { addPackageTypes, loadMonaco, loadVim, type Monaco } from "./monaco-loader.ts";
 import { compareInMonaco } from "./monaco-compare.ts";
 import { appearance, letTabLeave, type Model, type StandaloneEditor } from "./monaco-shared.ts";
-import type { CodeEditor, Comparing, EditorFile, EditorHooks, EditorOptions, Mark } from "./editor.ts";
+import {
+  isTodo,
+  type CodeEditor,
+  type Comparing,
+  type EditorFile,
+  type EditorHooks,
+  type EditorOptions,
+  type Mark,
+} from "./editor.ts";
 
 export async function createMonacoEditor(options: EditorOptions): Promise<CodeEditor> {
   const monaco = await loadMonaco();
+  // Between the steps the page may answer clicks and keys: each of them takes a slow machine a good while.
+  await nextTask();
   const models = new Map(options.files.map((file) => [file.path, modelOf(monaco, file)]));
   const own = models.get(options.editable)!;
+  await nextTask();
   const editor = monaco.editor.create(options.parent, {
     model: own,
     ...appearance,
@@ -95,7 +106,7 @@ function modelOf(monaco: Monaco, file: EditorFile): Model {
 
 /** Begins at the first place that waits for the learner's code, not at the file's header. */
 function revealTodo(editor: StandaloneEditor, model: Model): void {
-  const at = model.getLinesContent().findIndex((line) => /\btodo\(/.test(line)) + 1;
+  const at = model.getLinesContent().findIndex(isTodo) + 1;
   if (at === 0) return;
   editor.setPosition({ lineNumber: at, column: model.getLineFirstNonWhitespaceColumn(at) || 1 });
   editor.revealLineInCenter(at);
@@ -158,6 +169,10 @@ function markFailures(monaco: Monaco, model: Model, marks: readonly Mark[]): voi
       endColumn: model.getLineMaxColumn(line),
     }));
   monaco.editor.setModelMarkers(model, "offset-zero", markers);
+}
+
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /** Safari has no idle callback; a moment later does as well. */

@@ -1,9 +1,20 @@
 /** The editor, whichever fits the device, bound to the session: text, file, marks, Vim keys. */
 import { useSignal, useSignalEffect, type Signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-import { editorKindFor, type CodeEditor, type EditorHooks } from "../editor/editor.ts";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import {
+  editorKindFor,
+  editorLinePx,
+  editorPaddingPx,
+  isTodo,
+  type CodeEditor,
+  type EditorHooks,
+} from "../editor/editor.ts";
 import type { Session } from "../session.ts";
+import { findSourceErrors } from "../run.ts";
 import { editorChoice, hasVimKeys, setEditorChoice } from "../settings.ts";
+
+/** How long a learner pauses before the light editor's text is looked at: nobody wants to be told in mid-word. */
+const checkAfterMs = 700;
 
 export interface EditorProps {
   readonly session: Session;
@@ -31,6 +42,7 @@ export function EditorView({ session, editor, onReveal }: EditorProps) {
       });
     return () => {
       isGone = true;
+      session.problems.value = [];
       editor.value?.dispose();
       editor.value = undefined;
       host.current?.replaceChildren();
@@ -38,7 +50,12 @@ export function EditorView({ session, editor, onReveal }: EditorProps) {
   }, [session, kind]);
   useSignalEffect(() => editor.value?.show(session.file.value));
   useSignalEffect(() => editor.value?.setText(session.text.value));
-  useSignalEffect(() => editor.value?.mark(marksOf(session)));
+  useSignalEffect(() => {
+    // Monaco shows what its checker finds by itself.
+    const problems = editor.value?.kind === "light" ? session.problems.value : [];
+    editor.value?.mark([...problems, ...marksOf(session)]);
+  });
+  useSignalEffect(() => (editor.value?.kind === "light" ? checkLater(session) : undefined));
   useSignalEffect(() => {
     const isOn = hasVimKeys.value;
     void editor.value?.setVim?.(isOn, status.current!).catch((error: unknown) => {
@@ -55,14 +72,41 @@ export function EditorView({ session, editor, onReveal }: EditorProps) {
           </button>
         </p>
       )}
-      {editor.value === undefined && problem.value === undefined && (
-        <pre class="editor-waiting" tabIndex={0} aria-label="Your code, while the editor loads">
-          {session.text.value}
-        </pre>
-      )}
+      {editor.value === undefined && problem.value === undefined && <Waiting text={session.text.value} />}
       <div class="editor-host" ref={host} />
       <div class="vim-status" ref={status} hidden={!hasVimKeys.value || editor.value?.setVim === undefined} />
     </div>
+  );
+}
+
+/** Looks for errors in the text when the learner has paused; a change before then puts it off. */
+function checkLater(session: Session): () => void {
+  const text = session.text.value;
+  const timer = setTimeout(() => {
+    void findSourceErrors(session.bundle, text).then((problems) => {
+      if (session.text.peek() === text) session.problems.value = problems;
+    });
+  }, checkAfterMs);
+  return () => clearTimeout(timer);
+}
+
+/** The text to read while the editor loads, at the lines where the editor will stand. */
+function Waiting({ text }: { readonly text: string }) {
+  const frame = useRef<HTMLPreElement>(null);
+  const lines = text.split("\n");
+  useLayoutEffect(() => {
+    const first = lines.findIndex(isTodo);
+    const { current } = frame;
+    if (first === -1 || current === null) return;
+    current.scrollTop = editorPaddingPx + (first + 0.5) * editorLinePx - current.clientHeight / 2;
+  }, []);
+  return (
+    <pre ref={frame} class="editor-waiting" tabIndex={0} aria-label="Your code, while the editor loads">
+      <span class="line-numbers" aria-hidden="true">
+        {lines.map((_line, index) => `${index + 1}\n`).join("")}
+      </span>
+      {text}
+    </pre>
   );
 }
 

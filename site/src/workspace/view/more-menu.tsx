@@ -79,6 +79,12 @@ export function MoreMenu({ session, editor }: MenuProps) {
           onChoose={session.setDepth}
         />
         <Choice label="Editor" value={editorChoice.value} choices={editors} onChoose={setEditorChoice} />
+        {editor.value?.kind === "light" && (
+          <p class="menu-note">
+            The light editor finds code that cannot be run, such as syntax errors. It does not check types;
+            the full editor does.
+          </p>
+        )}
         {obstacle === undefined && (
           <Choice
             label="Where the tests run"
@@ -177,10 +183,7 @@ export function exportAll(session: Session): void {
 async function importAll(session: Session): Promise<void> {
   const result = await chooseProgress();
   if (result === undefined) return;
-  const text =
-    result.kind === "refused"
-      ? result.problem
-      : `Brought in ${result.count} exercises; earlier texts are in their history.`;
+  const text = result.kind === "refused" ? result.problem : result.note;
   session.announce(text);
   if (result.kind === "refused") {
     session.toast.value = { text };

@@ -1,7 +1,7 @@
 /** The results of a run: how far it got, then each test, with the first failure open. */
 import type { Grade, TestGrade } from "#exercises/grader/grade.ts";
 import { seedDefault } from "#exercises/lib/seed.ts";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { addressOf } from "../address.ts";
 import type { Running, Session } from "../session.ts";
 import { Inline } from "./inline.tsx";
@@ -107,6 +107,7 @@ function Verdict({ grade, session }: { readonly grade: Grade; readonly session: 
       ) : (
         grade.reason !== undefined && <p>{grade.reason}</p>
       )}
+      <FirstFailure grade={grade} />
       <p class="run-note">
         {grade.run.durationMs} ms, seed {grade.seed}{" "}
         <button
@@ -134,6 +135,31 @@ function Verdict({ grade, session }: { readonly grade: Grade; readonly session: 
   );
 }
 
+/** How many tests may stand above the first failure before a way down to it is offered. */
+const testsAboveMax = 2;
+
+/** Leads to the first failure when passed tests hide it: the order of the tests is the order in which to solve them. */
+function FirstFailure({ grade }: { readonly grade: Grade }) {
+  const index = grade.tests.findIndex(({ status }) => status !== "pass");
+  const test = grade.tests[index];
+  if (test === undefined || index <= testsAboveMax) return null;
+  return (
+    <p class="first-failure">
+      <button type="button" class="link-button" onClick={() => showTest(test.id)}>
+        First failure
+      </button>
+      : {test.name}
+    </p>
+  );
+}
+
+/** Scrolls to a test of the list and puts the focus on it. */
+function showTest(id: string): void {
+  const item = document.getElementById(`test-${id}`);
+  item?.scrollIntoView({ block: "start" });
+  (item?.querySelector<HTMLElement>("summary") ?? item)?.focus({ preventScroll: true });
+}
+
 const marks: Readonly<Record<TestGrade["status"], { readonly sign: string; readonly word: string }>> = {
   pass: { sign: "✓", word: "passed" },
   fail: { sign: "✗", word: "failed" },
@@ -146,19 +172,15 @@ interface TestListProps extends ResultsProps {
 }
 
 function TestList({ grade, session, onReveal }: TestListProps) {
-  const list = useRef<HTMLOListElement>(null);
   const target = session.target.value;
   const first = grade.tests.find(({ status }) => status !== "pass")?.id;
   const open = grade.tests.some(({ id, failure }) => id === target && failure !== undefined) ? target : first;
   // Whoever follows a link to a test wants to see that one.
   useEffect(() => {
-    if (target === undefined) return;
-    const item = list.current?.querySelector<HTMLElement>(`#test-${CSS.escape(target)}`);
-    item?.scrollIntoView({ block: "start" });
-    (item?.querySelector<HTMLElement>("summary") ?? item)?.focus({ preventScroll: true });
+    if (target !== undefined) showTest(target);
   }, [grade]);
   return (
-    <ol class="tests" ref={list}>
+    <ol class="tests">
       {grade.tests.map((test) => (
         <li
           key={`${test.id}-${grade.run.startedAt}`}

@@ -1,5 +1,5 @@
 /** A bar between two panes: drag it, or focus it and use the arrow keys. Its place is remembered. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { rememberSize, rememberedSize } from "../settings.ts";
 
 export interface SplitterProps {
@@ -20,7 +20,8 @@ const percentMax = 85;
 export function Splitter({ name, label, direction, usual, container }: SplitterProps) {
   const [percent, setPercent] = useState(() => rememberedSize(name, usual));
   const bar = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  // Before the paint: panes that move a moment after they are shown are hard to read.
+  useLayoutEffect(() => {
     container()?.style.setProperty(`--split-${name}`, `${percent}%`);
   }, [percent]);
 

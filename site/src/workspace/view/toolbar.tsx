@@ -16,6 +16,7 @@ export function Toolbar({ session, editor, onClose }: ToolbarProps) {
   const isRunning = session.running.value !== undefined;
   const problems = session.problems.value;
   const first = problems[0];
+  const isLight = editor.value?.kind === "light";
   // On a phone the text, and its heading with it, is not on screen.
   const isAlone = pane.value !== "prose" && matchMedia("(width < 62rem)").matches;
   return (
@@ -32,9 +33,12 @@ export function Toolbar({ session, editor, onClose }: ToolbarProps) {
           onClick={() => {
             session.file.value = session.bundle.editable;
             editor.value?.reveal(session.bundle.editable, first.line);
+            // Monaco shows the message at the place; a finger finds no tooltip.
+            if (isLight) session.toast.value = { text: `Line ${first.line}: ${first.message}` };
           }}
         >
-          {problems.length === 1 ? "1 type error" : `${problems.length} type errors`}
+          {problems.length} {isLight ? "" : "type "}
+          {problems.length === 1 ? "error" : "errors"}
         </button>
       )}
       <span class="toolbar-space" />
