@@ -30,10 +30,10 @@ export const leaders: Handler<"Leaders"> = async (broker, { topic: name }, { con
   return reply({ leaders: known.map(({ node, address }, partition) => ({ partition, node, address })) });
 };
 
-export const changeCluster: Handler<"ChangeCluster"> = async (broker, request) => {
+export const changeCluster: Handler<"ChangeCluster"> = async (broker, request, { connection }) => {
   const replication = replicationOf(broker);
   if ("kind" in replication) return replication;
-  return (await replication.change(request)) ?? reply({});
+  return (await replication.change(request, connection)) ?? reply({});
 };
 
 export const peerHello: Handler<"PeerHello"> = async (broker, request, { connection }) => {

@@ -8,7 +8,9 @@ import type { ErrorName } from "../protocol/errors.ts";
 import { errorCodeOf } from "../protocol/errors.ts";
 import type { Broker } from "./broker.ts";
 import type { Call, Handler } from "./call.ts";
+import type { PartitionSize } from "./cluster/replication.ts";
 import type { StoredOffset } from "./offset-store.ts";
+import type { Partition } from "./partition.ts";
 import { refuse, reply } from "./outcome.ts";
 import type { RequestOf } from "../protocol/messages.ts";
 
@@ -21,7 +23,8 @@ export const commitOffset: Handler<"CommitOffset"> = async (broker, request, cal
   if (group === "" || offsets.length > offsetsMax) {
     return refuse("invalid-request", `a group name and at most ${offsetsMax} offsets are needed`);
   }
-  const errors = offsets.map((position) => judgeCommit(broker, request, position, call));
+  const ends = await endsElsewhere(broker, offsets);
+  const errors = offsets.map((position) => judgeCommit(broker, request, position, call, ends));
   const accepted = offsets.filter((_, index) => errors[index] === "none");
   const problem = accepted.length > 0 ? await broker.offsets.commit(group, accepted) : undefined;
   if (problem !== undefined) return problem;
@@ -35,17 +38,32 @@ function judgeCommit(
   { group, memberId, generation }: RequestOf<"CommitOffset">,
   position: StoredOffset,
   { connection }: Call,
+  ends: ReadonlyMap<Partition, PartitionSize> | undefined,
 ): ErrorName {
   const partition = broker.topics.partition(position.topic, position.partition);
   if ("kind" in partition) return partition.name;
-  if (position.offset > partition.log.committedEnd) return "offset-out-of-range";
+  const endOffset = Math.max(partition.log.committedEnd, ends?.get(partition)?.endOffset ?? 0);
+  if (position.offset > endOffset) return "offset-out-of-range";
   if (memberId === "") return "none";
   return broker.groups.mayCommit(connection, group, memberId, generation, position)
     ? "none"
     : "fenced-member";
 }
 
-export const fetchOffset: Handler<"FetchOffset"> = (broker, { group, partitions }) => {
+/** In a cluster: what the leaders say of partitions of which this node has not heard everything yet. */
+async function endsElsewhere(
+  { replication, topics }: Broker,
+  offsets: readonly StoredOffset[],
+): Promise<ReadonlyMap<Partition, PartitionSize> | undefined> {
+  if (replication === undefined) return undefined;
+  const ahead = offsets.flatMap(({ topic, partition: number, offset }) => {
+    const partition = topics.partition(topic, number);
+    return "kind" in partition || offset <= partition.log.committedEnd ? [] : [partition];
+  });
+  return ahead.length === 0 ? undefined : replication.sizesOf(ahead);
+}
+
+export const fetchOffset: Handler<"FetchOffset"> = (broker, { group, partitions }, { connection }) => {
   const store = broker.offsets;
   if (store === undefined) return refuse("unknown-request", "this server keeps no offsets");
   const wanted = partitions.length === 0 ? store.list(group) : partitions;
@@ -59,7 +77,9 @@ export const fetchOffset: Handler<"FetchOffset"> = (broker, { group, partitions 
     // Records may have gone since, or been lost in a crash: what is answered can always be fetched.
     const { startOffset, committedEnd } = found.log;
     const stored = store.fetch(group, topic, partition);
-    const offset = Math.min(Math.max(stored ?? startOffset, startOffset), committedEnd);
+    // What another node leads may be further there than it is known to be here.
+    const isLed = broker.replication?.refusalOf(found, connection) === undefined;
+    const offset = Math.min(Math.max(stored ?? startOffset, startOffset), isLed ? committedEnd : Infinity);
     offsets.push({ topic, partition, isCommitted: stored !== undefined, offset });
   }
   return reply({ offsets });

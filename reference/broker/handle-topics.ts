@@ -1,10 +1,13 @@
 /** Requests about topics and partitions: making, deleting, describing, looking up offsets, giving up old records. */
+import type { ReplyOf } from "../protocol/messages.ts";
 import type { Broker } from "./broker.ts";
 import type { Handler } from "./call.ts";
 import { fetch, readPartition } from "./fetch.ts";
 import { ledPartition } from "./led-partition.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse, reply, silent } from "./outcome.ts";
+import type { PartitionSize } from "./cluster/replication.ts";
+import type { Partition } from "./partition.ts";
 import type { Topic } from "./registry.ts";
 import type { TopicConfig } from "./topic.ts";
 import { replyFetched } from "./connection.ts";
@@ -37,27 +40,33 @@ export const deleteTopic: Handler<"DeleteTopic"> = async (broker, { topic }) => 
 };
 
 export const listTopics: Handler<"ListTopics"> = (broker, { topics: names }) => {
-  if (names.length === 0) return reply({ topics: broker.topics.list().map(describeTopic) });
-  const described = [];
+  const { replication } = broker;
+  const wanted: Topic[] = names.length === 0 ? broker.topics.list() : [];
   for (const name of names) {
     const topic = broker.topics.get(name);
     if (topic === undefined) return refuse("topic-not-found", `no topic named ${JSON.stringify(name)}`);
-    described.push(describeTopic(topic));
+    wanted.push(topic);
   }
-  return reply({ topics: described });
+  if (replication === undefined) return reply({ topics: wanted.map((topic) => describeTopic(topic)) });
+  return replication
+    .sizesOf(wanted.flatMap(({ partitions }) => partitions))
+    .then((sizes) => reply({ topics: wanted.map((topic) => describeTopic(topic, sizes)) }));
 };
 
-function describeTopic({ name, config, partitions }: Topic) {
+/** `sizes` are those of partitions that other nodes know better. */
+function describeTopic(
+  { name, config, partitions }: Topic,
+  sizes?: ReadonlyMap<Partition, PartitionSize>,
+): ReplyOf<"ListTopics">["topics"][number] {
   return {
     topic: name,
     retentionMs: config.retentionMs,
     retentionBytes: config.retentionBytes,
     isCompacted: config.isCompacted,
-    partitions: partitions.map(({ log }) => ({
-      startOffset: log.startOffset,
-      endOffset: log.committedEnd,
-      sizeBytes: log.sizeBytes,
-    })),
+    partitions: partitions.map((partition) => {
+      const { startOffset, committedEnd: endOffset, sizeBytes } = partition.log;
+      return sizes?.get(partition) ?? { startOffset, endOffset, sizeBytes };
+    }),
   };
 }
 

@@ -95,6 +95,22 @@ export class ProducerTable {
     }
   }
 
+  /** Whether anything is known of a producer. */
+  has(producerId: number): boolean {
+    return this.#producers.has(producerId);
+  }
+
+  /** Takes over what another table knows of a producer. */
+  adopt(other: ProducerTable, producerId: number): void {
+    const state = other.#producers.get(producerId);
+    if (state !== undefined) this.#producers.set(producerId, { ...state, batches: [...state.batches] });
+  }
+
+  /** Forgets one producer. */
+  drop(producerId: number): void {
+    this.#producers.delete(producerId);
+  }
+
   /** All that is remembered, for a snapshot. */
   save(): readonly SavedProducer[] {
     return [...this.#producers].map(([id, { epoch, nextSequence, batches }]) => ({

@@ -28,6 +28,8 @@ export interface TopicConfig {
   readonly isCompacted: boolean;
   /** In a cluster: the entry of the replicated log that made the topic, to tell it from others of its name. */
   readonly incarnation?: number;
+  /** In a cluster: the nodes that the groups of its partitions began with. */
+  readonly replicas?: readonly string[];
 }
 
 const topicsDirectory = "topics";
@@ -104,9 +106,14 @@ function parseConfig(bytes: Uint8Array, path: string): TopicConfig {
       `${path} (${key} must be a whole number from ${low} to ${high})`,
     );
   };
+  const names = (): readonly string[] => {
+    const found: unknown = (value as Partial<Record<string, unknown>> | null)?.["replicas"];
+    if (Array.isArray(found) && found.every((name) => typeof name === "string")) return found;
+    throw new DiskError("input-output", "read", `${path} (replicas must be names of nodes)`);
+  };
   const isReplicated = (value as Partial<TopicConfig> | null)?.incarnation !== undefined;
   return {
-    ...(isReplicated && { incarnation: count("incarnation", 1, Number.MAX_SAFE_INTEGER) }),
+    ...(isReplicated && { incarnation: count("incarnation", 1, Number.MAX_SAFE_INTEGER), replicas: names() }),
     partitions: count("partitions", 1, topicPartitionsMax),
     retentionMs: count("retentionMs", 0, Number.MAX_SAFE_INTEGER),
     retentionBytes: count("retentionBytes", 0, Number.MAX_SAFE_INTEGER),

@@ -4,8 +4,7 @@
  * They are ordinary client connections, with the same handshake, limits and signs of life, that introduce themselves as
  * a node. A message to a node that cannot be reached is dropped; Raft sends again what matters.
  */
-import type { CatchUpSource } from "../broker/cluster/catch-up.ts";
-import type { Peers } from "../broker/cluster/cluster.ts";
+import type { Peers, PeerSource } from "../broker/cluster/cluster.ts";
 import type { Identity } from "../broker/cluster/identity.ts";
 import { call, payloadOf } from "../client/calls.ts";
 import type { Introduction } from "../client/handshake-call.ts";
@@ -59,7 +58,7 @@ export class NodePeers implements Peers {
     }
   }
 
-  source(node: string): CatchUpSource {
+  source(node: string): PeerSource {
     const sessionOf = async (): Promise<Session> => {
       const link = this.#links.get(node);
       if (link === undefined) throw new Error(`no node ${node} is known`);
@@ -67,6 +66,11 @@ export class NodePeers implements Peers {
     };
     return {
       state: async () => call(await sessionOf(), "PeerState", {}),
+      transfer: async (target) => {
+        const request = { action: "transfer", node: target, address: "" };
+        await call(await sessionOf(), "ChangeCluster", request);
+        return undefined;
+      },
       fetch: async (request) => call(await sessionOf(), "PeerFetch", request),
     };
   }

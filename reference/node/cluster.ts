@@ -6,7 +6,6 @@ import type { Broker } from "../broker/broker.ts";
 import { Cluster } from "../broker/cluster/cluster.ts";
 import { clusterDirectory, openIdentity } from "../broker/cluster/identity.ts";
 import { RaftJournal } from "../broker/cluster/journal.ts";
-import { ClusterMachine } from "../broker/cluster/machine.ts";
 import type { Credentials, Introduction } from "../client/handshake-call.ts";
 import type { Disk } from "../ports.ts";
 import { DiskError } from "../ports.ts";
@@ -100,15 +99,12 @@ export async function openCluster(
   });
   const cluster = new Cluster({
     broker,
-    machine: new ClusterMachine(broker.topics),
     identity,
     addresses,
     journal: journal.journal,
-    durable: journal.state,
     bootstrap:
       identity.first.length === 0 ? undefined : { voters: identity.first, oldVoters: [], learners: [] },
     peers,
-    disk,
     checksum: fastChecksum,
     clock: nodeClock,
     random: nodeRandom,
@@ -116,7 +112,7 @@ export async function openCluster(
     dropClients: events.dropClients,
     onHalt: events.onHalt,
   });
-  const wrong = cluster.start();
+  const wrong = await cluster.start();
   if (wrong !== undefined) return problem(wrong);
   broker.replication = cluster;
   broker.offsets = cluster.offsets;

@@ -184,8 +184,7 @@ async function openBroker(
       directory,
       clock: turnClock,
       checksum: batchChecksum,
-      // A node of a cluster keeps what it promises in its journal, and writes that down before it answers.
-      fsync: settings.node === "" ? settings.fsync : "never",
+      fsync: settings.fsync,
       segmentBytesMax: settings.segmentSize,
       recycledMax: recycledSegmentsMax,
       ...(config !== undefined && { retention: retentionOf(config, retention) }),

@@ -31,6 +31,19 @@ export const clusterStateReply = layout("ClusterStateReply", {
   commitIndex: uint53,
   appliedIndex: uint53,
   members: arrayOf(member),
+  partitions: arrayOf(
+    layout("partition state", {
+      topic: text,
+      partition: uint32,
+      /** The node that leads the partition; empty while none is known. */
+      leader: text,
+      term: uint53,
+      /** How far the node that answers lets readers go, or would. */
+      endOffset: uint53,
+      /** Members of the partition's group that lack what is committed; only its leader knows, others say 0. */
+      behind: uint32,
+    }),
+  ),
 });
 
 export const changeClusterRequest = layout("ChangeCluster", {
@@ -67,24 +80,20 @@ export const peerHelloRequest = layout("PeerHello", {
 export const peerHelloReply = layout("PeerHelloReply", { node: text });
 
 export const raftRequest = layout("Raft", {
-  /** One message, in the layout of broker/cluster/raft-codec.ts. */
+  /** Messages of several groups, in the layout of broker/cluster/frame-codec.ts. */
   message: bytesWindow,
 });
 
-const peerPartition = layout("peer partition", {
-  startOffset: uint53,
-  endOffset: uint53,
-});
-
 export const peerStateReply = layout("PeerStateReply", {
-  topics: arrayOf(
-    layout("peer topic", {
-      topic: text,
+  /** The partitions that the node leads. */
+  partitions: arrayOf(
+    layout("led partition", {
       /** The entry of the replicated log that made the topic. */
       incarnation: uint53,
-      retentionMs: uint53,
-      retentionBytes: uint53,
-      partitions: arrayOf(peerPartition),
+      partition: uint32,
+      startOffset: uint53,
+      endOffset: uint53,
+      sizeBytes: uint53,
     }),
   ),
 });
@@ -98,6 +107,8 @@ export const peerFetchRequest = layout("PeerFetch", {
 });
 
 export const peerFetchReply = layout("PeerFetchReply", {
+  /** Where the batches begin that the node has: what was asked for may be gone. */
+  startOffset: uint53,
   /** Whole record batches. */
   batches: bytes,
 });

@@ -127,6 +127,7 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
       commitIndex: 812,
       appliedIndex: 811,
       members: [{ node: "n2", address: "10.0.0.2:7420", role: "voter", matchIndex: 810, partitionsLed: 7 }],
+      partitions: [{ topic, partition, leader: "n1", term: 3, endOffset: 1001, behind: 1 }],
     },
   },
   ChangeCluster: { request: { action: "add", node: "n4", address: "10.0.0.4:7420" }, reply: {} },
@@ -138,20 +139,12 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
   PeerState: {
     request: {},
     reply: {
-      topics: [
-        {
-          topic,
-          incarnation: 17,
-          retentionMs: 604800000,
-          retentionBytes: 1073741824,
-          partitions: [{ startOffset: 10, endOffset: 1001 }],
-        },
-      ],
+      partitions: [{ incarnation: 17, partition, startOffset: 0, endOffset: 1000, sizeBytes: 65_536 }],
     },
   },
   PeerFetch: {
     request: { topic, incarnation: 17, partition, offset: 1000, bytesMax: 1048576 },
-    reply: { batches: batch },
+    reply: { startOffset: 0, batches: batch },
   },
   Leaders: {
     request: { topic },

@@ -13,6 +13,7 @@ import type { GroupCommit } from "./group-commit.ts";
 import { compactionKeysMaxDefault, tombstoneKeepMsDefault, type CompactOptions } from "./log-options.ts";
 import type { LogStateFile } from "./log-state.ts";
 import type { RecordIdSource } from "./record-id.ts";
+import { restartAt } from "./restart.ts";
 import { advanceStart, planRetention, truncateSuffix } from "./retention.ts";
 import type { RetentionLimits, TruncateResult } from "./retention.ts";
 import type { Segment } from "./segment.ts";
@@ -39,6 +40,8 @@ export interface UpkeepEvents {
 export class LogUpkeep {
   /** While the end is cut, nothing may be appended behind it. */
   isCutting = false;
+  /** What lies behind it stays, whatever the limits say. */
+  keptFrom = Infinity;
   readonly #set: SegmentSet;
   readonly #state: LogStateFile;
   readonly #ids: RecordIdSource;
@@ -70,7 +73,7 @@ export class LogUpkeep {
   /** See `Log.trim`. */
   trim(beforeOffset: number): Promise<number> {
     return this.#queue(async () => {
-      await this.#removeBefore(Math.min(beforeOffset, this.#commit.committedEnd));
+      await this.#removeBefore(Math.min(beforeOffset, this.#commit.committedEnd, this.keptFrom));
       return this.#state.value.startOffset;
     });
   }
@@ -115,22 +118,26 @@ export class LogUpkeep {
 
   /** See `Log.truncate`. */
   truncate(offset: number, highWatermark: number, epoch: number): Promise<TruncateResult> {
-    this.isCutting = true;
-    return this.#queue(async () => {
-      try {
-        // Nothing may be on its way to the disk while its end is cut; after this, no timer finds anything to sync.
-        await this.#commit.idle();
-        const error = await this.#commit.sync();
-        if (error !== undefined) throw error;
-        const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
-        if (result.kind === "refused") return result;
-        this.#commit.truncated(result.endOffset);
-        this.#cleanEnd = Math.min(this.#cleanEnd, result.endOffset);
-        this.#events.takenBack(result.endOffset);
-        return result;
-      } finally {
-        this.isCutting = false;
-      }
+    return this.#whileStill(async () => {
+      const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
+      if (result.kind === "refused") return result;
+      this.#commit.truncated(result.endOffset);
+      this.#cleanEnd = Math.min(this.#cleanEnd, result.endOffset);
+      this.#events.takenBack(result.endOffset);
+      return result;
+    });
+  }
+
+  /** See `Log.restart`. */
+  restart(offset: number): Promise<void> {
+    return this.#whileStill(async () => {
+      const commit = this.#commit;
+      // Readers find nothing while there is nothing.
+      commit.committedEnd = Math.min(commit.committedEnd, offset);
+      await restartAt(this.#set, this.#state, offset);
+      commit.writtenEnd = commit.durableEnd = commit.committedEnd = offset;
+      this.#cleanEnd = offset;
+      this.#events.trimmed(offset);
     });
   }
 
@@ -167,9 +174,9 @@ export class LogUpkeep {
   /** Removes the segments that the limits do not keep. */
   #retain(limits: RetentionLimits): Promise<void> {
     const { startOffset } = this.#state.value;
-    const { committedEnd } = this.#commit;
+    const removableEnd = Math.min(this.#commit.committedEnd, this.keptFrom);
     const nowMs = this.#clock.wallTimeMs();
-    return this.#removeBefore(planRetention(this.#set.segments, startOffset, committedEnd, nowMs, limits));
+    return this.#removeBefore(planRetention(this.#set.segments, startOffset, removableEnd, nowMs, limits));
   }
 
   async #removeBefore(startOffset: number): Promise<void> {
@@ -187,6 +194,22 @@ export class LogUpkeep {
   #saveProgress(recoveryOffset: number): Promise<void> {
     const { lastMilliseconds: idMilliseconds, lastSequence: idSequence } = this.#ids;
     return this.#state.update({ recoveryOffset, idMilliseconds, idSequence });
+  }
+
+  /** A piece of work during which nothing is appended and nothing is on its way to the disk. */
+  #whileStill<Value>(work: () => Promise<Value>): Promise<Value> {
+    this.isCutting = true;
+    return this.#queue(async () => {
+      try {
+        // After this, no timer finds anything to sync.
+        await this.#commit.idle();
+        const error = await this.#commit.sync();
+        if (error !== undefined) throw error;
+        return await work();
+      } finally {
+        this.isCutting = false;
+      }
+    });
   }
 
   /** One piece of work at a time; a failure is its caller's and does not stop the next piece. */

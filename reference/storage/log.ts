@@ -1,8 +1,8 @@
 /**
  * A log: the records of one partition, in order, in segments, on a disk.
  *
- * This file ties the parts together and holds what belongs to no one of them: which segment is the active one, which
- * offsets readers may have, and how batches become rounds of writing. The parts are:
+ * This file ties the parts together and holds what belongs to no one of them: which segment is the active one,
+ * which offsets readers may have, and how batches become rounds of writing. The parts are:
  *
  * | part             | question                                              |
  * |------------------|-------------------------------------------------------|
@@ -35,7 +35,8 @@ import {
   type RefusalReason,
 } from "./log-options.ts";
 import { LogReader } from "./log-reader.ts";
-import { batchBytesMaxDefault, checkRecordBatch, recordCountAt } from "./record-batch.ts";
+import { getUint32, getUint53 } from "./integers.ts";
+import { batchBytesMaxDefault, batchLayout, checkRecordBatch, recordCountAt } from "./record-batch.ts";
 import { LogUpkeep } from "./log-upkeep.ts";
 import { RecordIdSource, type RecordId } from "./record-id.ts";
 import { RoundClock } from "./round-clock.ts";
@@ -59,8 +60,12 @@ export class Log {
   onCommitted: ((committedEnd: number) => void) | undefined = undefined;
   /** Called with each batch as it will be stored. The bytes are the log's: copy what is to be kept. */
   onAppended: ((batch: Uint8Array, baseOffset: number, nextOffset: number) => void) | undefined = undefined;
-  /** Called when batches were taken back, because the disk is full or a replica's history lost: the new `endOffset`. */
+  /**
+   * Called when batches were taken back, because the disk is full or a replica's history lost: the new `endOffset`.
+   */
   onTakenBack: ((endOffset: number) => void) | undefined = undefined;
+  /** Called when `storedEnd` has moved: for a replica, which stores what is not agreed upon yet. */
+  onStored: ((storedEnd: number) => void) | undefined = undefined;
   /** Called when records were removed from the front, by a trim or by retention: the new `startOffset`. */
   onTrimmed: ((startOffset: number) => void) | undefined = undefined;
 
@@ -80,6 +85,8 @@ export class Log {
   /** Where the write round in flight began: where the log goes back to when it fails. */
   #roundStart: { segment: Segment; mark: SegmentMark } | undefined;
   readonly #upkeep: LogUpkeep;
+  /** Where readers must stop, however much is stored: a replica's records count when a majority has them. */
+  #highWatermark = Infinity;
   readonly #context: AppendContext = { epoch: 0, idMilliseconds: 0, idSequence: 0, durableEnd: 0 };
 
   /** Recovers the log in its directory and opens it. Rejects only with what the disk itself says. */
@@ -124,7 +131,10 @@ export class Log {
       policy: options.fsync ?? "everysec",
       clock: options.clock,
       durableEnd: recovered.endOffset,
-      onCommitted: (endOffset) => this.onCommitted?.(endOffset),
+      onCommitted: (endOffset) => {
+        this.onStored?.(endOffset);
+        this.onCommitted?.(this.committedEnd);
+      },
       syncIntervalMs: options.syncIntervalMs,
       schedule: options.schedule,
     });
@@ -146,7 +156,29 @@ export class Log {
 
   /** All records before this offset are acknowledged and can be read. */
   get committedEnd(): number {
+    return Math.min(this.#commit.committedEnd, this.#highWatermark);
+  }
+
+  /**
+   * All records before this offset are stored as the fsync policy means it, whether readers may have them or not.
+   */
+  get storedEnd(): number {
     return this.#commit.committedEnd;
+  }
+
+  /**
+   * Lets readers have what is stored before this offset, and nothing behind it. A log that is no replica has no
+   * limit.
+   */
+  set highWatermark(offset: number) {
+    const before = this.committedEnd;
+    this.#highWatermark = offset;
+    if (this.committedEnd > before) this.onCommitted?.(this.committedEnd);
+  }
+
+  /** Nothing from this offset on is removed by a trim or by retention: a replica may need it yet. */
+  set keptFrom(offset: number) {
+    this.#upkeep.keptFrom = offset;
   }
 
   /** All records before this offset are known to be on disk. */
@@ -159,7 +191,9 @@ export class Log {
     return this.#state.value.epoch;
   }
 
-  /** The error that ended this log's life: it can still be read, and takes nothing more until it is opened again. */
+  /**
+   * The error that ended this log's life: it can still be read, and takes nothing more until it is opened again.
+   */
   get failure(): DiskError | undefined {
     return this.#commit.failure;
   }
@@ -176,18 +210,37 @@ export class Log {
 
   /**
    * Appends the batch in `bytes[start..end)`, which stays the caller's. It is numbered now and stored soon:
-   * `committed` says when. Nothing that is refused leaves a trace. A replica hands in the `firstId` that its leader gave
-   * the batch, so that a record has one id wherever it is read.
+   * `committed` says when. Nothing that is refused leaves a trace.
    */
-  append(bytes: Uint8Array, start = 0, end: number = bytes.length, firstId?: RecordId): AppendResult {
-    if (this.#isClosed) return refused("closed", "the log is closed");
-    if (this.failure !== undefined) return refused("failed", this.failure.message);
-    if (this.#upkeep.isCutting) return refused("overloaded", "the end of the log is being cut");
+  append(bytes: Uint8Array, start = 0, end: number = bytes.length): AppendResult {
     const bytesMax = this.#options.batchBytesMax ?? batchBytesMaxDefault;
     if (end - start > bytesMax)
       return refused("too-large", `batch of ${end - start} bytes exceeds ${bytesMax}`);
     const fault = checkRecordBatch(bytes, start, end, this.#checksum);
     if (fault !== undefined) return refused(`${fault.kind}-batch`, fault.reason);
+    return this.#store(bytes, start, end, this.epoch, undefined);
+  }
+
+  /**
+   * Appends a batch that another replica has numbered, under its epoch and with its ids, so that a record is the
+   * same wherever it is read. The batch was checked when it was first taken.
+   */
+  replicate(batch: Uint8Array): AppendResult {
+    const milliseconds = getUint53(batch, batchLayout.idMilliseconds);
+    const firstId = { milliseconds, sequence: getUint32(batch, batchLayout.idSequence) };
+    return this.#store(batch, 0, batch.length, getUint32(batch, batchLayout.epoch), firstId);
+  }
+
+  #store(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    epoch: number,
+    firstId: RecordId | undefined,
+  ): AppendResult {
+    if (this.#isClosed) return refused("closed", "the log is closed");
+    if (this.failure !== undefined) return refused("failed", this.failure.message);
+    if (this.#upkeep.isCutting) return refused("overloaded", "the end of the log is being cut");
     const count = recordCountAt(bytes, start);
     const nowMs = this.#clock.wallTimeMs();
     let active = this.#set.active;
@@ -201,7 +254,7 @@ export class Log {
     if (firstId !== undefined) ids.follow(firstId, count);
     else if (!ids.reserve(nowMs, count)) return refused("offset-limit", "no record ids are left");
     const context = this.#context;
-    context.epoch = this.epoch;
+    context.epoch = epoch;
     context.idMilliseconds = ids.lastMilliseconds;
     context.idSequence = ids.lastSequence - (count - 1);
     context.durableEnd = this.#commit.durableEnd;
@@ -234,14 +287,16 @@ export class Log {
   }
 
   /**
-   * Reads whole committed batches from the one that holds `offset`, up to `maxBytes` but at least one. The bytes are a
-   * view of `target` when it is given and large enough.
+   * Reads whole committed batches from the one that holds `offset`, up to `maxBytes` but at least one. The bytes
+   * are a view of `target` when it is given and large enough.
    */
   read(offset: number, maxBytes: number, target?: Uint8Array): Promise<ReadResult> {
     return this.#reader.read(offset, maxBytes, target);
   }
 
-  /** The first offset whose record is not older than `timestampMs`, by the producers' clocks; the end if none is. */
+  /**
+   * The first offset whose record is not older than `timestampMs`, by the producers' clocks; the end if none is.
+   */
   offsetForTimestamp(timestampMs: number): Promise<number> {
     return this.#reader.offsetForTimestamp(timestampMs);
   }
@@ -261,7 +316,9 @@ export class Log {
     return this.#upkeep.applyRetention(limits);
   }
 
-  /** Reads and checks every batch. Resolves to the offsets that are missing or unreadable, which `read` then tells. */
+  /**
+   * Reads and checks every batch. Resolves to the offsets that are missing or unreadable, which `read` then tells.
+   */
   verify(): Promise<readonly DamagedRange[]> {
     return this.#upkeep.verify();
   }
@@ -272,11 +329,18 @@ export class Log {
   }
 
   /**
-   * Cuts everything from `offset` on, for a replica whose history lost. `epoch` is that of the batches that follow, and
-   * larger than any before it. Nothing is appended meanwhile.
+   * Cuts everything from `offset` on, for a replica whose history lost. `epoch` is that of the batches that follow,
+   * and larger than any before it. Nothing is appended meanwhile.
    */
   truncate(offset: number, highWatermark: number, epoch: number): Promise<TruncateResult> {
     return this.#upkeep.truncate(offset, highWatermark, epoch);
+  }
+
+  /**
+   * Forgets every record and goes on at `offset`, for a replica whose records are older than all that others keep.
+   */
+  restart(offset: number): Promise<void> {
+    return this.#upkeep.restart(offset);
   }
 
   /** Writes and syncs what is left, and leaves the log so that the next start has nothing to scan. */

@@ -193,6 +193,17 @@ export class SegmentSet {
     }
   }
 
+  /** Removes all segments and begins anew at `offset`, which may lie before or behind what there was. */
+  async restart(offset: number): Promise<void> {
+    const next = this.#make(offset);
+    const removed = this.segments.splice(0, this.segments.length, next);
+    this.damage = [];
+    // The last one first: what a crash leaves has no hole. No file is kept: its batches could be taken for new ones.
+    await this.removeFiles(removed.toReversed(), false);
+    for (const path of this.#recycled.splice(0)) await removeIfThere(this.options.disk, path);
+    await this.create(next);
+  }
+
   /** Removes segments from disk, when nobody reads them any more. They must be off the list already. */
   async removeFiles(removed: readonly Segment[], isRecyclable: boolean): Promise<void> {
     const { disk, directory, recycledMax, recycledBytesMin } = this.options;

@@ -199,6 +199,7 @@ export class LedCluster {
         return "kind" in made ? made : undefined;
       },
       deleteTopic: (topic) => broker.topics.delete(topic),
+      sizesOf: async () => new Map(),
       trim: async (partition, beforeOffset) => void (await partition.log.trim(beforeOffset)),
       state: () => this.#state(name, names, belief()),
       change: never,
@@ -214,7 +215,7 @@ export class LedCluster {
   #state(node: string, names: readonly string[], { meta }: Leadership): ReplyOf<"ClusterState"> {
     const unasked = { role: "voter", matchIndex: 1, partitionsLed: 0 };
     const members = names.map((name) => ({ node: name, address: name, ...unasked }));
-    return { clusterId: "led", node, term: 1, leader: meta ?? "", commitIndex: 1, appliedIndex: 1, members };
+    return { clusterId: "led", node, term: 1, leader: meta ?? "", commitIndex: 1, appliedIndex: 1, members, partitions: [] };
   }
 
   /** Stores a batch as a server that is alone would, sequence numbers included. */

@@ -1,123 +1,133 @@
 /**
- * How a node that is far behind gets the records that are in no log of Raft any more: from another node's segments.
+ * How a node that is far behind gets the records that are in no log of Raft any more: from the leader's segments.
  *
- * What another node holds of a partition is committed, and what this node holds is the beginning of the same. So it
- * asks for what comes behind its own end, batch by batch, as they are stored. Retention may have removed what it would
- * need first: then its own records are older than anything that is kept, and the partition begins anew where the other
- * one begins.
+ * A snapshot of a partition says where its log ends, and holds no records. So before it is installed the log is
+ * brought there: what this node had agreed on stays, everything behind it goes, and the rest is fetched batch by
+ * batch as it is stored at the leader. Retention may have removed what would come next: then all of this node's
+ * records are older than anything that is kept, and the log begins anew where the leader's begins.
+ *
+ * Until the records are here, the last piece of the snapshot is held back. In its place Raft gets an empty one, so
+ * that the leader hears that this node is alive and has got no further. What goes in the meantime is missed by
+ * nobody: the snapshot's last entry was agreed on by a majority without this node, and all of these have what came
+ * before it.
+ *
+ * When another leader turns up, which may have the entries after all, the group's own entries are put back first.
  */
-import { assert } from "#reference/base/assert.ts";
-import type { Checksum, Disk } from "../../ports.ts";
+import type { SnapshotRequest } from "../../raft/messages.ts";
+import type { Raft } from "../../raft/state.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
-import { getUint32, getUint53 } from "../../storage/integers.ts";
-import { emptyState, saveState } from "../../storage/log-state.ts";
-import { baseOffsetAt, batchBytesAt, batchLayout, nextOffsetAt } from "../../storage/record-batch.ts";
-import type { Partition } from "../partition.ts";
-import type { Topic, TopicRegistry } from "../registry.ts";
+import type { Log } from "../../storage/log.ts";
+import { baseOffsetAt, batchBytesAt, nextOffsetAt } from "../../storage/record-batch.ts";
+import type { PartitionStorage } from "./group-storage.ts";
+import { decodePartitionSnapshot } from "./partition-snapshot.ts";
 
-type PeerTopic = ReplyOf<"PeerState">["topics"][number];
-
-/** The node that has the records. Both reject when it cannot be reached or refuses. */
+/** A node that has the records. Rejects when it cannot be reached or refuses. */
 export interface CatchUpSource {
-  state(): Promise<ReplyOf<"PeerState">>;
   fetch(request: RequestOf<"PeerFetch">): Promise<ReplyOf<"PeerFetch">>;
+}
+
+/** What catching up works on. */
+export interface CatchUpOptions {
+  readonly log: Log;
+  readonly storage: PartitionStorage;
+  readonly state: () => Readonly<Raft>;
+  readonly offsetBehind: (index: number) => number;
+  readonly source: (node: string) => CatchUpSource;
+  /** Which records to ask for. */
+  readonly name: { readonly topic: string; readonly incarnation: number; readonly partition: number };
 }
 
 const fetchBytes = 1024 * 1024;
 
-/** Brings every partition as far as `source` has it, durably. Rejects when that fails; it can be begun again. */
-export async function catchUp(
-  registry: TopicRegistry,
-  source: CatchUpSource,
-  disk: Disk,
-  checksum: Checksum,
-): Promise<void> {
-  const { topics } = await source.state();
-  const wanted = new Map(topics.map((topic) => [topic.topic, topic]));
-  for (const { name, config } of registry.list()) {
-    if (wanted.get(name)?.incarnation !== config.incarnation) await registry.delete(name);
+/** Fills one partition's log, now and then. */
+export class CatchUp {
+  readonly #options: CatchUpOptions;
+  /** Whether the log holds, or is about to hold, records that are no entries. */
+  isActive = false;
+  /** The filling that is under way; it never rejects. */
+  #running: Promise<void> | undefined;
+  #isGivingUp = false;
+  /** The snapshot that the log has been filled for. */
+  #readyFor: number | undefined;
+
+  constructor(options: CatchUpOptions) {
+    this.#options = options;
   }
-  for (const topic of topics) {
-    const starts = await startsOf(registry.get(topic.topic), topic, source);
-    if (starts !== undefined) await registry.delete(topic.topic);
-    const stored = registry.get(topic.topic) ?? (await make(registry, topic, starts ?? [], disk, checksum));
-    for (const [number, { startOffset, endOffset }] of topic.partitions.entries()) {
-      const partition = stored.partitions[number];
-      assert(partition !== undefined, () => `${topic.topic} has no partition ${number}`);
-      await fill(partition, topic.incarnation, endOffset, source);
-      if (startOffset > partition.log.startOffset) await partition.log.trim(startOffset);
-      const synced = await partition.log.sync();
-      if (synced.kind === "failed") throw synced.error;
+
+  /** What Raft may have of a piece of a snapshot now; undefined for nothing. */
+  admit(message: SnapshotRequest): SnapshotRequest | undefined {
+    const { log, term, commitIndex } = this.#options.state();
+    if (message.term < term || message.index <= commitIndex || !message.isLast) return message;
+    if (log.termAt(message.index) === message.lastTerm) {
+      // The entries are here: only the snapshot is news.
+      if (!this.isActive) return message;
+      this.giveUp();
+      return undefined;
     }
+    const data = this.#wholeOf(message);
+    const endOffset = data === undefined ? undefined : decodePartitionSnapshot(data)?.endOffset;
+    if (endOffset === undefined) return message;
+    if (this.#readyFor === message.index && !this.#isGivingUp) {
+      this.isActive = false;
+      this.#readyFor = undefined;
+      return message;
+    }
+    if (this.#running === undefined && !this.#isGivingUp) {
+      this.isActive = true;
+      this.#running = this.#fill(message.from, endOffset)
+        .then(() => void (this.#readyFor = message.index))
+        // The leader cannot be reached, or is none any more: the next piece of a snapshot begins again.
+        .catch(() => undefined)
+        .finally(() => (this.#running = undefined));
+    }
+    return { ...message, data: message.data.subarray(0, 0), isLast: false };
   }
-}
 
-/** Where each partition must begin anew; undefined when the topic can go on with what it has. */
-async function startsOf(
-  stored: Topic | undefined,
-  topic: PeerTopic,
-  source: CatchUpSource,
-): Promise<readonly number[] | undefined> {
-  const isBehind = topic.partitions.some(({ startOffset }, number) => {
-    return (stored?.partitions[number]?.log.endOffset ?? 0) < startOffset;
-  });
-  if (!isBehind) return undefined;
-  const starts: number[] = [];
-  for (const [partition, { startOffset, endOffset }] of topic.partitions.entries()) {
-    // A trim may leave the start in the middle of a batch, and batches come whole.
-    const request = { ...nameOf(topic), partition, offset: startOffset, bytesMax: 1 };
-    const { batches } =
-      startOffset < endOffset ? await source.fetch(request) : { batches: new Uint8Array(0) };
-    starts.push(batches.length === 0 ? startOffset : baseOffsetAt(batches, 0));
+  /** Another leader has entries for this node: what was fetched makes place for the group's own again. */
+  giveUp(): void {
+    if (!this.isActive || this.#isGivingUp) return;
+    this.#isGivingUp = true;
+    this.#readyFor = undefined;
+    void this.#putBack();
   }
-  return starts;
-}
 
-async function make(
-  registry: TopicRegistry,
-  topic: PeerTopic,
-  starts: readonly number[],
-  disk: Disk,
-  checksum: Checksum,
-): Promise<Topic> {
-  const { incarnation, retentionMs, retentionBytes, partitions } = topic;
-  const config = {
-    partitions: partitions.length,
-    retentionMs,
-    retentionBytes,
-    isCompacted: false,
-    incarnation,
-  };
-  const made = await registry.create(topic.topic, config, async (directory, number) => {
-    const startOffset = starts[number] ?? 0;
-    if (startOffset === 0) return;
-    await saveState(disk, directory, { ...emptyState, startOffset, recoveryOffset: startOffset }, checksum);
-  });
-  if ("kind" in made) throw new Error(made.message);
-  return made;
-}
+  async #putBack(): Promise<void> {
+    await this.#running;
+    this.#readyFor = undefined;
+    const { log } = this.#options.state();
+    const { storage, offsetBehind } = this.#options;
+    await storage.endCatchUp(log.slice(log.snapshotIndex + 1), offsetBehind(log.snapshotIndex));
+    this.#isGivingUp = false;
+    this.isActive = false;
+  }
 
-async function fill(
-  { log, topic, number: partition }: Partition,
-  incarnation: number,
-  endOffset: number,
-  source: CatchUpSource,
-): Promise<void> {
-  while (log.endOffset < endOffset) {
-    const request = { topic, incarnation, partition, offset: log.endOffset, bytesMax: fetchBytes };
-    const { batches } = await source.fetch(request);
-    if (batches.length === 0) throw new Error(`${topic}/${partition} has nothing at ${log.endOffset}`);
-    for (let at = 0; at < batches.length;) {
+  async #fill(from: string, endOffset: number): Promise<void> {
+    const { log, storage, name, offsetBehind, state } = this.#options;
+    const source = this.#options.source(from);
+    await storage.beginCatchUp(offsetBehind(state().commitIndex));
+    while (log.endOffset < endOffset && !this.#isGivingUp) {
+      const request = { ...name, offset: log.endOffset, bytesMax: fetchBytes };
+      const { startOffset, batches } = await source.fetch(request);
+      if (this.#isGivingUp) break;
+      if (startOffset > log.endOffset) await log.restart(Math.min(startOffset, endOffset));
+      else if (batches.length === 0) throw new Error(`nothing at offset ${log.endOffset}`);
+      else await this.#append(batches, endOffset);
+    }
+    const committed = await log.committed();
+    if (committed.kind === "failed") throw committed.error;
+    if (this.#isGivingUp) throw new Error("given up");
+  }
+
+  async #append(batches: Uint8Array, endOffset: number): Promise<void> {
+    const { log } = this.#options;
+    for (let at = 0; at < batches.length && log.endOffset < endOffset;) {
       const end = at + batchBytesAt(batches, at);
-      // Commands that were applied meanwhile may have brought it.
       if (nextOffsetAt(batches, at) > log.endOffset) {
         const baseOffset = baseOffsetAt(batches, at);
         if (baseOffset !== log.endOffset) throw new Error(`offset ${baseOffset} after ${log.endOffset}`);
-        const milliseconds = getUint53(batches, at + batchLayout.idMilliseconds);
-        const sequence = getUint32(batches, at + batchLayout.idSequence);
-        const result = log.append(batches, at, end, { milliseconds, sequence });
-        if (result.kind === "refused" && result.reason !== "overloaded") throw new Error(result.detail);
+        const result = log.replicate(batches.subarray(at, end));
         if (result.kind === "refused") {
+          if (result.reason !== "overloaded") throw new Error(result.detail);
           const committed = await log.committed();
           if (committed.kind === "failed") throw committed.error;
           continue;
@@ -125,11 +135,19 @@ async function fill(
       }
       at = end;
     }
-    const committed = await log.committed();
-    if (committed.kind === "failed") throw committed.error;
   }
-}
 
-function nameOf({ topic, incarnation }: PeerTopic): { readonly topic: string; readonly incarnation: number } {
-  return { topic, incarnation };
+  /** The whole snapshot, when this piece completes it. */
+  #wholeOf({ term, from, index, offset, data }: SnapshotRequest): Uint8Array | undefined {
+    const { incoming } = this.#options.state();
+    if (offset === 0) return data;
+    if (incoming?.key !== `${term}/${from}/${index}` || incoming.bytes !== offset) return undefined;
+    const whole = new Uint8Array(offset + data.length);
+    let at = 0;
+    for (const part of [...incoming.parts, data]) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  }
 }

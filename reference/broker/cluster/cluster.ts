@@ -1,72 +1,86 @@
 /**
- * A node's membership in a cluster: what its broker may answer, what it has to ask the others, and who the others are.
+ * A node's membership in a cluster: what its broker may answer, what it has to ask the others, and who the others
+ * are.
  *
- * All of the broker's state is one replicated state machine under one log of Raft. The node that leads answers clients;
- * the others carry out what is committed and send clients on. That is simpler than a log for each partition, as Kafka
- * has (there every node leads some partitions, and one of them keeps the metadata), and costs what it sounds like: one
- * node's processor and disk for all writes. What it gives: topics, records, groups' positions and producers' numbers are
- * one history, so nothing has to be kept in step with anything else.
+ * Each partition is a group of Raft of its own, and one more keeps what all nodes know: topics, positions,
+ * addresses. So every node leads some partitions and follows in others, and the work of leading is shared. A
+ * request for a partition is answered by the node that leads it; everything else by the node that leads the
+ * metadata.
  */
-import type { Checksum, Clock, Disk, Random } from "../../ports.ts";
-import type { Configuration } from "../../raft/entry.ts";
-import type { Message } from "../../raft/messages.ts";
-import type { RaftOptions } from "../../raft/options.ts";
-import type { DurableState } from "../../raft/persistence.ts";
-import { configurationOf } from "../../raft/state.ts";
-import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
+import type { Checksum, Clock, Random } from "../../ports.ts";
 import { answeredBy } from "../../protocol/answered-by.ts";
+import type { Acks } from "../../protocol/acks.ts";
+import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import { messageNameOf } from "../../protocol/messages.ts";
-import { checkRecordBatch, recordCountAt } from "../../storage/record-batch.ts";
+import type { Configuration } from "../../raft/entry.ts";
+import type { RaftOptions } from "../../raft/options.ts";
+import { configurationOf } from "../../raft/state.ts";
+import { checkRecordBatch } from "../../storage/record-batch.ts";
 import type { Broker } from "../broker.ts";
 import type { BrokerConnection } from "../connection.ts";
 import { refusalOfAppend } from "../disk-refusal.ts";
-import { readLog } from "../fetch.ts";
-import type { GroupOffsets, StoredOffset } from "../offset-store.ts";
+import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { Partition } from "../partition.ts";
 import { judgeTopic } from "../registry.ts";
 import type { TopicConfig } from "../topic.ts";
+import { Balance } from "./balance.ts";
 import type { CatchUpSource } from "./catch-up.ts";
-import { catchUp } from "./catch-up.ts";
-import type { ClusterCommand } from "./commands.ts";
-import { encodeClusterCommand } from "./commands.ts";
+import { clusterStateOf, ledPartitions, missingLeader } from "./cluster-state.ts";
+import { decodeGroupFrame } from "./frame-codec.ts";
+import { notLeader } from "./group.ts";
+import { groupKey, metadataGroup } from "./group-id.ts";
+import type { EntryBytes } from "./groups.ts";
+import { Groups } from "./groups.ts";
 import type { Identity } from "./identity.ts";
 import type { RaftJournal } from "./journal.ts";
-import type { Applied, ClusterMachine } from "./machine.ts";
-import { addNode, removeNode, transferTo } from "./membership-change.ts";
-import { decodeMessage, encodeMessage } from "./raft-codec.ts";
-import { notLeader, Replica } from "./replica.ts";
-import type { PartitionLeader, Replication } from "./replication.ts";
+import { NodeTopics } from "./local-topics.ts";
+import { addNode, finishLeaving, reconcile, removeNode, wishedVoters } from "./membership.ts";
+import { Metadata } from "./metadata.ts";
+import { journalStorage, MetadataGroup } from "./metadata-group.ts";
+import type { NodeContext } from "./node-context.ts";
+import { Outbox } from "./outbox.ts";
+import { recordsForPeer, sizesElsewhere, welcomePeer } from "./peer-requests.ts";
+import { decodeMessage } from "./raft-codec.ts";
+import type { PartitionLeader, PartitionSize, Replication } from "./replication.ts";
+import type { Led } from "./transfer.ts";
+import { pause, transferAll } from "./transfer.ts";
+
+/** A node that can be asked. */
+export interface PeerSource extends CatchUpSource {
+  state(): Promise<ReplyOf<"PeerState">>;
+  /** Has it hand over all that it leads. */
+  transfer(target: string): Promise<ErrorOutcome | undefined>;
+}
 
 /** How a node reaches the others. */
 export interface Peers {
-  /** Sends a message if the node can be reached now; Raft does without it otherwise. */
-  send(node: string, message: Uint8Array): void;
+  /** Sends a frame if the node can be reached now; Raft does without it otherwise. */
+  send(node: string, frame: Uint8Array): void;
   /** The whole membership: connections to nodes that are not in it end. */
   update(addresses: ReadonlyMap<string, string>): void;
-  source(node: string): CatchUpSource;
+  source(node: string): PeerSource;
 }
 
 /** What a node is made of. */
 export interface ClusterOptions {
   readonly broker: Broker;
-  readonly machine: ClusterMachine;
   readonly identity: Identity;
   /** Addresses from the command line; those in the log win. */
   readonly addresses: ReadonlyMap<string, string>;
   readonly journal: RaftJournal;
-  readonly durable: DurableState;
   /** The first members; undefined for a node that joins a cluster that is there already. */
   readonly bootstrap: Configuration | undefined;
   readonly peers: Peers;
-  readonly disk: Disk;
   readonly checksum: Checksum;
   readonly clock: Clock;
   readonly random: Random;
   readonly raft?: Partial<RaftOptions>;
+  /** Memory for entries that no snapshot has taken the place of yet. */
+  readonly entryBytes?: EntryBytes;
   readonly schedule: (run: () => void) => void;
-  /** Ends the connections of clients: this node leads no more. */
+  /** Ends the connections of clients: this node leads the metadata no more, and what hangs on it is elsewhere. */
   readonly dropClients: () => void;
   readonly onHalt: (error: unknown) => void;
 }
@@ -79,89 +93,138 @@ const raftOptions: Partial<RaftOptions> = {
   batchBytesMax: 1024 * 1024,
 };
 
+/** How often members and leaders are looked after. */
+const upkeepMs = 200;
+/** How long the maker of a topic waits for its partitions to be led. */
+const leadersTimeoutMs = 3000;
+const leadersLookMs = 10;
+/** The metadata is small: it gets a snapshot when its log takes so much. */
+const metadataBytesMax = 16 * 2 ** 20;
+
 /** One node's part in the cluster. */
 export class Cluster implements Replication {
   readonly offsets: GroupOffsets;
   readonly #options: ClusterOptions;
-  readonly #replica: Replica;
+  readonly #context: NodeContext;
+  readonly #groups: Groups;
+  readonly #topics: NodeTopics;
+  readonly #metadata: MetadataGroup;
+  readonly #balance: Balance;
+  #upkeepAtMs = 0;
   #wasLeader = false;
   #knownAddresses = "";
+  #isHalted = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    const { identity, machine, random, durable, bootstrap, clock, journal, peers } = options;
-    const { broker, disk, checksum } = options;
-    this.#replica = new Replica({
+    this.#groups = new Groups(options.entryBytes);
+    this.#balance = new Balance(options.clock);
+    const { identity, random, bootstrap, clock, journal, peers, broker, checksum, schedule } = options;
+    const outbox = new Outbox((node, frame) => peers.send(node, frame));
+    const raft = { ...raftOptions, ...options.raft };
+    const nowMs = (): number => Math.floor(clock.monotonicTimeMs());
+    this.#context = {
+      node: identity.node,
+      broker,
+      journal,
+      checksum,
+      clock,
+      random,
+      raft,
+      schedule,
+      nowMs,
+      send: (group, message) => outbox.put(group, message),
+      source: (node) => peers.source(node),
+      logBytesMax: () => this.#groups.logBytesMax,
+      onHalt: (error) => this.#halt(error),
+    };
+    this.#topics = new NodeTopics(this.#context, this.#groups);
+    const stored = journal.state.groups.get(groupKey(metadataGroup));
+    const { term = 0, votedFor, snapshot, entries = [] } = stored ?? {};
+    this.#metadata = new MetadataGroup({
       raft: {
         id: identity.node,
         random,
-        durable,
-        options: { ...raftOptions, ...options.raft },
+        durable: { term, votedFor, snapshot, entries: [...entries] },
+        options: raft,
         ...(bootstrap !== undefined && { bootstrap }),
       },
-      journal,
-      machine,
-      clock,
-      schedule: options.schedule,
-      send: (message: Message) => peers.send(message.to, encodeMessage(message)),
-      catchUp: (from) => catchUp(broker.topics, peers.source(from), disk, checksum),
-      onHalt: options.onHalt,
+      storage: journalStorage(journal),
+      machine: new Metadata(this.#topics),
+      nowMs,
+      schedule,
+      send: (message) => outbox.put(metadataGroup, message),
+      logBytesMax: () => metadataBytesMax,
+      mayCompact: () => true,
+      onHalt: (error) => this.#halt(error),
       onChange: () => this.#changed(),
     });
-    this.offsets = {
-      commit: (group, positions) => this.#commitOffsets(group, positions),
-      fetch: (group, topic, partition) => machine.position(group, topic, partition),
-      list: (group) => machine.positionsOf(group),
-      listAll: () => machine.allPositions(),
-      topicDeleted: () => Promise.resolve(),
-      close: () => Promise.resolve(),
-    };
+    journal.onFailed = (error) => this.#halt(error);
+    this.offsets = this.#metadata.offsets;
   }
 
   /** Begins to take part; what is wrong with the node's data comes back as a line. */
-  start(): string | undefined {
-    const problem = this.#replica.start();
-    if (problem === undefined) this.#changed();
-    return problem;
+  async start(): Promise<string | undefined> {
+    const problem = await this.#topics.open();
+    if (problem !== undefined) return problem;
+    await this.#metadata.group.start();
+    this.#groups.onTick = (nowMs) => this.#lookAfter(nowMs);
+    this.#groups.start(this.#context, this.#metadata.group);
+    this.#changed();
+    return undefined;
   }
 
-  /** Hands leadership over, if it is here, so that nobody has to wait for a time-out; then stops. */
+  /** Hands over what is led here, so that nobody has to wait for a time-out; then stops. */
   async stop(): Promise<void> {
-    await transferTo(this.#replica, this.#options.clock, undefined);
-    this.#replica.stop();
+    await transferAll(this.#allGroups(), this.#options.clock, undefined);
+    this.#metadata.stop();
+    await this.#groups.stop();
     await this.#options.journal.close();
   }
 
   /** Where every node is reached. */
   get members(): ReadonlyMap<string, string> {
-    return new Map([...this.#options.addresses, ...this.#options.machine.addresses]);
+    return new Map([...this.#options.addresses, ...this.#metadata.machine.addresses]);
   }
 
   get addresses(): readonly string[] {
-    const { voters } = configurationOf(this.#replica.state);
+    const { voters } = configurationOf(this.#metadata.group.state);
     return voters.flatMap((node) => this.members.get(node) ?? []);
   }
 
   refusal(type: number, connection: BrokerConnection): ErrorOutcome | undefined {
     const name = messageNameOf(type);
     const by = name === undefined ? "any" : answeredBy[name];
-    if (by === "leader") return this.#misplaced();
+    // A node that leads partitions hands them over whether it leads the metadata or not.
+    if (by === "leader" && name !== "ChangeCluster") return this.#misplaced();
     if (by !== "node" || connection.state.peer !== undefined) return undefined;
     return refuse("not-a-member", "only nodes of this cluster may ask this, after PeerHello");
   }
 
-  refusalOf(): ErrorOutcome | undefined {
-    return this.#misplaced();
+  refusalOf(partition: Partition): ErrorOutcome | undefined {
+    const replica = this.#groups.of(partition);
+    return replica === undefined ? notLeader(undefined) : replica.refusal();
   }
 
-  leadersOf(_topic: string, partitions: number): readonly PartitionLeader[] {
-    const { leader } = this.state();
-    const known = { node: leader, address: this.members.get(leader) ?? "" };
-    return Array.from({ length: partitions }, () => known);
+  leadersOf(topic: string, partitions: number): readonly PartitionLeader[] {
+    const { members } = this;
+    const found = this.#options.broker.topics.get(topic)?.partitions ?? [];
+    return Array.from({ length: partitions }, (_, number) => {
+      const partition = found[number];
+      const replica = partition === undefined ? undefined : this.#groups.of(partition);
+      const leader = replica?.leader ?? "";
+      const isKnown = leader !== this.#context.node || replica?.group.isReady === true;
+      return isKnown ? { node: leader, address: members.get(leader) ?? "" } : { node: "", address: "" };
+    });
   }
 
-  async current(): Promise<ErrorOutcome | undefined> {
-    return this.#replica.read();
+  async current(partition?: Partition): Promise<ErrorOutcome | undefined> {
+    if (partition === undefined) return this.#metadata.group.read();
+    return this.#groups.of(partition)?.group.read() ?? notLeader(undefined);
+  }
+
+  sizesOf(partitions: readonly Partition[]): Promise<ReadonlyMap<Partition, PartitionSize>> {
+    return sizesElsewhere(this.#groups, this.#context.node, this.#options.peers, partitions);
   }
 
   produce(
@@ -169,172 +232,160 @@ export class Cluster implements Replication {
     idHigh: number,
     idLow: number,
     partition: Partition,
-    batch: Uint8Array,
+    bytes: Uint8Array,
+    acks: Acks,
   ): void {
-    const { broker, checksum, clock } = this.#options;
+    const { broker, checksum } = this.#options;
+    const refusing = (problem: ErrorOutcome): void => broker.refuse(connection, idHigh, idLow, problem);
     // What a node would refuse must never get into the log: the others would have to refuse it too.
-    const fault = checkRecordBatch(batch, 0, batch.length, checksum);
+    const fault = checkRecordBatch(bytes, 0, bytes.length, checksum);
     if (fault !== undefined) {
       const refused = { kind: "refused", reason: `${fault.kind}-batch`, detail: fault.reason } as const;
-      return broker.refuse(connection, idHigh, idLow, refusalOfAppend(refused));
+      return refusing(refusalOfAppend(refused));
     }
-    if (batch.length > broker.limits.recordSizeMax) {
-      const message = `batch of ${batch.length} bytes exceeds ${broker.limits.recordSizeMax}`;
-      return broker.refuse(connection, idHigh, idLow, refuse("record-too-large", message));
+    if (bytes.length > broker.limits.recordSizeMax) {
+      const message = `batch of ${bytes.length} bytes exceeds ${broker.limits.recordSizeMax}`;
+      return refusing(refuse("record-too-large", message));
     }
-    const { topic, number, config } = partition;
-    const timeMs = Math.floor(clock.wallTimeMs());
-    const incarnation = config.incarnation ?? 0;
-    const bytes = batch.length;
-    const count = recordCountAt(batch, 0);
-    const command = { kind: "append", topic, incarnation, partition: number, timeMs, batch } as const;
-    this.#replica.proposeWith(encodeClusterCommand(command), (applied) => {
-      if (applied.kind === "appended") {
-        const { baseOffset, idMilliseconds, idSequence } = applied;
-        broker.appended(partition, bytes, count);
-        partition.answerWhenCommitted(connection, idHigh, idLow, baseOffset, idMilliseconds, idSequence);
-      } else if (applied.kind === "error" && connection.isOpen) {
-        broker.refuse(connection, idHigh, idLow, applied);
-      }
-    });
+    const replica = this.#groups.of(partition);
+    if (replica === undefined) return refusing(notLeader(undefined));
+    replica.produce(connection, idHigh, idLow, bytes.slice(), acks);
   }
 
-  async createTopic(name: string, config: TopicConfig): Promise<ErrorOutcome | undefined> {
-    const problem = judgeTopic(name, config);
+  async createTopic(name: string, given: TopicConfig): Promise<ErrorOutcome | undefined> {
+    const problem = judgeTopic(name, given);
     if (problem !== undefined) return problem;
-    if (config.isCompacted) return refuse("invalid-request", "a cluster has no compacted topics");
-    return this.#propose({ kind: "create-topic", topic: name, config });
+    if (given.isCompacted) return refuse("invalid-request", "a cluster has no compacted topics");
+    const { group } = this.#metadata;
+    const replicas = wishedVoters(this.#metadata) ?? configurationOf(group.state).voters;
+    const config = { ...given, replicas };
+    const refused = await this.#metadata.propose({ kind: "create-topic", topic: name, config });
+    if (refused !== undefined) return refused;
+    // The others hear that it is agreed on with the next message: now, and not with the next heartbeat.
+    void group.read();
+    await this.#untilLed(name);
+    return undefined;
   }
 
   deleteTopic(name: string): Promise<ErrorOutcome | undefined> {
-    return this.#propose({ kind: "delete-topic", topic: name });
+    return this.#metadata.propose({ kind: "delete-topic", topic: name });
   }
 
-  trim(partition: Partition, beforeOffset: number): Promise<ErrorOutcome | undefined> {
-    const { topic, number, config } = partition;
-    const incarnation = config.incarnation ?? 0;
-    return this.#propose({ kind: "trim", topic, incarnation, partition: number, beforeOffset });
+  async trim(partition: Partition, beforeOffset: number): Promise<ErrorOutcome | undefined> {
+    return this.#groups.of(partition)?.trim(beforeOffset) ?? notLeader(undefined);
   }
 
   state(): ReplyOf<"ClusterState"> {
-    const { term, leader, commitIndex, progress, log } = this.#replica.state;
-    const { voters, oldVoters, learners } = configurationOf(this.#replica.state);
-    const { clusterId, node } = this.#options.identity;
-    const roleOf = (name: string): string => {
-      if (voters.includes(name)) return "voter";
-      return learners.includes(name) ? "learner" : "leaving";
-    };
-    const names = [...new Set([...voters, ...oldVoters, ...learners])].sort();
-    const topics = this.#options.broker.topics.list();
-    const partitionCount = topics.reduce((count, { partitions }) => count + partitions.length, 0);
-    const members = names.map((name) => ({
-      node: name,
-      address: this.members.get(name) ?? "",
-      role: roleOf(name),
-      partitionsLed: name === leader ? partitionCount : 0,
-      matchIndex: name === leader && name === node ? log.lastIndex : (progress.get(name)?.matchIndex ?? 0),
-    }));
-    const isLeading = leader === node && !this.#replica.isReady;
-    const { appliedIndex } = this.#replica;
-    return {
-      clusterId,
-      node,
-      term,
-      leader: isLeading ? "" : (leader ?? ""),
-      commitIndex,
-      appliedIndex,
-      members,
-    };
+    const { clusterId } = this.#options.identity;
+    return clusterStateOf(this.#metadata.group, this.#groups, clusterId, this.members);
   }
 
-  async change({ action, node, address }: RequestOf<"ChangeCluster">): Promise<ErrorOutcome | undefined> {
-    const { clock } = this.#options;
-    if (action === "transfer") return transferTo(this.#replica, clock, node);
-    if (action === "remove") return removeNode(this.#replica, clock, node);
-    if (action !== "add") return refuse("invalid-request", `${action} is not add, remove or transfer`);
-    const problem = await this.#propose({ kind: "address", node, address });
-    this.#changed();
-    return problem ?? addNode(this.#replica, clock, node);
-  }
-
-  async welcome(
+  async change(
+    { action, node, address }: RequestOf<"ChangeCluster">,
     connection: BrokerConnection,
-    { clusterId, node, target }: RequestOf<"PeerHello">,
   ): Promise<ErrorOutcome | undefined> {
-    const { identity } = this.#options;
-    if (target !== identity.node) {
-      return refuse("not-a-member", `this is node ${identity.node}, not ${target}: an address is wrong`);
-    }
-    const isOurs = await identity.admits(clusterId);
-    if (!isOurs) {
-      const message = `this node belongs to cluster ${identity.clusterId}, ${node} to ${clusterId}`;
-      return refuse("not-a-member", message);
-    }
-    if (!this.members.has(node)) {
-      return refuse("not-a-member", `${node} is not among the nodes that ${identity.node} knows`);
-    }
-    connection.state.peer = node;
-    return undefined;
+    const { clock } = this.#options;
+    if (action === "transfer") return this.#transfer(node, connection.state.peer === undefined);
+    const misplaced = this.#misplaced();
+    if (misplaced !== undefined) return misplaced;
+    if (action === "remove") return removeNode(this.#metadata, this.#groups, clock, node);
+    if (action !== "add") return refuse("invalid-request", `${action} is not add, remove or transfer`);
+    const problem = await this.#metadata.propose({ kind: "address", node, address });
+    this.#changed();
+    return problem ?? addNode(this.#metadata, this.#groups, clock, node);
   }
 
-  receive(from: string, bytes: Uint8Array): void {
-    const message = decodeMessage(bytes, from, this.#options.identity.node);
-    if (message !== undefined) this.#replica.receive(message);
+  welcome(connection: BrokerConnection, request: RequestOf<"PeerHello">): Promise<ErrorOutcome | undefined> {
+    return welcomePeer(this.#options.identity, this.members, connection, request);
+  }
+
+  receive(from: string, frame: Uint8Array): void {
+    for (const { group, bytes } of decodeGroupFrame(frame) ?? []) {
+      const message = decodeMessage(bytes, from, this.#context.node);
+      if (message === undefined) return;
+      if (group.incarnation === 0) this.#metadata.group.receive(message);
+      else this.#groups.receive(group, message);
+    }
   }
 
   peerState(): ReplyOf<"PeerState"> {
-    const topics = this.#options.broker.topics.list().map(({ name, config, partitions }) => ({
-      topic: name,
-      incarnation: config.incarnation ?? 0,
-      retentionMs: config.retentionMs,
-      retentionBytes: config.retentionBytes,
-      partitions: partitions.map(({ log }) => ({
-        startOffset: log.startOffset,
-        endOffset: log.committedEnd,
-      })),
-    }));
-    return { topics };
+    return { partitions: ledPartitions(this.#groups) };
   }
 
-  async peerFetch(request: RequestOf<"PeerFetch">): Promise<ReplyOf<"PeerFetch"> | ErrorOutcome> {
-    const { broker } = this.#options;
-    const partition = broker.topics.partition(request.topic, request.partition);
-    if ("kind" in partition) return partition;
-    if (partition.config.incarnation !== request.incarnation) {
-      return refuse("topic-not-found", `${request.topic} was made anew meanwhile`);
-    }
-    const read = await readLog(partition, request.offset, Math.min(request.bytesMax, broker.fetchBytesMax));
-    return read.kind === "error" ? read : { batches: read.bytes };
+  peerFetch(request: RequestOf<"PeerFetch">): Promise<ReplyOf<"PeerFetch"> | ErrorOutcome> {
+    return recordsForPeer(this.#groups, this.#options.broker.fetchBytesMax, request);
   }
 
   problem(): string | undefined {
-    const { leader } = this.#replica.state;
-    return leader === undefined
-      ? "no leader is known: too few nodes of the cluster can be reached"
-      : undefined;
+    if (this.#isHalted) return "the node has stopped taking part";
+    return missingLeader(this.#metadata.group, this.#groups);
   }
 
-  async #commitOffsets(group: string, positions: readonly StoredOffset[]): Promise<ErrorOutcome | undefined> {
-    return this.#propose({ kind: "commit-offsets", group, positions });
+  *#allGroups(): Generator<Led> {
+    yield this.#metadata;
+    yield* this.#groups.all;
   }
 
-  async #propose(command: ClusterCommand): Promise<ErrorOutcome | undefined> {
-    const applied: Applied = await this.#replica.propose(encodeClusterCommand(command));
-    if (applied.kind === "error") return applied;
-    await this.#options.machine.settled();
-    return undefined;
+  /** Hands all that this node leads to another one; `asksOthers` has the others do so too. */
+  async #transfer(target: string, asksOthers: boolean): Promise<ErrorOutcome | undefined> {
+    const { group } = this.#metadata;
+    if (!configurationOf(group.state).voters.includes(target)) {
+      return refuse("invalid-request", `cannot hand over to ${target}: not-a-voter`);
+    }
+    const { peers, clock } = this.#options;
+    const leaders = new Set([group.state.leader, ...[...this.#groups.all].map(({ leader }) => leader)]);
+    const others = [...leaders].filter(
+      (node) => node !== undefined && node !== target && node !== group.state.id,
+    );
+    const asked = asksOthers ? others.map((node) => peers.source(node ?? "").transfer(target)) : [];
+    const results = await Promise.all([
+      transferAll(this.#allGroups(), clock, target),
+      ...asked.map((asking) => asking.catch((error: unknown) => refuse("request-timeout", String(error)))),
+    ]);
+    return results.find((result) => result !== undefined);
   }
 
-  /** Why this node may not answer; undefined when it may. */
+  /** Resolves when each partition of a new topic is led by somebody, or when that takes too long. */
+  async #untilLed(name: string): Promise<void> {
+    const { broker, clock } = this.#options;
+    const deadlineMs = clock.monotonicTimeMs() + leadersTimeoutMs;
+    while (clock.monotonicTimeMs() < deadlineMs) {
+      const count = broker.topics.get(name)?.partitions.length ?? 0;
+      if (this.leadersOf(name, count).every(({ node }) => node !== "")) return;
+      await pause(clock, leadersLookMs);
+    }
+  }
+
+  /** Why this node may not answer for the metadata; undefined when it may. */
   #misplaced(): ErrorOutcome | undefined {
-    if (this.#replica.isReady) return undefined;
-    const { leader } = this.#replica.state;
-    return notLeader(leader === this.#options.identity.node ? undefined : leader);
+    const { group } = this.#metadata;
+    if (group.isReady) return undefined;
+    const { leader } = group.state;
+    return notLeader(leader === this.#context.node ? undefined : leader);
+  }
+
+  #lookAfter(nowMs: number): void {
+    if (nowMs < this.#upkeepAtMs) return;
+    this.#upkeepAtMs = nowMs + upkeepMs;
+    const wish = wishedVoters(this.#metadata);
+    for (const replica of this.#groups.all) {
+      if (wish !== undefined) reconcile(replica.group, wish);
+      this.#balance.look(replica, nowMs);
+    }
+    finishLeaving(this.#metadata, this.#groups);
+  }
+
+  #halt(error: unknown): void {
+    if (this.#isHalted) return;
+    this.#isHalted = true;
+    this.#metadata.stop();
+    void this.#groups.stop();
+    this.#options.onHalt(error);
   }
 
   /** After each step: clients of a leader that leads no more have to go elsewhere, and new nodes to be reached. */
   #changed(): void {
-    const isLeader = this.#replica.state.role === "leader";
+    const isLeader = this.#metadata.group.state.role === "leader";
     if (this.#wasLeader && !isLeader) this.#options.dropClients();
     this.#wasLeader = isLeader;
     const { members } = this;

@@ -1,58 +1,63 @@
-import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { crc32 } from "#reference/base/crc32.ts";
 import { MemoryDisk } from "../../browser/memory-disk.ts";
-import type { Write } from "../../raft/effects.ts";
-import type { Entry } from "../../raft/entry.ts";
-import type { Message } from "../../raft/messages.ts";
-import { applyWrite, emptyState } from "../../raft/persistence.ts";
+import { SimulatedDisk } from "../../simulator/disk.ts";
 import { readWhole } from "../../storage/file-io.ts";
+import type { GroupRecord, JournalRecord } from "./journal-codec.ts";
+import { decodeJournalRecord, encodeJournalRecord } from "./journal-codec.ts";
 import { RaftJournal } from "./journal.ts";
-import { decodeMessage, decodeWrite, encodeMessage, encodeWrite } from "./raft-codec.ts";
+import { JournalState } from "./journal-state.ts";
 
 const path = "cluster/journal";
+const metadata = { incarnation: 0, partition: 0 };
+const orders = { incarnation: 7, partition: 1 };
 
-function command(index: number, term: number, text: string): Entry {
-  return { kind: "command", index, term, data: new TextEncoder().encode(text) };
+function write(group: GroupRecord["group"], term: number, change: Partial<GroupRecord> = {}): GroupRecord {
+  const nothing = { votedFor: undefined, snapshot: undefined, replaceFrom: undefined, entries: [] };
+  return { kind: "write", group, term, ...nothing, catchUpFrom: undefined, ...change };
 }
 
-const writes: readonly Write[] = [
-  { number: 1, term: 1, votedFor: "n1", snapshot: undefined, replaceFrom: undefined, entries: [] },
-  {
-    number: 2,
-    term: 1,
-    votedFor: "n1",
-    snapshot: undefined,
+const configuration = { voters: ["n1", "n2"], oldVoters: [], learners: ["n3"] };
+const snapshot = { index: 3, term: 2, configuration, data: Uint8Array.of(1, 2) };
+const records: readonly JournalRecord[] = [
+  write(metadata, 1, { votedFor: "n1" }),
+  write(orders, 1, { replaceFrom: 1, entries: [{ kind: "no-op", index: 1, term: 1 }] }),
+  // The entries in between are batches, which lie elsewhere.
+  write(orders, 2, { replaceFrom: 9, entries: [{ kind: "no-op", index: 12, term: 2 }] }),
+  write(metadata, 1, {
     replaceFrom: 1,
-    entries: [{ kind: "no-op", index: 1, term: 1 }, command(2, 1, "two"), command(3, 1, "three")],
-  },
-  // Another leader's entries take the place of the last one.
-  {
-    number: 3,
-    term: 2,
-    votedFor: undefined,
-    snapshot: undefined,
-    replaceFrom: 3,
-    entries: [command(3, 2, "other three"), command(4, 2, "four")],
-  },
+    entries: [{ kind: "command", index: 1, term: 1, data: Uint8Array.of(5) }],
+  }),
+  write(orders, 3, { replaceFrom: 12, entries: [{ kind: "no-op", index: 12, term: 3 }] }),
+  write(orders, 3, { snapshot, catchUpFrom: 40 }),
 ];
-const expected = writes.reduce(applyWrite, emptyState);
 
-async function store(disk: MemoryDisk, all: readonly Write[]): Promise<void> {
+function stateOf(all: readonly JournalRecord[]): JournalState {
+  const state = new JournalState();
+  for (const record of all) state.apply(record);
+  return state;
+}
+
+async function open(disk: MemoryDisk | SimulatedDisk, rewriteBytesMin?: number): Promise<RaftJournal> {
   await disk.makeDirectory("cluster");
-  const opened = await RaftJournal.open(disk, path, crc32);
+  await disk.syncDirectory("");
+  const opened = await RaftJournal.open(disk, path, crc32, rewriteBytesMin);
   if (opened.kind !== "open") throw new Error(opened.problem);
-  const durable: number[] = [];
-  for (const write of all) opened.journal.append(write, () => durable.push(write.number));
-  await opened.journal.close();
-  expect(durable).toEqual(all.map(({ number }) => number));
+  return opened.journal;
+}
+
+/** Writes records, each with a sync of its own. */
+async function store(disk: MemoryDisk, all: readonly JournalRecord[]): Promise<void> {
+  const journal = await open(disk);
+  for (const record of all) await journal.store(record);
+  await journal.close();
 }
 
 async function bytesOf(disk: MemoryDisk): Promise<Uint8Array> {
   return (await readWhole(disk, path)) ?? new Uint8Array(0);
 }
 
-async function put(bytes: Uint8Array): Promise<MemoryDisk> {
+async function diskWith(bytes: Uint8Array): Promise<MemoryDisk> {
   const disk = new MemoryDisk();
   await disk.makeDirectory("cluster");
   const file = await disk.open(path, "create");
@@ -61,121 +66,105 @@ async function put(bytes: Uint8Array): Promise<MemoryDisk> {
   return disk;
 }
 
-test("what was written comes back, whether records were written together or one by one", async () => {
-  const together = new MemoryDisk();
-  await store(together, writes);
+test("what all groups said comes back, whether it was written together or one by one", async () => {
   const apart = new MemoryDisk();
-  for (const write of writes) await store(apart, [write]);
-  for (const disk of [together, apart]) {
-    expect(await RaftJournal.open(disk, path, crc32)).toMatchObject({ kind: "open", state: expected });
-  }
+  await store(apart, records);
+  const together = new MemoryDisk();
+  const journal = await open(together);
+  await Promise.all(records.map((record) => journal.store(record)));
+  await journal.close();
+  for (const disk of [apart, together]) expect((await open(disk)).state).toEqual(stateOf(records));
 });
 
-test("a snapshot begins the file anew, with what comes behind it", async () => {
+test("entries give way to those that replace them, and to a snapshot, and leave no others out", () => {
+  const { groups } = stateOf(records.slice(0, 5));
+  expect(groups.get("7/1")?.entries.map(({ index, term }) => [index, term])).toEqual([
+    [1, 1],
+    [12, 3],
+  ]);
+  const after = stateOf(records).groups.get("7/1");
+  expect(after).toMatchObject({ term: 3, snapshot: { index: 3 }, catchUpFrom: 40 });
+  expect(after?.entries.map(({ index }) => index)).toEqual([12]);
+});
+
+test("a file that has been overtaken begins anew, and says the same in less", async () => {
   const disk = new MemoryDisk();
-  await store(disk, writes);
-  const before = (await bytesOf(disk)).length;
-  const configuration = { voters: ["n1", "n2"], oldVoters: [], learners: ["n3"] };
-  const snapshot = { index: 3, term: 2, configuration, data: Uint8Array.of(1) };
-  const last: Write = { number: 4, term: 2, votedFor: "n2", snapshot, replaceFrom: undefined, entries: [] };
-  await store(disk, [last]);
-  const opened = await RaftJournal.open(disk, path, crc32);
-  expect(opened).toMatchObject({ kind: "open", state: applyWrite(expected, last) });
-  expect((await bytesOf(disk)).length).toBeLessThan(before + 50);
+  const journal = await open(disk, 600);
+  for (let term = 3; term < 60; term++) await journal.store(write(metadata, term));
+  for (const record of records.slice(1)) await journal.store(record);
+  await journal.close();
+  expect((await bytesOf(disk)).length).toBeLessThan(1300);
+  expect((await open(disk)).state.groups).toEqual(stateOf([write(metadata, 59), ...records.slice(1)]).groups);
+});
+
+test("a deleted topic takes its groups along for good, until the metadata's snapshot covers its end", () => {
+  const forget = { kind: "forget", incarnation: 7, metadataIndex: 20 } as const;
+  const state = stateOf([...records, forget, write(orders, 9)]);
+  expect([...state.groups.keys()]).toEqual(["0/0"]);
+  expect([...state.forgotten]).toEqual([[7, 20]]);
+  state.apply(write(metadata, 3, { snapshot: { ...snapshot, index: 20 } }));
+  expect(state.forgotten.size).toBe(0);
 });
 
 test("cut anywhere in its last record, the file loses that record and no other", async () => {
   const disk = new MemoryDisk();
-  await store(disk, writes.slice(0, 2));
+  await store(disk, records.slice(0, -1));
   const kept = (await bytesOf(disk)).length;
-  await store(disk, writes.slice(2));
+  await store(disk, records.slice(-1));
   const whole = await bytesOf(disk);
-  const state = writes.slice(0, 2).reduce(applyWrite, emptyState);
   for (let length = kept; length < whole.length; length++) {
-    const torn = await put(whole.subarray(0, length));
-    expect(await RaftJournal.open(torn, path, crc32), `${length} bytes`).toMatchObject({
-      kind: "open",
-      state,
-    });
+    const torn = await diskWith(whole.subarray(0, length));
+    expect((await open(torn)).state, `${length} bytes`).toEqual(stateOf(records.slice(0, -1)));
     expect((await bytesOf(torn)).length).toBe(kept);
   }
 });
 
-test("any changed byte is found, and the node does not start", async () => {
+test("any changed byte that a later record vouches for is found, and the node does not start", async () => {
   const disk = new MemoryDisk();
-  await store(disk, writes);
+  await store(disk, records.slice(0, -1));
+  const vouched = (await bytesOf(disk)).length;
+  await store(disk, records.slice(-1));
   const whole = await bytesOf(disk);
-  for (let at = 0; at < whole.length; at++) {
+  for (let at = 0; at < vouched; at++) {
     const changed = whole.slice();
     changed[at] = (changed[at] ?? 0) ^ 0x40;
-    expect((await RaftJournal.open(await put(changed), path, crc32)).kind, `byte ${at}`).toBe("damaged");
+    const opened = await RaftJournal.open(await diskWith(changed), path, crc32);
+    expect(opened.kind, `byte ${at}`).toBe("damaged");
   }
 });
 
-const index = fc.nat(2 ** 40);
-const entries: fc.Arbitrary<readonly Entry[]> = fc.array(
-  fc.oneof(
-    fc.record({ kind: fc.constant("no-op" as const), index, term: index }),
-    fc.record({ kind: fc.constant("command" as const), index, term: index, data: fc.uint8Array() }),
-  ),
-  { maxLength: 4 },
-);
-
-test("messages and records read back as what they were", () => {
-  const place = { from: "n1", to: "n2" };
-  fc.assert(
-    fc.property(entries, index, fc.boolean(), (some, at, flag) => {
-      const heard = { round: flag ? -1 : at, sentAtMs: at };
-      const all: readonly Message[] = [
-        { kind: "pre-vote-request", ...place, term: at, lastIndex: 1, lastTerm: at },
-        { kind: "vote-request", ...place, term: at, lastIndex: at, lastTerm: 2, isTransfer: flag },
-        { kind: "vote-reply", ...place, term: at, isGranted: flag },
-        {
-          kind: "append-request",
-          ...place,
-          ...heard,
-          term: at,
-          previousIndex: at,
-          previousTerm: 3,
-          commitIndex: 4,
-          entries: some,
-        },
-        {
-          kind: "append-reply",
-          ...place,
-          ...heard,
-          term: 1,
-          outcome: {
-            kind: "conflict",
-            previousIndex: 1,
-            conflictTerm: flag ? at : undefined,
-            conflictIndex: at,
-          },
-        },
-        { kind: "append-reply", ...place, ...heard, term: 1, outcome: { kind: "matched", matchIndex: at } },
-        { kind: "snapshot-reply", ...place, ...heard, term: 1, index: at, offset: 9, isInstalled: flag },
-        { kind: "timeout-now", ...place, term: at },
-      ];
-      for (const message of all) {
-        const outcome = decodeMessage(encodeMessage(message), "n1", "n2");
-        expect(outcome === undefined ? undefined : normal(outcome)).toEqual(normal(message));
-      }
-      const write = { term: at, votedFor: flag ? "n1" : undefined, snapshot: undefined, entries: some };
-      const record = { ...write, replaceFrom: some.length > 0 ? at + 1 : undefined };
-      expect(decodeWrite(encodeWrite(record))).toEqual({ number: 0, ...record });
-    }),
-  );
+test("after a power loss at any call every record that was reported is there, and none is half there", async () => {
+  const all = [...records, ...records.slice(1, 5).map((record) => ({ ...record, term: 4 }))];
+  for (let call = 0; call < 60; call++) {
+    for (const when of ["before", "after"] as const) {
+      const disk = new SimulatedDisk({ faults: [{ call, kind: "crash", when }] });
+      let reported = 0;
+      const work = (async () => {
+        const journal = await open(disk, 300);
+        // Two at a time share a sync.
+        for (let at = 0; at < all.length; at += 2) {
+          const pair = all.slice(at, at + 2);
+          await Promise.all(pair.map((record) => journal.store(record).then(() => reported++)));
+        }
+      })();
+      await Promise.race([work, disk.crashed]);
+      const next = disk.restart({ kind: "random", seed: call });
+      const { groups } = (await open(next)).state;
+      const possible = Array.from({ length: all.length - reported + 1 }, (_, more) => {
+        return stateOf(all.slice(0, reported + more)).groups;
+      });
+      expect(possible, `call ${call}, ${when}`).toContainEqual(groups);
+    }
+  }
 });
 
-/** A conflict without a term has whatever number there was; it means nothing. */
-function normal(message: Message): unknown {
-  return JSON.parse(JSON.stringify(message));
-}
-
-test("bytes that are no message are none", () => {
-  const bytes = encodeMessage({ kind: "timeout-now", from: "n1", to: "n2", term: 7 });
-  for (let length = 0; length < bytes.length; length++) {
-    expect(decodeMessage(bytes.subarray(0, length), "n1", "n2")).toBeUndefined();
+test("a record goes through bytes and back; other bytes are none", () => {
+  const forget = { kind: "forget", incarnation: 7, metadataIndex: 20 } as const;
+  for (const record of [...records, forget]) {
+    const bytes = encodeJournalRecord(record);
+    expect(decodeJournalRecord(bytes)).toEqual(record);
+    for (let length = 0; length < bytes.length; length++) {
+      expect(decodeJournalRecord(bytes.subarray(0, length))).toBeUndefined();
+    }
   }
-  expect(decodeMessage(Uint8Array.of(...bytes, 0), "n1", "n2")).toBeUndefined();
 });

@@ -1,43 +1,61 @@
 /**
- * Raft's state on disk: term, vote, snapshot and log, as one file of checksummed records.
+ * What a node has promised, on disk: the terms, votes, snapshots and entries of all its groups, as one file of
+ * checksummed records.
  *
- * Each record is one atomic write of raft/effects.ts: a crash leaves it whole or leaves a stump of it at the end of the
- * file. Records that come while the disk is busy go out together, with one sync.
+ * Each record is one atomic write of one group: a crash leaves it whole or leaves a stump of it at the end of the
+ * file. Records that come while the disk is busy go out together, with one sync for all groups.
  *
  * ```
  * 0       4         8
- * | magic | version | record | record | …           record: | length | crc32 | payload |
+ * | magic | version | record | record | …           record: | length | crc32 | durable | payload |
  * ```
  *
- * A stump is the last write, which was never acknowledged: it is cut off. Anything else that does not fit its checksum
- * is a promise to other nodes that has been lost, and a server that forgets a promise can vote twice or take back an
- * acknowledged record. So such a file is not repaired: the node refuses to start.
+ * `length` and the checksum cover what follows the checksum. `durable` says how long the file was known to be safe
+ * when the record was written. That is how a start tells two things apart that look the same, a record that is not
+ * whole:
  *
- * With a snapshot the file begins anew under another name, which then replaces the old one.
+ * - *torn*: the power went while it was being written. Nobody was promised anything: it is cut off, with all behind
+ *   it;
+ * - *damaged*: it was safe once, and a later record says so. A server that forgets a promise can vote twice or take
+ *   back an acknowledged record. So such a file is not repaired: the node refuses to start.
+ *
+ * When most of the file has been overtaken by later records, it begins anew under another name, which then replaces
+ * the old one.
  */
 import { viewOf } from "#reference/base/bytes.ts";
-import type { Write } from "../../raft/effects.ts";
-import { applyWrite, emptyState } from "../../raft/persistence.ts";
-import type { DurableState } from "../../raft/persistence.ts";
 import type { Checksum, Disk, DiskFile } from "../../ports.ts";
-import { directoryOf, readWhole, writeAtomically, writeFully } from "../../storage/file-io.ts";
-import { decodeWrite, encodeWrite } from "./raft-codec.ts";
+import { readWhole, writeAtomically, writeFully } from "../../storage/file-io.ts";
+import { getUint53, setUint53 } from "../../storage/integers.ts";
+import type { JournalRecord } from "./journal-codec.ts";
+import { decodeJournalRecord, encodeJournalRecord } from "./journal-codec.ts";
+import { JournalState } from "./journal-state.ts";
 
 const magic = 0x4f5a524a; // "OZRJ"
-const version = 1;
+const version = 2;
 const fileHeaderBytes = 8;
 const recordHeaderBytes = 8;
+const durableBytes = 8;
+/** A file smaller than this is not worth beginning anew; a larger one is, when it has doubled. */
+const rewriteBytesMinDefault = 1024 * 1024;
 
 /** What opening came to. */
 export type OpenedJournal =
-  | { readonly kind: "open"; readonly journal: RaftJournal; readonly state: DurableState }
+  | { readonly kind: "open"; readonly journal: RaftJournal }
   /** One line for the operator. */
   | { readonly kind: "damaged"; readonly problem: string };
 
+interface JournalOptions {
+  readonly disk: Disk;
+  readonly path: string;
+  readonly checksum: Checksum;
+  readonly rewriteBytesMin: number;
+}
+
 /** Told when a write is durable; or that it never will be, and then nothing may be sent any more. */
 interface Waiting {
-  readonly write: Write;
+  readonly record: JournalRecord;
   readonly onDurable: () => void;
+  readonly onFailed?: (error: unknown) => void;
 }
 
 /** The file, open. */
@@ -49,56 +67,76 @@ export class RaftJournal {
   readonly #checksum: Checksum;
   #file: DiskFile;
   #endPosition: number;
-  /** What the file says, for the next time that it begins anew. */
-  #state: DurableState;
+  /** What the file says. */
+  readonly state: JournalState;
+  readonly #rewriteBytesMin: number;
+  /** The file begins anew when it is longer than this. */
+  #rewriteAtBytes: number;
   #waiting: Waiting[] = [];
   #isWriting = false;
   #isStopped = false;
   #idle: Promise<void> = Promise.resolve();
 
   /** Opens the journal, or makes it. `isNew` says that there must be none yet. Rejects with what the disk says. */
-  static async open(disk: Disk, path: string, checksum: Checksum): Promise<OpenedJournal> {
+  static async open(
+    disk: Disk,
+    path: string,
+    checksum: Checksum,
+    rewriteBytesMin = rewriteBytesMinDefault,
+  ): Promise<OpenedJournal> {
     const bytes = await readWhole(disk, path);
     if (bytes === undefined) {
       await writeAtomically(disk, path, fileHeader());
       const file = await disk.open(path, "read-write");
-      const journal = new RaftJournal(disk, path, checksum, file, fileHeaderBytes, emptyState);
-      return { kind: "open", journal, state: emptyState };
+      const journal = new RaftJournal(
+        { disk, path, checksum, rewriteBytesMin },
+        file,
+        fileHeaderBytes,
+        new JournalState(),
+      );
+      return { kind: "open", journal };
     }
     const read = readRecords(bytes, checksum);
     if (typeof read === "string") return { kind: "damaged", problem: `${path}: ${read}` };
     const file = await disk.open(path, "read-write");
-    if (read.endPosition < bytes.length) {
-      await file.truncate(read.endPosition);
-      await file.sync();
-    }
-    const journal = new RaftJournal(disk, path, checksum, file, read.endPosition, read.state);
-    return { kind: "open", journal, state: read.state };
+    if (read.endPosition < bytes.length) await file.truncate(read.endPosition);
+    // What was found may be in memory only, if the machine did not stop: make it safe before it is relied on.
+    await file.sync();
+    const journal = new RaftJournal(
+      { disk, path, checksum, rewriteBytesMin },
+      file,
+      read.endPosition,
+      read.state,
+    );
+    return { kind: "open", journal };
   }
 
-  private constructor(
-    disk: Disk,
-    path: string,
-    checksum: Checksum,
-    file: DiskFile,
-    endPosition: number,
-    state: DurableState,
-  ) {
-    this.#disk = disk;
-    this.#path = path;
-    this.#checksum = checksum;
+  private constructor(options: JournalOptions, file: DiskFile, endPosition: number, state: JournalState) {
+    this.#disk = options.disk;
+    this.#path = options.path;
+    this.#checksum = options.checksum;
+    this.#rewriteBytesMin = options.rewriteBytesMin;
     this.#file = file;
     this.#endPosition = endPosition;
-    this.#state = state;
+    this.state = state;
+    this.#rewriteAtBytes = Math.max(this.#rewriteBytesMin, 2 * endPosition);
   }
 
   /** Writes a record behind the others. `onDurable` is called when it and all before it are safe. */
-  append(write: Write, onDurable: () => void): void {
+  append(record: JournalRecord, onDurable: () => void, onFailed?: (error: unknown) => void): void {
     if (this.#isStopped) return;
-    this.#waiting.push({ write, onDurable });
+    this.#waiting.push({ record, onDurable, ...(onFailed !== undefined && { onFailed }) });
     if (this.#isWriting) return;
     this.#isWriting = true;
     this.#idle = Promise.resolve().then(() => this.#run());
+  }
+
+  /** As `append`; resolves when the record is safe, and rejects when it never will be. */
+  store(record: JournalRecord): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#isStopped) reject(new Error("the journal is closed"));
+      else this.append(record, resolve, reject);
+    });
   }
 
   /** Writes what waits, and closes the file. */
@@ -109,9 +147,10 @@ export class RaftJournal {
   }
 
   async #run(): Promise<void> {
+    let round: Waiting[] = [];
     try {
       while (this.#waiting.length > 0) {
-        const round = this.#waiting;
+        round = this.#waiting;
         this.#waiting = [];
         await this.#writeRound(round);
         for (const { onDurable } of round) onDurable();
@@ -120,99 +159,78 @@ export class RaftJournal {
     } catch (error) {
       this.#isStopped = true;
       this.#isWriting = false;
-      this.#waiting = [];
+      const lost = [...round, ...this.#waiting.splice(0)];
       this.onFailed(error);
+      for (const { onFailed } of lost) onFailed?.(error);
     }
   }
 
   async #writeRound(round: readonly Waiting[]): Promise<void> {
-    const hasSnapshot = round.some(({ write }) => write.snapshot !== undefined);
-    this.#state = applyWrites(
-      this.#state,
-      round.map(({ write }) => write),
-    );
-    if (hasSnapshot) return this.#beginAnew();
-    const bytes = joinRecords(
-      round.map(({ write }) => encodeWrite(write)),
-      this.#checksum,
-    );
+    for (const { record } of round) this.state.apply(record);
+    const payloads = round.map(({ record }) => encodeJournalRecord(record));
+    const bytes = joinRecords(payloads, this.#endPosition, this.#checksum);
+    if (this.#endPosition + bytes.length > this.#rewriteAtBytes) return this.#beginAnew();
     await writeFully(this.#file, bytes, this.#endPosition);
     this.#endPosition += bytes.length;
     await this.#file.sync();
   }
 
-  /** What came before a snapshot is not needed any more: one record says it all. */
+  /** What was overtaken is not needed any more: one record for each group says it all. */
   async #beginAnew(): Promise<void> {
-    const { term, votedFor, snapshot, entries } = this.#state;
-    const replaceFrom = (snapshot?.index ?? 0) + 1;
-    const record = joinRecords(
-      [encodeWrite({ term, votedFor, snapshot, replaceFrom, entries })],
-      this.#checksum,
-    );
-    const bytes = new Uint8Array(fileHeaderBytes + record.length);
+    const records = joinRecords(this.state.records().map(encodeJournalRecord), 0, this.#checksum);
+    const bytes = new Uint8Array(fileHeaderBytes + records.length);
     bytes.set(fileHeader());
-    bytes.set(record, fileHeaderBytes);
+    bytes.set(records, fileHeaderBytes);
     await writeAtomically(this.#disk, this.#path, bytes);
     await this.#file.close();
     this.#file = await this.#disk.open(this.#path, "read-write");
     this.#endPosition = bytes.length;
-    await this.#disk.syncDirectory(directoryOf(this.#path));
+    this.#rewriteAtBytes = Math.max(this.#rewriteBytesMin, 2 * bytes.length);
   }
-}
-
-/** Many records at once: one pass over the entries, where one by one would copy the log each time. */
-function applyWrites(state: DurableState, writes: readonly Write[]): DurableState {
-  const entries = [...state.entries];
-  let { term, votedFor, snapshot } = state;
-  for (const write of writes) {
-    ({ term, votedFor } = write);
-    if (write.snapshot !== undefined) {
-      const rest = applyWrite({ term, votedFor, snapshot, entries: entries.splice(0) }, write);
-      snapshot = rest.snapshot;
-      for (const entry of rest.entries) entries.push(entry);
-    } else if (write.replaceFrom !== undefined) {
-      // Entries lie in order without gaps: the place of the first to go follows from its index.
-      const first = entries[0]?.index ?? write.replaceFrom;
-      entries.length = Math.max(0, Math.min(entries.length, write.replaceFrom - first));
-      for (const entry of write.entries) entries.push(entry);
-    }
-  }
-  return { term, votedFor, snapshot, entries };
 }
 
 function readRecords(
   bytes: Uint8Array,
   checksum: Checksum,
-): { readonly state: DurableState; readonly endPosition: number } | string {
+): { readonly state: JournalState; readonly endPosition: number } | string {
   const view = viewOf(bytes);
   if (bytes.length < fileHeaderBytes || view.getUint32(0) !== magic) return "is no journal of Raft";
   if (view.getUint32(4) !== version) return `has version ${view.getUint32(4)}, this program reads ${version}`;
-  const writes: Write[] = [];
+  const state = new JournalState();
   let at = fileHeaderBytes;
-  while (at + recordHeaderBytes <= bytes.length) {
-    const start = at + recordHeaderBytes;
-    const end = start + view.getUint32(at);
-    if (end > bytes.length) {
-      // The last record is a stump, unless it is whole or others begin inside of it: then its length is wrong.
-      const isWhole = checksum(bytes, start, bytes.length) === view.getUint32(at + 4);
-      if (isWhole || hasRecordAfter(bytes, view, start, checksum)) return damaged(at);
-      break;
-    }
-    const isWhole = checksum(bytes, start, end) === view.getUint32(at + 4);
-    const write = isWhole ? decodeWrite(bytes.subarray(start, end)) : undefined;
-    if (write === undefined) return damaged(at);
-    writes.push(write);
-    at = end;
+  for (;;) {
+    const payload = payloadAt(bytes, view, at, checksum);
+    const record = payload && decodeJournalRecord(payload);
+    if (record === undefined) break;
+    state.apply(record);
+    at += recordHeaderBytes + view.getUint32(at);
   }
-  return { state: applyWrites(emptyState, writes), endPosition: at };
+  // Behind a record that is not whole, one that is may know that the first was safe.
+  return isKnownSafe(bytes, view, at, checksum) ? damaged(at) : { state, endPosition: at };
 }
 
-/** Whether an intact record begins anywhere behind `from`. Only a damaged file costs this. */
-function hasRecordAfter(bytes: Uint8Array, view: DataView, from: number, checksum: Checksum): boolean {
-  for (let at = from; at + recordHeaderBytes < bytes.length; at++) {
-    const end = at + recordHeaderBytes + view.getUint32(at);
-    if (end > bytes.length || end <= at + recordHeaderBytes) continue;
-    if (checksum(bytes, at + recordHeaderBytes, end) === view.getUint32(at + 4)) return true;
+/** What the record at `at` says; undefined when no whole one stands there. */
+function payloadAt(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  checksum: Checksum,
+): Uint8Array | undefined {
+  if (at + recordHeaderBytes + durableBytes > bytes.length) return undefined;
+  const end = at + recordHeaderBytes + view.getUint32(at);
+  if (end > bytes.length || end < at + recordHeaderBytes + durableBytes) return undefined;
+  if (checksum(bytes, at + recordHeaderBytes, end) !== view.getUint32(at + 4)) return undefined;
+  return bytes.subarray(at + recordHeaderBytes + durableBytes, end);
+}
+
+/**
+ * Whether a whole record behind `position` says that the file was safe beyond it. Only a damaged file costs this.
+ */
+function isKnownSafe(bytes: Uint8Array, view: DataView, position: number, checksum: Checksum): boolean {
+  for (let at = position; at + recordHeaderBytes + durableBytes < bytes.length; at++) {
+    // Cheap first: a checksum for each byte of the file would take long.
+    if (getUint53(bytes, at + recordHeaderBytes) <= position) continue;
+    if (payloadAt(bytes, view, at, checksum) !== undefined) return true;
   }
   return false;
 }
@@ -221,15 +239,18 @@ function damaged(at: number): string {
   return `the record at byte ${at} is damaged, and with it a promise to other nodes; this node cannot go on with it`;
 }
 
-function joinRecords(payloads: readonly Uint8Array[], checksum: Checksum): Uint8Array {
-  const bytes = new Uint8Array(payloads.reduce((sum, { length }) => sum + recordHeaderBytes + length, 0));
+function joinRecords(payloads: readonly Uint8Array[], durableEnd: number, checksum: Checksum): Uint8Array {
+  const around = recordHeaderBytes + durableBytes;
+  const bytes = new Uint8Array(payloads.reduce((sum, { length }) => sum + around + length, 0));
   const view = viewOf(bytes);
   let at = 0;
   for (const payload of payloads) {
-    view.setUint32(at, payload.length);
-    view.setUint32(at + 4, checksum(payload));
-    bytes.set(payload, at + recordHeaderBytes);
-    at += recordHeaderBytes + payload.length;
+    const end = at + around + payload.length;
+    view.setUint32(at, durableBytes + payload.length);
+    setUint53(bytes, at + recordHeaderBytes, durableEnd);
+    bytes.set(payload, at + around);
+    view.setUint32(at + 4, checksum(bytes, at + recordHeaderBytes, end));
+    at = end;
   }
   return bytes;
 }

@@ -1,12 +1,12 @@
 /**
- * Raft's messages and its records on disk, as bytes.
+ * Raft's messages as bytes, and the parts that they share with the journal's records: entries, snapshots,
+ * configurations.
  *
- * Both hold entries, so they share a layout for them. Numbers are 64 bits wide and below 2^53. Sender and receiver of a
+ * Numbers are 64 bits wide and below 2^53. Sender and receiver of a
  * message are not in it: the connection that it comes over says who they are, and a message cannot claim otherwise.
  * What a peer sent is checked by the frame's checksum and believed beyond that: it has shown that it is a member.
  */
 import { assert } from "#reference/base/assert.ts";
-import type { Write } from "../../raft/effects.ts";
 import type { Configuration, Entry, Snapshot } from "../../raft/entry.ts";
 import type { AppendReply, Message } from "../../raft/messages.ts";
 import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";
@@ -71,7 +71,7 @@ export function encodeMessage(message: Message): Uint8Array {
 export function decodeMessage(bytes: Uint8Array, from: string, to: string): Message | undefined {
   const input = new ByteReader(bytes);
   const kind = messageKinds[input.uint8()];
-  const envelope = { from, to, term: number(input) };
+  const envelope = { from, to, term: readNumber(input) };
   const message = kind === undefined ? undefined : readBody(input, kind, envelope);
   return input.failure === undefined && input.remaining === 0 ? message : undefined;
 }
@@ -81,31 +81,36 @@ function readBody(
   kind: (typeof messageKinds)[number],
   envelope: { readonly from: string; readonly to: string; readonly term: number },
 ): Message {
-  const heard = () => ({ round: number(input), sentAtMs: number(input) });
+  const heard = () => ({ round: readNumber(input), sentAtMs: readNumber(input) });
   switch (kind) {
     case "pre-vote-request":
-      return { kind, ...envelope, lastIndex: number(input), lastTerm: number(input) };
+      return { kind, ...envelope, lastIndex: readNumber(input), lastTerm: readNumber(input) };
     case "vote-request": {
-      const last = { lastIndex: number(input), lastTerm: number(input) };
-      return { kind, ...envelope, ...last, isTransfer: number(input) === 1 };
+      const last = { lastIndex: readNumber(input), lastTerm: readNumber(input) };
+      return { kind, ...envelope, ...last, isTransfer: readNumber(input) === 1 };
     }
     case "pre-vote-reply":
     case "vote-reply":
       return { kind, ...envelope, isGranted: input.uint8() === 1 };
     case "append-request": {
-      const previous = { ...heard(), previousIndex: number(input), previousTerm: number(input) };
-      return { kind, ...envelope, ...previous, commitIndex: number(input), entries: readEntries(input) };
+      const previous = { ...heard(), previousIndex: readNumber(input), previousTerm: readNumber(input) };
+      return { kind, ...envelope, ...previous, commitIndex: readNumber(input), entries: readEntries(input) };
     }
     case "append-reply":
       return { kind, ...envelope, ...heard(), outcome: readOutcome(input) };
     case "snapshot-request": {
-      const place = { ...heard(), index: number(input), lastTerm: number(input), offset: number(input) };
+      const place = {
+        ...heard(),
+        index: readNumber(input),
+        lastTerm: readNumber(input),
+        offset: readNumber(input),
+      };
       const isLast = input.uint8() === 1;
       const configuration = readConfiguration(input);
       return { kind, ...envelope, ...place, isLast, configuration, data: input.bytes() ?? new Uint8Array(0) };
     }
     case "snapshot-reply": {
-      const place = { ...heard(), index: number(input), offset: number(input) };
+      const place = { ...heard(), index: readNumber(input), offset: readNumber(input) };
       return { kind, ...envelope, ...place, isInstalled: input.uint8() === 1 };
     }
     case "timeout-now":
@@ -113,31 +118,8 @@ function readBody(
   }
 }
 
-/** One record of the journal. */
-export function encodeWrite(write: Omit<Write, "number">): Uint8Array {
-  const to = new ByteWriter();
-  putNumber(to, write.term);
-  to.text(write.votedFor ?? null);
-  to.uint8(Number(write.snapshot !== undefined));
-  if (write.snapshot !== undefined) putSnapshot(to, write.snapshot);
-  putNumber(to, write.replaceFrom ?? 0);
-  putEntries(to, write.entries);
-  return finish(to);
-}
-
-/** The record again; undefined when the bytes are none. */
-export function decodeWrite(bytes: Uint8Array): Write | undefined {
-  const input = new ByteReader(bytes);
-  const term = number(input);
-  const votedFor = input.text() ?? undefined;
-  const snapshot = input.uint8() === 1 ? readSnapshot(input) : undefined;
-  const from = number(input);
-  const entries = readEntries(input);
-  if (input.failure !== undefined || input.remaining > 0) return undefined;
-  return { number: 0, term, votedFor, snapshot, replaceFrom: from === 0 ? undefined : from, entries };
-}
-
-function putEntries(to: ByteWriter, entries: readonly Entry[]): void {
+/** A list of entries. */
+export function putEntries(to: ByteWriter, entries: readonly Entry[]): void {
   to.uint32(entries.length);
   for (const entry of entries) {
     to.uint8(entryKinds.indexOf(entry.kind));
@@ -147,12 +129,13 @@ function putEntries(to: ByteWriter, entries: readonly Entry[]): void {
   }
 }
 
-function readEntries(input: ByteReader): Entry[] {
+/** The entries again. */
+export function readEntries(input: ByteReader): Entry[] {
   const entries: Entry[] = [];
   const count = input.uint32();
   for (let read = 0; read < count && read < listMax && input.failure === undefined; read++) {
     const kind = entryKinds[input.uint8()];
-    const place = { index: number(input), term: number(input) };
+    const place = { index: readNumber(input), term: readNumber(input) };
     if (kind === "command") entries.push({ kind, ...place, data: input.bytes() ?? new Uint8Array(0) });
     else if (kind === "configuration") {
       entries.push({ kind, ...place, configuration: readConfiguration(input) });
@@ -182,23 +165,25 @@ function putOutcome(to: ByteWriter, outcome: AppendReply["outcome"]): void {
 
 function readOutcome(input: ByteReader): AppendReply["outcome"] {
   const kind = input.uint8();
-  if (kind === 0) return { kind: "matched", matchIndex: number(input) };
+  if (kind === 0) return { kind: "matched", matchIndex: readNumber(input) };
   if (kind !== 1) return { kind: "stale" };
-  const previousIndex = number(input);
-  const term = number(input);
-  const conflictIndex = number(input);
+  const previousIndex = readNumber(input);
+  const term = readNumber(input);
+  const conflictIndex = readNumber(input);
   const conflictTerm = input.uint8() === 1 ? term : undefined;
   return { kind: "conflict", previousIndex, conflictTerm, conflictIndex };
 }
 
-function putSnapshot(to: ByteWriter, { index, term, configuration, data }: Snapshot): void {
+/** A snapshot as a whole. */
+export function putSnapshot(to: ByteWriter, { index, term, configuration, data }: Snapshot): void {
   putNumbers(to, index, term);
   putConfiguration(to, configuration);
   to.bytes(data);
 }
 
-function readSnapshot(input: ByteReader): Snapshot {
-  const place = { index: number(input), term: number(input) };
+/** The snapshot again. */
+export function readSnapshot(input: ByteReader): Snapshot {
+  const place = { index: readNumber(input), term: readNumber(input) };
   return { ...place, configuration: readConfiguration(input), data: input.bytes() ?? new Uint8Array(0) };
 }
 
@@ -225,18 +210,21 @@ function putNumbers(to: ByteWriter, ...values: readonly number[]): void {
   for (const value of values) putNumber(to, value);
 }
 
-function putNumber(to: ByteWriter, value: number): void {
+/** An index, a term, a time: from -1 to 2^53 - 2. */
+export function putNumber(to: ByteWriter, value: number): void {
   assert(Number.isSafeInteger(value) && value >= -1, () => `${value} is no index, term or time`);
   // A round that nobody has begun is -1.
   to.uint32(Math.floor((value + 1) / 2 ** 32));
   to.uint32((value + 1) % 2 ** 32);
 }
 
-function number(input: ByteReader): number {
+/** The number again. */
+export function readNumber(input: ByteReader): number {
   return input.uint32() * 2 ** 32 + input.uint32() - 1;
 }
 
-function finish(writer: ByteWriter): Uint8Array {
+/** The bytes of what was put. */
+export function finish(writer: ByteWriter): Uint8Array {
   assert(writer.failure === undefined, () => `a message of Raft: ${JSON.stringify(writer.failure)}`);
   return writer.finish();
 }

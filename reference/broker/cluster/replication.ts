@@ -1,9 +1,9 @@
 /**
  * What the broker needs of a cluster: who may answer a request, and how a change becomes everybody's.
  *
- * A broker without one decides by itself. With one, every change of its state goes through a replicated log, and only
- * the node that leads there answers clients: for each partition the node that leads the partition, for all else the one
- * that `ClusterState` names. The broker's handlers know no more of it than this.
+ * A broker without one decides by itself. With one, every change of its state goes through a replicated log, and
+ * only the node that leads there answers clients: for each partition the node that leads the partition, for all
+ * else the one that `ClusterState` names. The broker's handlers know no more of it than this.
  */
 import type { Acks } from "../../protocol/acks.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
@@ -15,6 +15,12 @@ import type { TopicConfig } from "../topic.ts";
 /** Who answers requests for a partition; both empty while nobody does, as far as is known. */
 export type PartitionLeader = Omit<ReplyOf<"Leaders">["leaders"][number], "partition">;
 
+/** Where a partition begins and ends, and what it takes. */
+export type PartitionSize = Pick<
+  ReplyOf<"PeerState">["partitions"][number],
+  "startOffset" | "endOffset" | "sizeBytes"
+>;
+
 /** A member's part in a cluster, as its broker sees it. */
 export interface Replication {
   /** Other nodes' addresses, for clients: they go on there when this node is gone. */
@@ -25,8 +31,8 @@ export interface Replication {
    */
   refusal(type: number, connection: BrokerConnection): ErrorOutcome | undefined;
   /**
-   * Why this node may not answer a request for this partition now. When the answer changes, the partition's `notify`
-   * wakes those who wait for its records, so that they hear of it.
+   * Why this node may not answer a request for this partition now. When the answer changes, the partition's
+   * `notify` wakes those who wait for its records, so that they hear of it.
    */
   refusalOf(partition: Partition, connection: BrokerConnection): ErrorOutcome | undefined;
   /** Who leads the partitions of a topic, by number, as far as this node knows. */
@@ -36,6 +42,8 @@ export interface Replication {
    * partition, or of topics and groups where none is named.
    */
   current(partition?: Partition): Promise<ErrorOutcome | undefined>;
+  /** What their leaders say of those of these partitions that other nodes lead, as far as they can be asked. */
+  sizesOf(partitions: readonly Partition[]): Promise<ReadonlyMap<Partition, PartitionSize>>;
   /** Replicates a batch, which stays the caller's, and answers the request when those have it that `acks` names. */
   produce(
     connection: BrokerConnection,
@@ -49,7 +57,10 @@ export interface Replication {
   deleteTopic(name: string): Promise<ErrorOutcome | undefined>;
   trim(partition: Partition, beforeOffset: number): Promise<ErrorOutcome | undefined>;
   state(): ReplyOf<"ClusterState">;
-  change(request: RequestOf<"ChangeCluster">): Promise<ErrorOutcome | undefined>;
+  change(
+    request: RequestOf<"ChangeCluster">,
+    connection: BrokerConnection,
+  ): Promise<ErrorOutcome | undefined>;
   /** Another node introduces itself; undefined when it belongs here. */
   welcome(connection: BrokerConnection, request: RequestOf<"PeerHello">): Promise<ErrorOutcome | undefined>;
   /** One message of a node that has introduced itself. It is decoded before this returns. */

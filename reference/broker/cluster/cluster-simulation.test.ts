@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import { simulateCluster } from "../../testing/cluster/simulation.ts";
+
+// A few seeds of each kind; scripts/cluster-seeds.ts runs as many as there is time for.
+test.for([
+  [3, 1],
+  [3, 9],
+  [3, 47],
+  [3, 66],
+  [5, 5],
+  [5, 21],
+] as const)(
+  "%i nodes in bad weather, seed %i: nothing that was acknowledged is lost",
+  async ([nodes, seed]) => {
+    const { violations, acknowledged } = await simulateCluster({ seed, nodes, faultsMs: 8000 });
+    expect(violations).toEqual([]);
+    expect(acknowledged).toBeGreaterThan(20);
+  },
+);
+
+test("the same seed is the same history", async () => {
+  const scenario = { seed: 12, nodes: 3, faultsMs: 3000 };
+  expect(await simulateCluster(scenario)).toEqual(await simulateCluster(scenario));
+});

@@ -1,0 +1,164 @@
+/**
+ * Who is a member of which group: an operator's word about the cluster, and how all groups come to follow it.
+ *
+ * The metadata's configuration is the wish. Each leader of a partition's group looks at it now and then and brings
+ * its own group a step nearer: a new node first receives everything and has no say, then it votes; one that goes
+ * hands over what it leads, then it is left out. Nothing of this is remembered between the steps, so the next
+ * leader goes on where the last one stopped.
+ *
+ * A node joins the metadata first and leaves it last: it has to hear of the changes that concern it.
+ */
+import type { Clock } from "../../ports.ts";
+import type { MemberChange } from "../../raft/membership.ts";
+import { configurationOf } from "../../raft/state.ts";
+import type { ErrorOutcome } from "../outcome.ts";
+import { refuse } from "../outcome.ts";
+import type { Group } from "./group.ts";
+import { notLeader } from "./group.ts";
+import type { Groups } from "./groups.ts";
+import type { MetadataGroup } from "./metadata-group.ts";
+import { pause } from "./transfer.ts";
+
+const stepMs = 50;
+const addTimeoutMs = 60_000;
+const removeTimeoutMs = 20_000;
+
+/** The nodes that shall vote in every partition's group; undefined while that is being changed. */
+export function wishedVoters({ group, machine }: MetadataGroup): readonly string[] | undefined {
+  if (!isSettled(group)) return undefined;
+  return configurationOf(group.state).voters.filter((voter) => !machine.leaving.has(voter));
+}
+
+/** At a group's leader: one step towards the wish. */
+export function reconcile(group: Group, wish: readonly string[]): void {
+  if (!group.isReady || !isSettled(group) || wish.length === 0) return;
+  const { voters, learners } = configurationOf(group.state);
+  const missing = wish.filter((node) => !voters.includes(node));
+  const extra = [...voters, ...learners].filter((node) => !wish.includes(node));
+  if (missing.length === 0 && extra.length === 0) return;
+  const { id, transfer } = group.state;
+  if (missing.length === 0 && !wish.includes(id)) {
+    // Who is to go does not lead: somebody who stays carries it out.
+    const heir = wish.find((node) => voters.includes(node));
+    if (heir !== undefined && transfer === undefined)
+      group.command((raft, nowMs) => raft.transfer(heir, nowMs));
+    return;
+  }
+  const isReceiving = missing.every((node) => learners.includes(node));
+  // Nodes that go stay until those that come have everything: there are never fewer copies than before or after.
+  const change: MemberChange = isReceiving
+    ? { voters: missing.length > 0 ? [...voters, ...missing] : [...wish] }
+    : { voters, learners: missing };
+  group.command((raft, nowMs) => raft.changeMembers(change, nowMs));
+}
+
+/** At the metadata's leader: a node that no partition needs any more leaves the cluster. */
+export function finishLeaving(metadata: MetadataGroup, groups: Groups): void {
+  const { group, machine } = metadata;
+  if (!group.isReady || !isSettled(group)) return;
+  const { voters, learners } = configurationOf(group.state);
+  for (const node of machine.leaving) {
+    const isMember = voters.includes(node) || learners.includes(node);
+    if (!isMember) void metadata.propose({ kind: "leave", node, isLeaving: false });
+    else if (groupsWith(groups, node) === 0 && node !== group.state.id) {
+      const rest = voters.filter((voter) => voter !== node);
+      group.command((raft, nowMs) => raft.changeMembers({ voters: rest }, nowMs));
+    }
+  }
+}
+
+/** Adds a node whose address is known. Resolves when it votes everywhere, or to why it does not. */
+export async function addNode(
+  metadata: MetadataGroup,
+  groups: Groups,
+  clock: Clock,
+  node: string,
+): Promise<ErrorOutcome | undefined> {
+  const { group } = metadata;
+  const isVoter = (): boolean => isSettled(group) && configurationOf(group.state).voters.includes(node);
+  const isEverywhere = (): boolean => groupsWithout(groups, node) === 0;
+  const step = (): string => {
+    const { voters, learners } = configurationOf(group.state);
+    if (isVoter()) return `${groupsWithout(groups, node)} partitions do without it yet`;
+    const change = learners.includes(node) ? { voters: [...voters, node] } : { voters, learners: [node] };
+    const changed = group.command((raft, nowMs) => raft.changeMembers(change, nowMs));
+    return changed.kind === "refused" ? changed.reason : "it is not committed";
+  };
+  return until(group, clock, addTimeoutMs, () => isVoter() && isEverywhere(), step);
+}
+
+/** Removes a node. Resolves when it has no say any more, or to why it still has. */
+export async function removeNode(
+  metadata: MetadataGroup,
+  groups: Groups,
+  clock: Clock,
+  node: string,
+): Promise<ErrorOutcome | undefined> {
+  const { group } = metadata;
+  const { voters, learners } = configurationOf(group.state);
+  if (!voters.includes(node) && !learners.includes(node)) {
+    return refuse("invalid-request", `the cluster has no node ${node}`);
+  }
+  if (voters.length === 1 && voters[0] === node) {
+    return refuse("invalid-request", `${node} is the last node: a cluster of none keeps nothing`);
+  }
+  if (group.state.id === node) {
+    return refuse("invalid-request", `${node} leads: transfer the leadership first, to another node`);
+  }
+  const problem = await metadata.propose({ kind: "leave", node, isLeaving: true });
+  if (problem !== undefined) return problem;
+  const isGone = (): boolean => {
+    const now = configurationOf(group.state);
+    return isSettled(group) && !now.voters.includes(node) && !now.learners.includes(node);
+  };
+  const step = (): string => {
+    const count = groupsWith(groups, node);
+    return count > 0 ? `${count} partitions still have it` : "it is not committed";
+  };
+  return until(group, clock, removeTimeoutMs, isGone, step);
+}
+
+/** Takes steps, while this node leads, until it is done. */
+async function until(
+  group: Group,
+  clock: Clock,
+  timeoutMs: number,
+  isDone: () => boolean,
+  step: () => string,
+): Promise<ErrorOutcome | undefined> {
+  const deadlineMs = clock.monotonicTimeMs() + timeoutMs;
+  while (!isDone()) {
+    if (group.state.role !== "leader") return notLeader(group.state.leader);
+    const reason = step();
+    if (clock.monotonicTimeMs() >= deadlineMs) {
+      return refuse("request-timeout", `the members have not changed within ${timeoutMs} ms: ${reason}`);
+    }
+    await pause(clock, stepMs);
+  }
+  return undefined;
+}
+
+/** Partitions of which a node is a member in some way, as far as this node knows. */
+function groupsWith(groups: Groups, node: string): number {
+  let count = 0;
+  for (const { group } of groups.all) {
+    const { voters, oldVoters, learners } = configurationOf(group.state);
+    if (!isSettled(group) || [...voters, ...oldVoters, ...learners].includes(node)) count++;
+  }
+  return count;
+}
+
+/** Partitions in which a node does not vote, as far as this node knows. */
+function groupsWithout(groups: Groups, node: string): number {
+  let count = 0;
+  for (const { group } of groups.all) {
+    if (!isSettled(group) || !configurationOf(group.state).voters.includes(node)) count++;
+  }
+  return count;
+}
+
+/** Whether no change is half done. */
+function isSettled({ state: { configurations, commitIndex } }: Group): boolean {
+  const latest = configurations[configurations.length - 1];
+  return latest !== undefined && latest.index <= commitIndex && latest.configuration.oldVoters.length === 0;
+}

@@ -1,0 +1,132 @@
+/**
+ * The metadata's group on one node: all of its log lies in the journal, and whoever proposes a command hears what
+ * it came to.
+ */
+import type { Entry } from "../../raft/entry.ts";
+import type { GroupOffsets } from "../offset-store.ts";
+import type { ErrorOutcome } from "../outcome.ts";
+import { refuse } from "../outcome.ts";
+import type { ClusterCommand } from "./commands.ts";
+import { encodeClusterCommand } from "./commands.ts";
+import type { GroupOptions } from "./group.ts";
+import { Group, notLeader, unknownOutcome } from "./group.ts";
+import type { GroupStorage } from "./group-storage.ts";
+import { metadataGroup } from "./group-id.ts";
+import type { RaftJournal } from "./journal.ts";
+import type { Applied, Metadata } from "./metadata.ts";
+import type { Led } from "./transfer.ts";
+
+interface Waiting {
+  readonly term: number;
+  readonly settle: (applied: Applied) => void;
+}
+
+interface Proposal {
+  readonly command: Uint8Array;
+  readonly settle: (applied: Applied) => void;
+}
+
+const retryAfterMs = 100;
+
+/** Keeps all of a group in the journal. */
+export function journalStorage(journal: RaftJournal): GroupStorage {
+  return {
+    persist: ({ term, votedFor, snapshot, replaceFrom, entries }, onDurable) => {
+      const write = { term, votedFor, snapshot, replaceFrom, entries, catchUpFrom: undefined };
+      journal.append({ kind: "write", group: metadataGroup, ...write }, onDurable);
+    },
+  };
+}
+
+/** What the group is made of. */
+export interface MetadataGroupOptions extends Omit<GroupOptions, "machine"> {
+  readonly machine: Metadata;
+  /** When to propose what came in this turn. */
+  readonly schedule: (run: () => void) => void;
+}
+
+/** The group. */
+export class MetadataGroup implements Led {
+  readonly group: Group;
+  readonly machine: Metadata;
+  readonly #schedule: (run: () => void) => void;
+  #proposals: Proposal[] = [];
+  readonly #waiting = new Map<number, Waiting>();
+
+  constructor({ machine, schedule, ...options }: MetadataGroupOptions) {
+    this.machine = machine;
+    this.#schedule = schedule;
+    this.group = new Group({ ...options, machine });
+    machine.onApplied = (entry, applied) => this.#answer(entry, applied);
+    machine.onAbandoned = (indexes) => {
+      for (const index of indexes) {
+        this.#waiting.get(index)?.settle(unknownOutcome());
+        this.#waiting.delete(index);
+      }
+    };
+  }
+
+  /** Where consumer groups' positions are kept. */
+  get offsets(): GroupOffsets {
+    const { machine } = this;
+    return {
+      commit: (group, positions) => this.propose({ kind: "commit-offsets", group, positions }),
+      fetch: (group, topic, partition) => machine.position(group, topic, partition),
+      list: (group) => machine.positionsOf(group),
+      listAll: () => machine.allPositions(),
+      topicDeleted: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  /** Commands are few, and whoever proposed one that is under way is told that its outcome is unknown. */
+  drain(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  release(): void {}
+
+  /** Ends all activity. Whoever waits is told that the outcome is unknown. */
+  stop(): void {
+    this.group.stop();
+    for (const { settle } of this.#waiting.values()) settle(unknownOutcome());
+    this.#waiting.clear();
+  }
+
+  /** Resolves to why a command came to nothing, when that is known, or to nothing when it is carried out here. */
+  async propose(command: ClusterCommand): Promise<ErrorOutcome | undefined> {
+    const applied = await new Promise<Applied>((settle) => {
+      this.#proposals.push({ command: encodeClusterCommand(command), settle });
+      if (this.#proposals.length === 1) this.#schedule(() => this.#proposeAll());
+    });
+    return applied.kind === "error" ? applied : undefined;
+  }
+
+  #proposeAll(): void {
+    const proposals = this.#proposals;
+    this.#proposals = [];
+    const { leader, id } = this.group.state;
+    const isReady = this.group.isReady;
+    if (!isReady || !this.group.mayPropose(proposals.length)) {
+      const problem =
+        isReady && this.group.state.transfer === undefined
+          ? refuse("overloaded", "too many requests wait", retryAfterMs)
+          : notLeader(leader === id ? undefined : leader);
+      for (const { settle } of proposals) settle(problem);
+      return;
+    }
+    const firstIndex = this.group.state.log.lastIndex + 1;
+    const { term } = this.group.state;
+    for (const [place, { settle }] of proposals.entries())
+      this.#waiting.set(firstIndex + place, { term, settle });
+    this.group.propose(proposals.map(({ command }) => command));
+  }
+
+  #answer({ index, term }: Entry, applied: Applied): void {
+    const waiting = this.#waiting.get(index);
+    if (waiting === undefined) return;
+    this.#waiting.delete(index);
+    // Another leader's entry may stand at this index: then ours is nowhere, and may be sent again.
+    waiting.settle(waiting.term === term ? applied : notLeader(this.group.state.leader));
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * What all nodes know: the topics, the positions of consumer groups, and each other. And how a committed command
+ * changes it.
+ *
+ * Every node applies the same commands in the same order, so what is kept here depends on nothing but the state and
+ * the command. Making a topic takes this node's disk as well, and after a restart commands are applied again: what
+ * is there from before is left alone.
+ */
+import type { Entry, Snapshot } from "../../raft/entry.ts";
+import type { StoredOffset } from "../offset-store.ts";
+import type { ErrorOutcome } from "../outcome.ts";
+import { refuse } from "../outcome.ts";
+import type { TopicConfig } from "../topic.ts";
+import type { ClusterCommand } from "./commands.ts";
+import { decodeClusterCommand } from "./commands.ts";
+import type { GroupMachine } from "./group.ts";
+
+/** What a command came to, the same on every node. */
+export type Applied = { readonly kind: "done" } | ErrorOutcome;
+
+/** The topics as this node has them on disk. */
+export interface LocalTopics {
+  /** Makes a topic with its groups; nothing happens when it is there, or when it is known to have been deleted. */
+  create(name: string, config: TopicConfig): Promise<void>;
+  /** Ends a topic and its groups. `index` is the entry that says so. */
+  delete(name: string, incarnation: number, index: number): Promise<void>;
+  /** The topics on disk, by name, with their incarnations. */
+  list(): ReadonlyMap<string, number>;
+}
+
+/** The form in which a snapshot keeps it all. */
+interface SavedState {
+  readonly topics: readonly (readonly [name: string, config: TopicConfig])[];
+  readonly groups: readonly (readonly [group: string, positions: readonly StoredOffset[]])[];
+  readonly addresses: readonly (readonly [node: string, address: string])[];
+  readonly leaving: readonly string[];
+}
+
+const done: Applied = { kind: "done" };
+
+/** One node's copy. */
+export class Metadata implements GroupMachine {
+  readonly wantsSnapshot = false;
+  /** Where each node is reached, as far as the log says. */
+  addresses = new Map<string, string>();
+  /** Nodes that the partitions' groups shall do without. */
+  leaving = new Set<string>();
+  /** Told what each command came to. */
+  onApplied: (entry: Entry, applied: Applied) => void = () => {};
+  onAbandoned: (indexes: readonly number[]) => void = () => {};
+  readonly #local: LocalTopics;
+  #topics = new Map<string, TopicConfig>();
+  /** By group, then by partition. */
+  #groups = new Map<string, Map<string, StoredOffset>>();
+
+  constructor(local: LocalTopics) {
+    this.#local = local;
+  }
+
+  apply(entry: Entry): void | Promise<void> {
+    if (entry.kind !== "command") return this.onApplied(entry, done);
+    const applied = this.#carryOut(entry.index, decodeClusterCommand(entry.data));
+    if (!(applied instanceof Promise)) return this.onApplied(entry, applied);
+    return applied.then((result) => this.onApplied(entry, result));
+  }
+
+  applied(): void {}
+
+  settled(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  abandon(indexes: readonly number[]): void {
+    this.onAbandoned(indexes);
+  }
+
+  position(group: string, topic: string, partition: number): number | undefined {
+    return this.#groups.get(group)?.get(`${topic}/${partition}`)?.offset;
+  }
+
+  positionsOf(group: string): readonly StoredOffset[] {
+    return [...(this.#groups.get(group)?.values() ?? [])];
+  }
+
+  allPositions(): readonly (StoredOffset & { readonly group: string })[] {
+    return [...this.#groups].flatMap(([group, of]) => [...of.values()].map((at) => ({ group, ...at })));
+  }
+
+  /** All of the shared state. */
+  save(): Uint8Array {
+    const state: SavedState = {
+      topics: [...this.#topics],
+      groups: [...this.#groups].map(([group, positions]) => [group, [...positions.values()]]),
+      addresses: [...this.addresses],
+      leaving: [...this.leaving],
+    };
+    return new TextEncoder().encode(JSON.stringify(state));
+  }
+
+  /** Takes a saved state over, and brings the topics on disk in step with it. */
+  async restore({ index, data }: Snapshot): Promise<void> {
+    const state = JSON.parse(new TextDecoder().decode(data)) as SavedState;
+    this.addresses = new Map(state.addresses);
+    this.leaving = new Set(state.leaving);
+    this.#groups = new Map(
+      state.groups.map(([group, positions]) => [
+        group,
+        new Map(positions.map((at) => [`${at.topic}/${at.partition}`, at])),
+      ]),
+    );
+    this.#topics = new Map(state.topics);
+    for (const [name, incarnation] of this.#local.list()) {
+      // A topic that is newer than the snapshot was made by an entry behind it.
+      const isGone = this.#topics.get(name)?.incarnation !== incarnation && incarnation <= index;
+      if (isGone) await this.#local.delete(name, incarnation, index);
+    }
+    for (const [name, config] of this.#topics) await this.#local.create(name, config);
+  }
+
+  #carryOut(index: number, command: ClusterCommand): Applied | Promise<Applied> {
+    switch (command.kind) {
+      case "create-topic":
+        return this.#create(index, command.topic, command.config);
+      case "delete-topic":
+        return this.#delete(index, command.topic);
+      case "commit-offsets":
+        this.#commit(command.group, command.positions);
+        return done;
+      case "address":
+        this.addresses.set(command.node, command.address);
+        return done;
+      case "leave":
+        if (command.isLeaving) this.leaving.add(command.node);
+        else this.leaving.delete(command.node);
+        return done;
+    }
+  }
+
+  async #create(index: number, name: string, given: TopicConfig): Promise<Applied> {
+    if (this.#topics.has(name)) return refuse("topic-already-exists", `topic ${name} exists already`);
+    const config = { ...given, incarnation: index };
+    this.#topics.set(name, config);
+    await this.#local.create(name, config);
+    return done;
+  }
+
+  async #delete(index: number, name: string): Promise<Applied> {
+    const incarnation = this.#topics.get(name)?.incarnation;
+    if (incarnation === undefined) return refuse("topic-not-found", `no topic named ${JSON.stringify(name)}`);
+    this.#topics.delete(name);
+    for (const [group, positions] of this.#groups) {
+      for (const [key, { topic }] of positions) if (topic === name) positions.delete(key);
+      if (positions.size === 0) this.#groups.delete(group);
+    }
+    await this.#local.delete(name, incarnation, index);
+    return done;
+  }
+
+  #commit(group: string, positions: readonly StoredOffset[]): void {
+    const known = this.#groups.get(group) ?? new Map<string, StoredOffset>();
+    this.#groups.set(group, known);
+    for (const at of positions) known.set(`${at.topic}/${at.partition}`, at);
+  }
+}

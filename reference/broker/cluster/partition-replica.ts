@@ -1,0 +1,285 @@
+/**
+ * One partition on one node: its group of Raft, wired to the partition's log, to the producers and to the readers.
+ *
+ * The log of the partition *is* the log of the group: what is appended here is what Raft persists. Readers see it
+ * as far as it is agreed on.
+ */
+import { assert } from "#reference/base/assert.ts";
+import type { NodeId, Snapshot } from "../../raft/entry.ts";
+import type { Message } from "../../raft/messages.ts";
+import type { DurableState } from "../../raft/persistence.ts";
+import { configurationOf } from "../../raft/state.ts";
+import type { Acks } from "../../protocol/acks.ts";
+import { getUint32, getUint53 } from "../../storage/integers.ts";
+import { batchLayout, nextOffsetAt, recordCountAt } from "../../storage/record-batch.ts";
+import type { RecordId } from "../../storage/record-id.ts";
+import type { BrokerConnection } from "../connection.ts";
+import type { ErrorOutcome } from "../outcome.ts";
+import type { Partition } from "../partition.ts";
+import { CatchUp } from "./catch-up.ts";
+import { Group, notLeader, unknownOutcome } from "./group.ts";
+import type { GroupId } from "./group-id.ts";
+import { recoverGroup } from "./group-recovery.ts";
+import { PartitionStorage } from "./group-storage.ts";
+import type { NodeContext } from "./node-context.ts";
+import { encodeTrim, isBatch } from "./partition-entry.ts";
+import { PartitionMachine } from "./partition-machine.ts";
+import { decodePartitionSnapshot } from "./partition-snapshot.ts";
+import { biased, preferredLeader } from "./preference.ts";
+import { ProduceQueue } from "./produce-queue.ts";
+import type { Led } from "./transfer.ts";
+import { pause } from "./transfer.ts";
+
+/** What opening a partition's group came to. */
+export type OpenedReplica =
+  | { readonly kind: "open"; readonly replica: PartitionReplica }
+  /** One line for the operator. */
+  | { readonly kind: "damaged"; readonly problem: string };
+
+/** Times after the creation of a partition at which the preferred node asks to lead, while nobody does. */
+const firstStandsMs = [0, 50, 150, 350, 750];
+
+/** How long a leader that hands over waits until the batches that it has taken are answered. */
+const drainMs = 500;
+const drainLookMs = 5;
+
+/** One node's copy of one partition. */
+export class PartitionReplica implements Led {
+  readonly id: GroupId;
+  readonly partition: Partition;
+  readonly group: Group;
+  /** When somebody last handed the leadership to this node on purpose. */
+  handedOverAtMs = -Infinity;
+  readonly #context: NodeContext;
+  readonly #machine: PartitionMachine;
+  readonly #storage: PartitionStorage;
+  readonly #catchUp: CatchUp;
+  readonly #produce: ProduceQueue;
+  #leader: NodeId | undefined;
+  #isLeader = false;
+  #isStopped = false;
+  /** The snapshot that was looked at last, and where it ends. */
+  #snapshot: Snapshot | undefined;
+  #snapshotEnd = 0;
+  /** Stands that are still to come, by the clock. */
+  #standsAtMs: number[] = [];
+
+  /** Recovers the group from log and journal, and begins to take part. */
+  static async open(context: NodeContext, partition: Partition): Promise<OpenedReplica> {
+    const { topic, number, config, log } = partition;
+    const id = { incarnation: config.incarnation ?? 0, partition: number };
+    const recovered = await recoverGroup(id, log, context.journal);
+    if (recovered.kind === "damaged") {
+      return { kind: "damaged", problem: `${topic}/${number} ${recovered.problem}` };
+    }
+    const replica = new PartitionReplica(context, partition, id, recovered.durable);
+    await replica.group.start();
+    replica.#machine.snapshotTaken(replica.#offsetBehind(replica.group.state.log.snapshotIndex));
+    return { kind: "open", replica };
+  }
+
+  private constructor(context: NodeContext, partition: Partition, id: GroupId, durable: DurableState) {
+    this.#context = context;
+    this.partition = partition;
+    this.id = id;
+    const { topic, number, config, log } = partition;
+    const { node, broker, checksum, schedule, journal } = context;
+    const replicas = config.replicas ?? [];
+    const isPreferred = preferredLeader(topic, number, replicas) === node;
+    this.#machine = new PartitionMachine(log, () => this.#produce.abandon());
+    const { producers } = this.#machine;
+    this.#produce = new ProduceQueue({
+      partition,
+      broker,
+      checksum,
+      producers,
+      schedule,
+      group: () => this.group,
+    });
+    const offsetBehind = (index: number): number => this.#offsetBehind(index);
+    this.#storage = new PartitionStorage({
+      group: id,
+      log,
+      journal,
+      term: durable.term,
+      votedFor: durable.votedFor,
+      lastIndex: (durable.snapshot?.index ?? 0) + durable.entries.length,
+      offsetBehind,
+      agreedEnd: () => this.#machine.endOffset,
+      onSnapshot: (endOffset) => this.#machine.snapshotTaken(endOffset),
+      onFailed: (error) => this.#halt(error),
+    });
+    this.#catchUp = new CatchUp({
+      log,
+      storage: this.#storage,
+      state: () => this.group.state,
+      offsetBehind,
+      source: context.source,
+      name: { topic, ...id },
+    });
+    this.group = new Group({
+      raft: {
+        id: node,
+        random: biased(context.random, isPreferred),
+        durable,
+        options: context.raft,
+        bootstrap: { voters: [...replicas], oldVoters: [], learners: [] },
+      },
+      storage: this.#storage,
+      machine: this.#machine,
+      nowMs: context.nowMs,
+      send: (message) => context.send(id, message),
+      logBytesMax: context.logBytesMax,
+      mayCompact: () => !this.#catchUp.isActive,
+      onHalt: (error) => this.#halt(error),
+      onChange: () => this.#changed(),
+    });
+    log.onStored = (storedEnd) => {
+      this.#storage.stored(storedEnd);
+      this.#machine.stored(storedEnd);
+      this.#produce.advanced();
+    };
+    partition.listen(() => {
+      this.#produce.advanced();
+      return !this.#isStopped;
+    });
+    const isNew = durable.term === 0 && durable.entries.length === 0 && durable.snapshot === undefined;
+    if (isNew && isPreferred) this.#standsAtMs = firstStandsMs.map((afterMs) => context.nowMs() + afterMs);
+  }
+
+  /** Who leads, as far as this node knows. */
+  get leader(): NodeId | undefined {
+    return this.group.state.leader;
+  }
+
+  /** The node that should lead. */
+  get preferred(): NodeId | undefined {
+    const { topic, number } = this.partition;
+    return preferredLeader(topic, number, configurationOf(this.group.state).voters);
+  }
+
+  /** Why this node may not answer for the partition; undefined when it may. */
+  refusal(): ErrorOutcome | undefined {
+    if (this.group.isReady) return undefined;
+    const { leader } = this;
+    return notLeader(leader === this.#context.node ? undefined : leader);
+  }
+
+  /** A message of another node. */
+  receive(message: Message): void {
+    if (this.#isStopped) return;
+    if (message.kind === "snapshot-request") {
+      const admitted = this.#catchUp.admit(message);
+      if (admitted !== undefined) this.group.receive(admitted);
+      return;
+    }
+    if (message.kind === "append-request" && this.#catchUp.isActive) {
+      // Its entries go on where this group's own end, which are not in the log now.
+      if (message.term >= this.group.state.term) this.#catchUp.giveUp();
+      return;
+    }
+    if (message.kind === "timeout-now") this.handedOverAtMs = this.#context.nowMs();
+    this.group.receive(message);
+  }
+
+  /** Time has passed. */
+  tick(nowMs: number): void {
+    if (this.group.nextTickMs <= nowMs) this.group.tick();
+    if ((this.#standsAtMs[0] ?? Infinity) > nowMs) return;
+    this.#standsAtMs.shift();
+    if (this.leader === undefined && this.group.state.term < firstStandsMs.length) this.group.stand();
+    else this.#standsAtMs = [];
+  }
+
+  /** Replicates a checked batch, which must be the replica's own, and answers the request. */
+  produce(connection: BrokerConnection, idHigh: number, idLow: number, batch: Uint8Array, acks: Acks): void {
+    this.#produce.add({ connection, idHigh, idLow, acks }, batch);
+  }
+
+  /** Gives records up, on all nodes; resolves when they are gone here, or to why they are not. */
+  async trim(beforeOffset: number): Promise<ErrorOutcome | undefined> {
+    const { group } = this;
+    if (!group.isReady || !group.mayPropose(1)) return this.refusal() ?? notLeader(undefined);
+    const proposed = group.propose([encodeTrim(beforeOffset)]);
+    assert(proposed.kind === "accepted", "a leader that could propose a moment ago does not");
+    // A later read of this leader's shows that the entry was agreed on.
+    const problem = await group.read();
+    if (problem !== undefined) return unknownOutcome();
+    if (group.appliedIndex < proposed.lastIndex) return unknownOutcome();
+    await this.#machine.trimmed();
+    return undefined;
+  }
+
+  /** Takes no more batches for the moment; resolves when those that were taken are answered, or soon anyway. */
+  async drain(): Promise<void> {
+    this.#produce.isHeld = true;
+    const { clock, nowMs } = this.#context;
+    const deadlineMs = nowMs() + drainMs;
+    while (!this.#produce.isIdle && nowMs() < deadlineMs) await pause(clock, drainLookMs);
+  }
+
+  release(): void {
+    this.#produce.isHeld = false;
+  }
+
+  /** Resolves when the log may be closed. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.group.stop();
+    this.#machine.stop();
+    this.#produce.abandon();
+    await this.#storage.stop();
+    this.partition.log.onStored = undefined;
+  }
+
+  /** The offset behind an entry of the group. */
+  #offsetBehind(index: number): number {
+    const { log, snapshot } = this.group.state;
+    for (let at = index; at > log.snapshotIndex; at--) {
+      const entry = log.entryAt(at);
+      if (entry?.kind === "command" && isBatch(entry.data)) return nextOffsetAt(entry.data, 0);
+    }
+    if (snapshot !== undefined && snapshot !== this.#snapshot) {
+      this.#snapshot = snapshot;
+      this.#snapshotEnd = decodePartitionSnapshot(snapshot.data)?.endOffset ?? 0;
+    }
+    return this.#snapshotEnd;
+  }
+
+  #changed(): void {
+    const { role, leader } = this.group.state;
+    const isLeader = role === "leader";
+    const wasLeader = this.#isLeader;
+    this.#isLeader = isLeader;
+    if (isLeader && !wasLeader) this.#lead();
+    if (!isLeader && wasLeader) {
+      this.#machine.producers.clear();
+      this.#produce.abandon();
+      this.partition.tail?.end();
+    }
+    if (leader !== this.#leader || isLeader !== wasLeader) {
+      this.#leader = leader;
+      this.partition.notify();
+    }
+  }
+
+  /** From here on this node numbers the batches: behind everything in its log, agreed on or not. */
+  #lead(): void {
+    const { log } = this.group.state;
+    let lastId: RecordId = this.#machine.lastId;
+    this.#machine.producers.clear();
+    for (let index = this.group.appliedIndex + 1; index <= log.lastIndex; index++) {
+      const entry = log.entryAt(index);
+      if (entry?.kind !== "command" || !isBatch(entry.data)) continue;
+      const { data } = entry;
+      const sequence = getUint32(data, batchLayout.idSequence) + recordCountAt(data, 0) - 1;
+      lastId = { milliseconds: getUint53(data, batchLayout.idMilliseconds), sequence };
+      this.#machine.producers.proposed(data);
+    }
+    this.#produce.lead(this.#offsetBehind(log.lastIndex), lastId);
+  }
+
+  #halt(error: unknown): void {
+    if (!this.#isStopped && !this.partition.isDeleted) this.#context.onHalt(error);
+  }
+}

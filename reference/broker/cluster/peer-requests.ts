@@ -1,0 +1,84 @@
+/** What nodes ask each other beside Raft: who they are, for records, and how far they are. */
+import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
+import { baseOffsetAt } from "../../storage/record-batch.ts";
+import type { BrokerConnection } from "../connection.ts";
+import { readLog } from "../fetch.ts";
+import type { ErrorOutcome } from "../outcome.ts";
+import { refuse } from "../outcome.ts";
+import type { Partition } from "../partition.ts";
+import type { Peers } from "./cluster.ts";
+import type { Groups } from "./groups.ts";
+import type { Identity } from "./identity.ts";
+import type { PartitionSize } from "./replication.ts";
+
+/** Another node introduces itself; resolves to why it does not belong here. */
+export async function welcomePeer(
+  identity: Identity,
+  members: ReadonlyMap<string, string>,
+  connection: BrokerConnection,
+  { clusterId, node, target }: RequestOf<"PeerHello">,
+): Promise<ErrorOutcome | undefined> {
+  if (target !== identity.node) {
+    return refuse("not-a-member", `this is node ${identity.node}, not ${target}: an address is wrong`);
+  }
+  const isOurs = await identity.admits(clusterId);
+  if (!isOurs) {
+    const message = `this node belongs to cluster ${identity.clusterId}, ${node} to ${clusterId}`;
+    return refuse("not-a-member", message);
+  }
+  if (!members.has(node)) {
+    return refuse("not-a-member", `${node} is not among the nodes that ${identity.node} knows`);
+  }
+  connection.state.peer = node;
+  return undefined;
+}
+
+/** Records for a node that is far behind. Where they are gone, it is told what is kept. */
+export async function recordsForPeer(
+  groups: Groups,
+  fetchBytesMax: number,
+  { topic, incarnation, partition: number, offset, bytesMax }: RequestOf<"PeerFetch">,
+): Promise<ReplyOf<"PeerFetch"> | ErrorOutcome> {
+  const partition = groups.get({ incarnation, partition: number })?.partition;
+  if (partition === undefined) return refuse("topic-not-found", `${topic} is not here`);
+  const { startOffset } = partition.log;
+  const isGone = offset < startOffset;
+  // A trim may leave the start in the middle of a batch, and batches come whole.
+  const read = await readLog(
+    partition,
+    isGone ? startOffset : offset,
+    isGone ? 1 : Math.min(bytesMax, fetchBytesMax),
+  );
+  if (read.kind === "error") return read;
+  if (!isGone) return { startOffset, batches: read.bytes };
+  const first = read.bytes.length === 0 ? startOffset : baseOffsetAt(read.bytes, 0);
+  // The batch that was asked for may be the one that the start is in.
+  return { startOffset: first, batches: first <= offset ? read.bytes : new Uint8Array(0) };
+}
+
+/** What the leaders of partitions that other nodes lead say of them, as far as they can be asked. */
+export async function sizesElsewhere(
+  groups: Groups,
+  node: string,
+  peers: Peers,
+  partitions: readonly Partition[],
+): Promise<ReadonlyMap<Partition, PartitionSize>> {
+  const replicas = partitions.flatMap((partition) => groups.of(partition) ?? []);
+  const elsewhere = replicas.filter(({ group }) => !group.isReady);
+  const leaders = new Set(elsewhere.flatMap(({ leader }) => leader ?? []));
+  leaders.delete(node);
+  const states = await Promise.all(
+    [...leaders].map((leader) =>
+      peers
+        .source(leader)
+        .state()
+        .catch(() => ({ partitions: [] })),
+    ),
+  );
+  const sizes = new Map<Partition, PartitionSize>();
+  for (const { incarnation, partition, ...size } of states.flatMap((state) => state.partitions)) {
+    const replica = groups.get({ incarnation, partition });
+    if (replica?.group.isReady === false) sizes.set(replica.partition, size);
+  }
+  return sizes;
+}

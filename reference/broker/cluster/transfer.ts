@@ -1,0 +1,82 @@
+/** Handing leadership over, of one group or of all that a node leads. */
+import type { Clock } from "../../ports.ts";
+import { configurationOf } from "../../raft/state.ts";
+import type { ErrorOutcome } from "../outcome.ts";
+import { refuse } from "../outcome.ts";
+import type { Group } from "./group.ts";
+import { notLeader } from "./group.ts";
+
+/** A group whose leadership can be handed over. */
+export interface Led {
+  readonly group: Group;
+  /** Takes no more for the moment; resolves when what was taken is answered, or soon anyway. */
+  drain(): Promise<void>;
+  /** Takes requests again. */
+  release(): void;
+}
+
+const stepMs = 20;
+const transferTimeoutMs = 3000;
+
+/**
+ * Hands a group's leadership to a node, or to any; resolves when this node leads no more, or to why it still does.
+ */
+export async function transferTo(
+  led: Led,
+  clock: Clock,
+  node: string | undefined,
+): Promise<ErrorOutcome | undefined> {
+  if (led.group.state.role === "leader") await led.drain();
+  const problem = await transferDrained(led.group, clock, node);
+  led.release();
+  return problem;
+}
+
+async function transferDrained(
+  group: Group,
+  clock: Clock,
+  node: string | undefined,
+): Promise<ErrorOutcome | undefined> {
+  const { role, id, term, transfer } = group.state;
+  if (role !== "leader") return node === undefined ? undefined : notLeader(group.state.leader);
+  const target = node ?? bestOf(group);
+  if (target === undefined || target === id) return undefined;
+  if (transfer === undefined) {
+    const result = group.command((raft, nowMs) => raft.transfer(target, nowMs));
+    if (result.kind === "refused") {
+      return refuse("invalid-request", `cannot hand over to ${target}: ${result.reason}`);
+    }
+  }
+  const deadlineMs = clock.monotonicTimeMs() + transferTimeoutMs;
+  while (group.state.role === "leader" && group.state.term === term) {
+    if (clock.monotonicTimeMs() >= deadlineMs || group.state.transfer === undefined) {
+      return refuse("request-timeout", `${target} has not taken over within ${transferTimeoutMs} ms`);
+    }
+    await pause(clock, stepMs);
+  }
+  return undefined;
+}
+
+/** Hands over all of these groups that this node leads; resolves to why one of them stayed. */
+export async function transferAll(
+  groups: Iterable<Led>,
+  clock: Clock,
+  node: string | undefined,
+): Promise<ErrorOutcome | undefined> {
+  const led = [...groups].filter(({ group }) => group.state.role === "leader");
+  const results = await Promise.all(led.map((one) => transferTo(one, clock, node)));
+  return results.find((result) => result !== undefined);
+}
+
+/** The voter that has most of the log. */
+function bestOf(group: Group): string | undefined {
+  const { id, progress } = group.state;
+  const others = configurationOf(group.state).voters.filter((voter) => voter !== id);
+  const matchOf = (voter: string): number => progress.get(voter)?.matchIndex ?? 0;
+  return others.toSorted((one, other) => matchOf(other) - matchOf(one))[0];
+}
+
+/** Resolves after a while. */
+export function pause(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => void clock.after(delayMs, resolve));
+}

@@ -1,0 +1,309 @@
+/**
+ * One node of a simulated cluster: the real broker and the real `Cluster` on a simulated disk and network. A crash
+ * takes everything but the disk, and of that what was not synced.
+ */
+import { crc32 } from "#reference/base/crc32.ts";
+import type { SeededRandom } from "#reference/base/prng.ts";
+import { Broker } from "../../broker/broker.ts";
+import type { PeerSource } from "../../broker/cluster/cluster.ts";
+import { Cluster } from "../../broker/cluster/cluster.ts";
+import { clusterDirectory, openIdentity } from "../../broker/cluster/identity.ts";
+import { RaftJournal } from "../../broker/cluster/journal.ts";
+import { newConnectionState } from "../../broker/connection-state.ts";
+import type { ConnectionState } from "../../broker/connection-state.ts";
+import { retentionOf } from "../../broker/housekeeping.ts";
+import type { TopicConfig } from "../../broker/topic.ts";
+import type { Clock } from "../../ports.ts";
+import { DiskError } from "../../ports.ts";
+import { ConnectionHub } from "../../protocol/connection.ts";
+import { SimulatedDisk, type DiskCall, type DiskPlan } from "../../simulator/disk.ts";
+import type { FaultyDisk } from "../../simulator/faults.ts";
+import type { Latency } from "../../simulator/latency.ts";
+import { drawLatencyMs } from "../../simulator/latency.ts";
+import type { SimulatedProcess } from "../../simulator/process.ts";
+import { usPerMs } from "../../simulator/scheduler.ts";
+import type { Simulation } from "../../simulator/simulation.ts";
+import { Log } from "../../storage/log.ts";
+import { ScriptedConnection } from "../scripted-connection.ts";
+import type { ClusterPayload } from "./payload.ts";
+
+/** What a node is made of. */
+export interface SimulatedNodeOptions {
+  readonly simulation: Simulation<ClusterPayload>;
+  readonly name: string;
+  /** The first members. */
+  readonly names: readonly string[];
+  /** The node joins a cluster that is there. */
+  readonly isJoining?: boolean;
+  readonly diskLatency: Latency;
+  readonly clockRate: number;
+  /** Told of what only a bug explains. */
+  readonly onBug: (what: string) => void;
+}
+
+const askTimeoutMs = 2000;
+
+/** A connection whose other end is a client somewhere on the network. */
+class ClientConnection extends ScriptedConnection {
+  readonly #send: (bytes: Uint8Array) => void;
+
+  constructor(send: (bytes: Uint8Array) => void) {
+    super();
+    this.#send = send;
+  }
+
+  override write(bytes: Uint8Array): boolean {
+    if (this.state === "open") this.#send(bytes.slice());
+    return true;
+  }
+}
+
+/** One node. */
+export class SimulatedNode implements FaultyDisk {
+  readonly name: string;
+  readonly process: SimulatedProcess;
+  slowness = 1;
+  isFailing = false;
+  cluster: Cluster | undefined;
+  broker: Broker | undefined;
+  readonly #options: SimulatedNodeOptions;
+  readonly #random: SeededRandom;
+  disk: SimulatedDisk;
+  #connections = new Map<string, ClientConnection>();
+  #hub: ConnectionHub<ConnectionState> | undefined;
+  /** Whether the disk failed since the last start: then the node may stop. */
+  #hasFailed = false;
+  #nextAsk = 1;
+  #asks = new Map<number, (answer: Extract<ClusterPayload, { kind: "answer" }>) => void>();
+  /** Everything at once is lost with the power, and not only the process. */
+  losesPower = false;
+
+  constructor(options: SimulatedNodeOptions) {
+    this.#options = options;
+    const { simulation, name, clockRate } = options;
+    this.name = name;
+    this.#random = simulation.fork(`node ${name}`);
+    this.process = simulation.addProcess(name, () => this.#boot(), { rate: clockRate });
+    this.process.onCrash = () => this.#crashed();
+    this.disk = new SimulatedDisk(this.#plan());
+    simulation.network.attach(name, (payload, from) => this.#receive(payload, from), this.process);
+  }
+
+  /** Whether the node has begun to take part. */
+  get isServing(): boolean {
+    return this.process.isUp && this.cluster !== undefined;
+  }
+
+  #plan(): DiskPlan {
+    return { gate: (call) => this.#gate(call) };
+  }
+
+  /** Only a sync takes time, and only then can it fail: all else is the page cache's. */
+  #gate({ operation, path }: DiskCall): Promise<void> | undefined {
+    if (operation !== "sync" && operation !== "syncDirectory") return undefined;
+    const { simulation, diskLatency } = this.#options;
+    const delayMs = drawLatencyMs(diskLatency, this.#random) * this.slowness;
+    const { incarnation } = this.process;
+    return new Promise((resolve, reject) => {
+      simulation.scheduler.after(delayMs * usPerMs, () => {
+        if (this.process.incarnation !== incarnation) return;
+        this.process.receive(() => {
+          if (!this.isFailing) return resolve();
+          this.isFailing = false;
+          this.#hasFailed = true;
+          reject(new DiskError("input-output", operation, path));
+        });
+      });
+    });
+  }
+
+  #crashed(): void {
+    this.cluster = undefined;
+    this.broker = undefined;
+    this.#hub = undefined;
+    this.#connections.clear();
+    this.#asks.clear();
+    const isPower = this.losesPower || this.#random.nextChance(0.5);
+    const survival = isPower
+      ? ({ kind: "random", seed: this.#random.nextUint32() } as const)
+      : ({ kind: "everything" } as const);
+    this.disk = this.disk.restart(survival, this.#plan());
+  }
+
+  #boot(): void {
+    const { incarnation } = this.process;
+    this.#hasFailed = false;
+    this.#start(incarnation).catch((error: unknown) => {
+      if (this.process.incarnation !== incarnation || this.process.isDown) return;
+      if (!this.#hasFailed)
+        this.#options.onBug(`${this.name} does not start: ${String((error as Error).stack)}`);
+      this.process.crash("halt");
+      this.#options.simulation.scheduler.after(500 * usPerMs, () => {
+        if (this.process.isDown) this.process.start();
+      });
+    });
+  }
+
+  async #start(incarnation: number): Promise<void> {
+    const { disk } = this;
+    const { simulation, names, name, onBug } = this.#options;
+    const { clock } = this.process;
+    const isAlive = (): boolean => this.process.incarnation === incarnation && !this.process.isDown;
+    const members = new Map(names.map((member) => [member, member]));
+    const opened = await openIdentity(disk, crc32, name, members, this.#options.isJoining ?? false);
+    if (opened.kind === "refused") return onBug(opened.problem);
+    await opened.identity.store();
+    const limits = {
+      frameSizeMax: 2 ** 20,
+      recordSizeMax: 2 ** 19,
+      inFlightMax: 100,
+      idleTimeoutMs: 10 ** 9,
+    };
+    const random = simulation.fork(`${name} ${incarnation}`);
+    const report = (error: unknown): void => onBug(`${name}: ${String((error as Error).stack)}`);
+    const broker = await Broker.open({
+      disk,
+      clock,
+      random,
+      openLog: logsOn(disk, clock),
+      limits,
+      onBug: report,
+    });
+    const journal = await RaftJournal.open(disk, `${clusterDirectory}/journal`, crc32, 16 * 1024);
+    if (journal.kind === "damaged") return onBug(`${name}: ${journal.problem}`);
+    const { first } = opened.identity;
+    const cluster = new Cluster({
+      broker,
+      identity: opened.identity,
+      addresses: members,
+      journal: journal.journal,
+      bootstrap: first.length === 0 ? undefined : { voters: first, oldVoters: [], learners: [] },
+      peers: {
+        send: (to, frame) => void (isAlive() && simulation.network.send(name, to, { kind: "frame", frame })),
+        update: () => {},
+        source: (to) => this.#source(to),
+      },
+      checksum: crc32,
+      clock,
+      random,
+      // Twice as hasty as in earnest: more happens in the same time.
+      raft: { electionTimeoutMinMs: 250, electionTimeoutMaxMs: 500, heartbeatMs: 50 },
+      entryBytes: { all: 4096, max: 4096, min: 1024 },
+      schedule: (run) => void clock.after(0, run),
+      dropClients: () => {},
+      onHalt: (error) => {
+        if (!isAlive()) return;
+        if (!this.#hasFailed) report(error);
+        this.process.crash("halt");
+        simulation.scheduler.after(500 * usPerMs, () => {
+          if (this.process.isDown) this.process.start();
+        });
+      },
+    });
+    const problem = await cluster.start();
+    if (!isAlive()) return;
+    if (problem !== undefined) return onBug(`${name}: ${problem}`);
+    this.#serve(broker, cluster, report);
+  }
+
+  #serve(broker: Broker, cluster: Cluster, report: (error: unknown) => void): void {
+    broker.replication = cluster;
+    broker.offsets = cluster.offsets;
+    this.cluster = cluster;
+    this.broker = broker;
+    this.#hub = new ConnectionHub<ConnectionState>({
+      clock: this.process.clock,
+      handler: {
+        opened: newConnectionState,
+        request: (connection, bytes, view, start, end) => broker.request(connection, bytes, view, start, end),
+        crashed: (_connection, error) => report(error),
+        closed: (connection) => broker.closed(connection),
+      },
+    });
+  }
+
+  #receive(payload: ClusterPayload, from: string): void {
+    const { cluster } = this;
+    if (cluster === undefined) return;
+    const { network } = this.#options.simulation;
+    switch (payload.kind) {
+      case "frame":
+        return cluster.receive(from, payload.frame);
+      case "ask": {
+        const { id, fetch } = payload;
+        if (fetch === undefined) {
+          const state = cluster.peerState();
+          return network.send(this.name, from, { kind: "answer", id, fetched: undefined, state });
+        }
+        void cluster.peerFetch(fetch).then((fetched) => {
+          if ("kind" in fetched || !this.isServing) return;
+          network.send(this.name, from, { kind: "answer", id, fetched, state: undefined });
+        });
+        return;
+      }
+      case "answer":
+        return this.#asks.get(payload.id)?.(payload);
+      case "request":
+        return this.#connectionOf(from)?.deliver(payload.bytes);
+      case "response":
+        return;
+    }
+  }
+
+  #connectionOf(client: string): ClientConnection | undefined {
+    const known = this.#connections.get(client);
+    if (known?.state === "open") return known;
+    const { incarnation } = this.process;
+    const { network } = this.#options.simulation;
+    const connection = new ClientConnection((bytes) => {
+      if (this.process.incarnation !== incarnation || this.process.isDown) return;
+      network.send(this.name, client, { kind: "response", bytes });
+    });
+    this.#connections.set(client, connection);
+    this.#hub?.accept(connection);
+    return connection;
+  }
+
+  #source(to: string): PeerSource {
+    const ask = (payload: Omit<Extract<ClusterPayload, { kind: "ask" }>, "id" | "kind">) =>
+      new Promise<Extract<ClusterPayload, { kind: "answer" }>>((resolve, reject) => {
+        const id = this.#nextAsk++;
+        const cancel = this.process.clock.after(askTimeoutMs, () => {
+          this.#asks.delete(id);
+          reject(new Error(`${to} does not answer`));
+        });
+        this.#asks.set(id, (answer) => {
+          cancel();
+          this.#asks.delete(id);
+          resolve(answer);
+        });
+        this.#options.simulation.network.send(this.name, to, { kind: "ask", id, ...payload });
+      });
+    return {
+      transfer: () => Promise.resolve(undefined),
+      fetch: async (fetch) => {
+        const { fetched } = await ask({ fetch });
+        if (fetched === undefined) throw new Error("refused");
+        return fetched;
+      },
+      state: async () => {
+        const { state } = await ask({ fetch: undefined });
+        return state ?? { partitions: [] };
+      },
+    };
+  }
+}
+
+/** Small segments, so that they come and go. */
+function logsOn(disk: SimulatedDisk, clock: Clock) {
+  return (directory: string, config?: TopicConfig): Promise<Log> =>
+    Log.open({
+      disk,
+      directory,
+      clock,
+      fsync: "always",
+      segmentBytesMax: 2048,
+      recycledMax: 2,
+      ...(config !== undefined && { retention: retentionOf(config, { retentionMs: 0, retentionBytes: 0 }) }),
+    });
+}

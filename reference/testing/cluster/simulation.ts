@@ -1,0 +1,327 @@
+/**
+ * A whole cluster of brokers in virtual time, under bad weather: a seed in, a verdict out.
+ *
+ * First the faults. Then everything is healed, and within a bound of virtual time every client must be answered and
+ * every node must have the same records. Then all nodes lose power at once, and what they find on their disks must
+ * be the same again.
+ */
+import { SeededRandom } from "#reference/base/prng.ts";
+import { History } from "../../checkers/history.ts";
+import type { KafkaInput, KafkaOutput } from "../../checkers/kafka-log.ts";
+import { checkKafkaLog } from "../../checkers/kafka-log.ts";
+import type { RequestOf } from "../../protocol/messages.ts";
+import type { FaultKind, FaultWorld } from "../../simulator/faults.ts";
+import { Nemesis } from "../../simulator/faults.ts";
+import { usPerMs } from "../../simulator/scheduler.ts";
+import { Simulation } from "../../simulator/simulation.ts";
+import { drawFaults, drawSwarm } from "../../simulator/swarm.ts";
+import { SimulatedClient } from "./client.ts";
+import type { LoadWorld } from "./load.ts";
+import { commitLoad, hastyLoad, messagesIn, produceLoad, readLoad, trimLoad } from "./load.ts";
+import { SimulatedNode } from "./node.ts";
+import type { ClusterPayload } from "./payload.ts";
+
+/** What to run. */
+export interface ClusterScenario {
+  readonly seed: number;
+  readonly nodes: number;
+  /** How long the weather is bad. */
+  readonly faultsMs: number;
+  readonly faults?: readonly FaultKind[];
+}
+
+/** What it came to. */
+export interface ClusterVerdict {
+  readonly seed: number;
+  /** What must not be, one line each. */
+  readonly violations: readonly string[];
+  readonly acknowledged: number;
+  readonly read: number;
+  /** Starts of nodes, the first ones included. */
+  readonly starts: number;
+  readonly virtualMs: number;
+}
+
+const partitionCount = 3;
+const topic = "orders";
+/** Kept short by retention, so that nodes that were away find their records gone. */
+const shortTopic = "short";
+const livenessMs = 60_000;
+const turnsPerEvent = 60;
+const allFaults: readonly FaultKind[] = [
+  "crash",
+  "power-loss",
+  "pause",
+  "partition",
+  "isolate",
+  "slow-link",
+  "clock-step",
+  "clock-rate",
+  "slow-disk",
+  "disk-error",
+];
+
+/** Runs one scenario. */
+export async function simulateCluster(scenario: ClusterScenario): Promise<ClusterVerdict> {
+  return new SimulatedCluster(scenario).run();
+}
+
+class SimulatedCluster implements FaultWorld {
+  readonly nodes: readonly string[];
+  readonly others: readonly string[];
+  readonly trace = undefined;
+  readonly simulation: Simulation<ClusterPayload>;
+  readonly #scenario: ClusterScenario;
+  readonly #nodes = new Map<string, SimulatedNode>();
+  readonly #clients: SimulatedClient[] = [];
+  readonly #violations: string[] = [];
+  readonly #history = new History<KafkaInput, KafkaOutput>();
+  readonly #random: SeededRandom;
+
+  constructor(scenario: ClusterScenario) {
+    this.#scenario = scenario;
+    const random = new SeededRandom(scenario.seed);
+    this.#random = random;
+    const swarm = drawSwarm(random, scenario.faults ?? allFaults);
+    this.nodes = Array.from({ length: scenario.nodes }, (_, index) => `n${index + 1}`);
+    this.simulation = new Simulation<ClusterPayload>({
+      seed: scenario.seed,
+      // Clients have connections, on which nothing is doubled or overtaken; what nodes say may meet any fate.
+      network: { ...swarm.network, isReliable: (from, to) => from.startsWith("c") || to.startsWith("c") },
+      describe: ({ kind }) => ({ type: kind }),
+    });
+    for (const name of this.nodes) {
+      const node = new SimulatedNode({
+        simulation: this.simulation,
+        name,
+        names: this.nodes,
+        diskLatency: swarm.diskLatency,
+        clockRate: 1 + swarm.clockDriftMax * (2 * random.nextFloat() - 1),
+        onBug: (what) => this.#note(what),
+      });
+      this.#nodes.set(name, node);
+    }
+    for (let index = 0; index < 13; index++) {
+      this.#clients.push(new SimulatedClient(this.simulation, `c${index}`));
+    }
+    this.others = this.#clients.map(({ name }) => name);
+    const nemesis = new Nemesis(this);
+    nemesis.schedule(drawFaults(random, swarm, this.nodes, scenario.faultsMs));
+    this.simulation.scheduler.at(scenario.faultsMs * usPerMs, () => nemesis.healAll());
+  }
+
+  get scheduler(): Simulation<ClusterPayload>["scheduler"] {
+    return this.simulation.scheduler;
+  }
+
+  get network(): Simulation<ClusterPayload>["network"] {
+    return this.simulation.network;
+  }
+
+  process(name: string): SimulatedNode["process"] {
+    return this.simulation.process(name);
+  }
+
+  disk(name: string): SimulatedNode | undefined {
+    return this.#nodes.get(name);
+  }
+
+  /** Some node that leads something. */
+  leader(): string | undefined {
+    const leaders = this.#serving().filter(({ cluster, name }) => {
+      const state = cluster?.state();
+      return state?.leader === name || state?.partitions.some(({ leader }) => leader === name) === true;
+    });
+    return leaders.length === 0 ? undefined : this.#random.pick(leaders).name;
+  }
+
+  async run(): Promise<ClusterVerdict> {
+    const { faultsMs, seed } = this.#scenario;
+    for (const { process } of this.#nodes.values()) process.start();
+    const world: LoadWorld = {
+      topic,
+      nodes: this.nodes,
+      history: this.#history,
+      acknowledged: new Map(),
+      onViolation: (what) => this.#note(what),
+      isEnding: false,
+      message: 0,
+      answered: 0,
+    };
+    const short: LoadWorld = { ...world, topic: shortTopic, history: new History(), acknowledged: new Map() };
+    const work = this.#work(world, short);
+    let isDone = false;
+    void work.then(() => (isDone = true));
+    await this.#runUntil(() => this.simulation.scheduler.nowMs >= faultsMs + 2000, Infinity);
+    world.isEnding = short.isEnding = true;
+    await this.#runUntil(() => isDone, livenessMs);
+    if (!isDone) this.#note(`clients are not answered ${livenessMs} ms after healing`);
+    await this.#settle("after healing");
+    await this.#judge(world);
+    for (const node of this.#nodes.values()) node.losesPower = true;
+    for (const { process } of this.#nodes.values()) process.crash();
+    for (const { process } of this.#nodes.values()) process.start();
+    await this.#settle("after a power loss of all");
+    await this.#judge(world);
+    const result = checkKafkaLog(this.#history.operations());
+    for (const { anomaly, key, reason } of result.problems) this.#note(`${anomaly} in ${key}: ${reason}`);
+    const starts = [...this.#nodes.values()].reduce((sum, { process }) => sum + process.incarnation, 0);
+    return {
+      seed,
+      violations: this.#violations,
+      acknowledged: result.acknowledgedCount,
+      read: result.readCount,
+      starts,
+      virtualMs: this.simulation.scheduler.nowMs,
+    };
+  }
+
+  /** Makes the topics, then lets everybody work. */
+  async #work(world: LoadWorld, short: LoadWorld): Promise<void> {
+    const [operator] = this.#clients;
+    if (operator === undefined) return;
+    const config = { retentionMs: 0, isCompacted: false };
+    await this.#create(operator, { topic, partitions: partitionCount, retentionBytes: 0, ...config });
+    await this.#create(operator, { topic: shortTopic, partitions: 1, retentionBytes: 3000, ...config });
+    const fork = (): SeededRandom => this.#random.fork();
+    const jobs: Promise<void>[] = [];
+    for (let partition = 0; partition < partitionCount; partition++) {
+      const [writer, reader, committer] = this.#clients.slice(1 + 3 * partition, 4 + 3 * partition);
+      if (writer === undefined || reader === undefined || committer === undefined) return;
+      jobs.push(produceLoad(world, writer, fork(), partition, 10 + partition));
+      jobs.push(readLoad(world, reader, fork(), partition), commitLoad(world, committer, fork(), partition));
+    }
+    const [other, hasty] = this.#clients.slice(10);
+    if (other === undefined || hasty === undefined) return;
+    jobs.push(produceLoad(short, other, fork(), 0, 20), hastyLoad(world, hasty, fork(), 1));
+    const [trimmer] = this.#clients.slice(12);
+    if (trimmer !== undefined) jobs.push(trimLoad(short, trimmer, fork(), 0));
+    jobs.push(this.#comeAndGo(operator, world));
+    await Promise.all(jobs);
+  }
+
+  /** Topics that come and go meanwhile. */
+  async #comeAndGo(operator: SimulatedClient, world: LoadWorld): Promise<void> {
+    const random = this.#random.fork();
+    while (!world.isEnding) {
+      const request = {
+        topic: "temporary",
+        partitions: 1,
+        retentionMs: 0,
+        retentionBytes: 0,
+        isCompacted: false,
+      };
+      await operator.ask(random.pick(this.nodes), "CreateTopic", request);
+      await operator.sleep(random.nextBetween(50, 500));
+      await operator.ask(random.pick(this.nodes), "DeleteTopic", { topic: "temporary" });
+      await operator.sleep(random.nextBetween(50, 500));
+    }
+  }
+
+  async #create(operator: SimulatedClient, request: RequestOf<"CreateTopic">): Promise<void> {
+    for (;;) {
+      const reply = await operator.ask(this.#random.pick(this.nodes), "CreateTopic", request);
+      if (reply?.kind === "reply") return;
+      if (reply?.kind === "error" && reply.name === "topic-already-exists") return;
+      await operator.sleep(50);
+    }
+  }
+
+  /** Lets time pass until all nodes have the same of everything. */
+  async #settle(when: string): Promise<void> {
+    const isSettled = (): boolean => {
+      const nodes = this.#serving();
+      if (nodes.length < this.nodes.length) return false;
+      const states = nodes.map(({ cluster }) => cluster!.state());
+      const [first] = states;
+      const isEven = states.every((state) => {
+        return (
+          state.appliedIndex === first!.appliedIndex && state.leader !== "" && state.leader === first!.leader
+        );
+      });
+      return (
+        isEven &&
+        first!.partitions.every((_, at) => {
+          const of = states.map(({ partitions }) => partitions[at]);
+          return of.every(
+            (one) =>
+              one?.endOffset === of[0]?.endOffset && one?.leader === of[0]?.leader && one?.leader !== "",
+          );
+        })
+      );
+    };
+    // Even once may be chance: a moment later it must be so as well.
+    await this.#runUntil(isSettled, livenessMs);
+    await this.#runUntil(() => false, 1500);
+    await this.#runUntil(isSettled, livenessMs);
+    if (!isSettled()) {
+      const states = this.#serving().map(({ cluster }) => JSON.stringify(cluster?.state()));
+      this.#note(`the nodes are not alike ${when}: ${states.join("\n    ")}`);
+    }
+  }
+
+  async #judge(world: LoadWorld): Promise<void> {
+    for (const name of [topic, shortTopic]) {
+      const count = this.#serving()[0]?.broker?.topics.get(name)?.partitions.length ?? 0;
+      for (let number = 0; number < count; number++) await this.#compare(name, number, world);
+    }
+  }
+
+  /** Each node's copy of a partition: the same messages at the same offsets. */
+  async #compare(name: string, number: number, world: LoadWorld): Promise<void> {
+    let known: Map<number, number> | undefined;
+    for (const node of this.#serving()) {
+      const log = node.broker?.topics.get(name)?.partitions[number]?.log;
+      if (log === undefined) {
+        this.#note(`${node.name} has no ${name}/${number}`);
+        continue;
+      }
+      const found = new Map<number, number>();
+      let isDone = false;
+      const reading = (async () => {
+        for (let offset = log.startOffset; offset < log.committedEnd;) {
+          const read = await log.read(offset, 2 ** 20);
+          if (read.kind !== "records")
+            return this.#note(`${node.name} ${name}/${number}: ${JSON.stringify(read)}`);
+          for (const [at, message] of messagesIn(read.bytes, offset)) found.set(at, message);
+          offset = read.nextOffset;
+        }
+      })().then(() => (isDone = true));
+      await this.#runUntil(() => isDone, 10_000);
+      await reading;
+      known ??= found;
+      for (const [offset, message] of found) {
+        const other = known.get(offset) ?? message;
+        if (other !== message)
+          this.#note(`${name}/${number} at ${offset}: ${node.name} has ${message}, another node ${other}`);
+      }
+      if (name === topic && found.size !== known.size) {
+        this.#note(`${name}/${number}: ${node.name} has ${found.size} records, another node ${known.size}`);
+      }
+    }
+    if (name !== topic || known === undefined) return;
+    // The last word: somebody reads it all, so that nothing that was acknowledged may be missing.
+    const key = String(number);
+    const process = `last ${number} at ${this.simulation.scheduler.nowMs}`;
+    const assigned = world.history.invoke(process, { kind: "assign", keys: [key], fromStart: true });
+    world.history.complete(assigned, { kind: "ok", output: { kind: "done" } });
+    const poll = world.history.invoke(process, { kind: "poll" });
+    world.history.complete(poll, { kind: "ok", output: { kind: "polled", messages: { [key]: [...known] } } });
+  }
+
+  #serving(): SimulatedNode[] {
+    return [...this.#nodes.values()].filter(({ isServing }) => isServing);
+  }
+
+  async #runUntil(isDone: () => boolean, boundMs: number): Promise<void> {
+    const { scheduler } = this.simulation;
+    const endMs = scheduler.nowMs + boundMs;
+    while (!isDone() && scheduler.nowMs < endMs && this.#violations.length < 20) {
+      await scheduler.runUntilAsync(scheduler.nowUs + 20 * usPerMs, turnsPerEvent);
+    }
+  }
+
+  #note(what: string): void {
+    this.#violations.push(`${this.simulation.scheduler.nowMs.toFixed(0)} ms: ${what}`);
+  }
+}
