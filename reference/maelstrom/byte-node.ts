@@ -24,7 +24,10 @@ export interface ByteProgram {
 
 // #region byte-node
 /** Makes a node that lives on bytes. */
-export function makeByteNode({ write, ...ports }: ByteNodePorts, makeProgram: MakeProgram): ByteProgram {
+export function makeByteNode(
+  { write, ...ports }: ByteNodePorts,
+  makeProgram: MakeProgram,
+): ByteProgram & { logCounts(): void } {
   // 1. A message goes out as one line. One that cannot be written is the node's to log, and nobody's crash.
   const send = (message: Parameters<NodePorts["send"]>[0]): void => write(`${formatMessage(message)}\n`);
   const node = new MaelstromNode({ ...ports, send }, makeProgram);
@@ -37,6 +40,7 @@ export function makeByteNode({ write, ...ports }: ByteNodePorts, makeProgram: Ma
   });
   return {
     push: (chunk) => lines.push(chunk),
+    logCounts: () => node.logCounts(),
     end() {
       lines.end();
       node.stop();

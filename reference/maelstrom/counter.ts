@@ -16,7 +16,7 @@ import type { NodeContext, Program } from "./node.ts";
 export type CountPart = readonly [origin: string, version: number, plus: number, minus: number];
 
 // #region counts
-/** Counts by node. */
+/** Counts by node. A node that has added nothing has no entry: it counts as 0, and costs no message. */
 export class Counts implements Replica<CountPart> {
   readonly #counts = new Map<string, { version: number; plus: number; minus: number }>();
 

@@ -110,6 +110,8 @@ export class MaelstromNode {
   #nextMessageId = 1;
   #inFlightCount = 0;
   #isStopped = false;
+  /** Since the start: messages by direction and type, and how many handlers and calls ended badly. */
+  readonly #counts: Record<string, number> = {};
   /** What came before `init`. */
   #early: Message[] = [];
 
@@ -123,6 +125,7 @@ export class MaelstromNode {
   receive(message: Message): void {
     if (this.#isStopped) return;
     const { src, dest, body } = message;
+    this.#count(`received ${body.type}`);
     // 1. Nothing but `init` is carried out before the node knows its name; the rest waits.
     if (body.type === "init") return this.#init(message);
     if (this.#program === undefined) return this.#keepEarly(message);
@@ -152,6 +155,15 @@ export class MaelstromNode {
   /** A line came that was no message. */
   noteMalformed(reason: string): void {
     this.#log("warn", "malformed line", { reason });
+  }
+
+  /** Logs what was counted since the start; whoever runs the node calls it now and then. */
+  logCounts(): void {
+    this.#log("info", "counts", { ...this.#counts });
+  }
+
+  #count(name: string): void {
+    this.#counts[name] = (this.#counts[name] ?? 0) + 1;
   }
 
   /** Ends the node: nothing is sent any more, and no call is answered. */
@@ -194,7 +206,7 @@ export class MaelstromNode {
     // 1. Whoever asks for what we do not know is told so, and does not wait in vain.
     const handler = Object.hasOwn(this.#program!, body.type) ? this.#program![body.type] : undefined;
     if (handler === undefined) {
-      this.#log("warn", "unknown type", { type: body.type, src });
+      this.#log("warn", "unknown type", { type: body.type, src, msg_id: body.msg_id ?? null });
       return this.#replyError(src, body.msg_id, codeOf("not-supported"), `no request of type ${body.type}`);
     }
     // 2. Flow control: more than so many at a time are refused, and nothing is done for them.
@@ -219,7 +231,8 @@ export class MaelstromNode {
   #refuse(src: string, body: Body, error: unknown): void {
     if (error instanceof RequestError) return this.#replyError(src, body.msg_id, error.code, error.message);
     const text = error instanceof Error ? error.message : String(error);
-    this.#log("error", "handler failed", { type: body.type, src, reason: text });
+    this.#count("handlers failed");
+    this.#log("error", "handler failed", { type: body.type, src, msg_id: body.msg_id ?? null, reason: text });
     this.#replyError(src, body.msg_id, codeOf("crash"), text);
   }
 
@@ -247,6 +260,7 @@ export class MaelstromNode {
       // 3. Silence ends it too, and says nothing about what became of the request.
       const cancelTimer = this.#ports.clock.after(timeoutMs, () => {
         this.#calls.delete(messageId);
+        this.#count("calls without an answer");
         resolve({ kind: "timeout" });
       });
       this.#calls.set(messageId, { dest, resolve, cancelTimer });
@@ -271,6 +285,7 @@ export class MaelstromNode {
     if (this.#isStopped) return;
     const { sign } = this.#ports;
     const message = { src: this.#id, dest, body };
+    this.#count(`sent ${body.type}`);
     try {
       this.#ports.send(sign !== undefined && this.#peers.has(dest) ? sealMessage(message, sign) : message);
     } catch (error) {

@@ -248,7 +248,8 @@ describe("a node on standard input and output", () => {
       { type: "init_ok", in_reply_to: 1 },
       { type: "echo_ok", echo: "é", in_reply_to: 2 },
     ]);
-    expect(JSON.parse(stderr)).toMatchObject({
+    const [firstLine] = stderr.split("\n");
+    expect(JSON.parse(firstLine!)).toMatchObject({
       level: "warn",
       msg: "malformed line",
       reason: "not JSON: not json",

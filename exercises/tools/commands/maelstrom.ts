@@ -80,7 +80,11 @@ const testOptions = {
     parseSeeds,
     {},
   ),
-  bin: option.text("PROGRAM", "Test this program, in real time; its arguments follow after --.", {}),
+  bin: option.text(
+    "PROGRAM",
+    "Test this program, in real time and in this folder; its arguments follow after --.",
+    {},
+  ),
   out: option.text("DIR", "Write results, history, trace, diagram and plots there.", {}),
 } as const;
 

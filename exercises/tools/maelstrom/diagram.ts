@@ -155,7 +155,8 @@ function escape(text: string): string {
 const style = `
 svg { --paper: #fff; --ink: #222; --faint: #bbb; --muted: #666; --node: #1a5fb4; --client: #77767b; --lost: #a51d2d; }
 @media (prefers-color-scheme: dark) {
-  svg { --paper: #1d1f21; --ink: #eee; --faint: #555; --muted: #aaa; --node: #78aeed; --client: #9a9996; --lost: #f66151; }
+  svg { --paper: #1d1f21; --ink: #eee; --faint: #555; --muted: #aaa; }
+  svg { --node: #78aeed; --client: #9a9996; --lost: #f66151; }
 }
 svg { background: var(--paper); font: 11px system-ui, sans-serif; fill: var(--ink); }
 .paper { fill: var(--paper); } .life { stroke: var(--faint); }
@@ -163,7 +164,8 @@ svg { background: var(--paper); font: 11px system-ui, sans-serif; fill: var(--in
 .time { fill: var(--muted); font-size: 9px; }
 .type { text-anchor: middle; font-size: 9px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
 .message line { stroke: var(--node); stroke-width: 1.2; } .of-client line { stroke: var(--client); }
-.dropped line { stroke: var(--lost); stroke-dasharray: 4 3; } .lost { text-anchor: middle; fill: var(--lost); font-size: 14px; }
+.dropped line { stroke: var(--lost); stroke-dasharray: 4 3; }
+.lost { text-anchor: middle; fill: var(--lost); font-size: 14px; }
 .message:hover line, .message:focus line { stroke-width: 3; } .message:focus { outline: none; }
 .message:focus .type { font-weight: 700; }
 `;

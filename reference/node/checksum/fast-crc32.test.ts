@@ -1,6 +1,6 @@
 import { crc32 as nativeCrc32 } from "node:zlib";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { checksumByZlib, fastChecksum } from "./fast-crc32.ts";
 
 const noise = (length: number): Uint8Array => {
@@ -38,4 +38,17 @@ test("any bytes have the checksum that zlib gives them, and one changed bit chan
 
 test("this Node takes the WebAssembly, so the tests above are about it", () => {
   expect(fastChecksum).not.toBe(checksumByZlib);
+});
+
+test.each([
+  ["an engine that lacks the instructions", { validate: () => false }],
+  ["an engine without WebAssembly", undefined],
+])("%s has zlib", async (_name, engine) => {
+  vi.stubGlobal("WebAssembly", engine);
+  vi.resetModules();
+  const there = await import("./fast-crc32.ts");
+  vi.unstubAllGlobals();
+  expect(there.fastChecksum).toBe(there.checksumByZlib);
+  const bytes = noise(1000);
+  expect(there.fastChecksum(bytes, 3)).toBe(nativeCrc32(bytes.subarray(3)));
 });

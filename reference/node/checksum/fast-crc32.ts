@@ -59,5 +59,6 @@ function makeFastChecksum(): Checksum {
 }
 
 /** For an older Node. */
-export const checksumByZlib: Checksum = (bytes, start = 0, end = bytes.length) =>
-  end - start < zlibBytesMin ? crc32(bytes, start, end) : zlibCrc32(bytes.subarray(start, end));
+export function checksumByZlib(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
+  return end - start < zlibBytesMin ? crc32(bytes, start, end) : zlibCrc32(bytes.subarray(start, end));
+}

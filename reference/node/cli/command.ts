@@ -159,6 +159,9 @@ type ValueOf<T, S> = S extends { readonly default: unknown } | { readonly requir
   ? T
   : T | undefined;
 
+/** The longest list of choices that stands with an option's name. */
+const choicesLengthMax = 50;
+
 /** The kinds of options. */
 export const option = {
   /** `--follow`: false unless given. */
@@ -195,9 +198,12 @@ export const option = {
     summary: string,
     settings?: S,
   ) {
+    // A long list belongs into the description, which is wrapped; before it, it would push all others aside.
+    const list = choices.join("|");
+    const isShort = list.length <= choicesLengthMax;
     return valueOption<C, S>(
-      choices.join("|"),
-      summary,
+      isShort ? list : "NAME",
+      isShort ? summary : `${summary} One of ${choices.join(", ")}.`,
       (text) => {
         const choice = choices.find((candidate) => candidate === text);
         return choice === undefined ? { problem: `must be one of ${choices.join(", ")}` } : { value: choice };

@@ -22,6 +22,9 @@ export interface StdioOptions {
   readonly key?: Uint8Array;
 }
 
+/** How often a node logs what it has counted. */
+const countsEveryMs = 10_000;
+
 /** Runs a node until its input ends, or until it cannot go on: then it resolves with the reason. */
 export function runStdioNode({
   makeProgram,
@@ -50,8 +53,11 @@ export function runStdioNode({
     },
     makeProgram,
   );
+  const counting = setInterval(() => node.logCounts(), countsEveryMs);
   return new Promise((resolve) => {
     stop = (problem) => {
+      clearInterval(counting);
+      node.logCounts();
       node.end();
       resolve(problem);
     };
