@@ -2,6 +2,8 @@
  * Whole clusters of brokers in virtual time, one seed after the other, as many as there is time for.
  *
  *     node scripts/cluster-seeds.ts [from] [to] [nodes] [milliseconds of faults]
+ *
+ * In every third run a node joins and another one leaves.
  */
 import { simulateCluster } from "../reference/testing/cluster/simulation.ts";
 
@@ -11,7 +13,7 @@ let starts = 0;
 let virtualMs = 0;
 let violated = 0;
 for (let seed = from; seed <= to; seed++) {
-  const verdict = await simulateCluster({ seed, nodes, faultsMs });
+  const verdict = await simulateCluster({ seed, nodes, faultsMs, changesMembers: seed % 3 === 0 });
   acknowledged += verdict.acknowledged;
   starts += verdict.starts;
   virtualMs += verdict.virtualMs;

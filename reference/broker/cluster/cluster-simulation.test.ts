@@ -18,6 +18,17 @@ test.for([
   },
 );
 
+test.for([3, 17] as const)("a node joins and another one leaves in bad weather, seed %i", async (seed) => {
+  const { violations, acknowledged } = await simulateCluster({
+    seed,
+    nodes: 3,
+    faultsMs: 5000,
+    changesMembers: true,
+  });
+  expect(violations).toEqual([]);
+  expect(acknowledged).toBeGreaterThan(5);
+});
+
 test("the same seed is the same history", async () => {
   const scenario = { seed: 12, nodes: 3, faultsMs: 3000 };
   expect(await simulateCluster(scenario)).toEqual(await simulateCluster(scenario));

@@ -28,6 +28,8 @@ export interface ClusterScenario {
   /** How long the weather is bad. */
   readonly faultsMs: number;
   readonly faults?: readonly FaultKind[];
+  /** One node more joins, and then another one leaves. */
+  readonly changesMembers?: boolean;
 }
 
 /** What it came to. */
@@ -77,13 +79,16 @@ class SimulatedCluster implements FaultWorld {
   readonly #violations: string[] = [];
   readonly #history = new History<KafkaInput, KafkaOutput>();
   readonly #random: SeededRandom;
+  /** The node that has left. */
+  #gone: string | undefined;
 
   constructor(scenario: ClusterScenario) {
     this.#scenario = scenario;
     const random = new SeededRandom(scenario.seed);
     this.#random = random;
     const swarm = drawSwarm(random, scenario.faults ?? allFaults);
-    this.nodes = Array.from({ length: scenario.nodes }, (_, index) => `n${index + 1}`);
+    const first = Array.from({ length: scenario.nodes }, (_, index) => `n${index + 1}`);
+    this.nodes = scenario.changesMembers === true ? [...first, `n${scenario.nodes + 1}`] : first;
     this.simulation = new Simulation<ClusterPayload>({
       seed: scenario.seed,
       // Clients have connections, on which nothing is doubled or overtaken; what nodes say may meet any fate.
@@ -94,14 +99,15 @@ class SimulatedCluster implements FaultWorld {
       const node = new SimulatedNode({
         simulation: this.simulation,
         name,
-        names: this.nodes,
+        names: first.includes(name) ? first : this.nodes,
+        isJoining: !first.includes(name),
         diskLatency: swarm.diskLatency,
         clockRate: 1 + swarm.clockDriftMax * (2 * random.nextFloat() - 1),
         onBug: (what) => this.#note(what),
       });
       this.#nodes.set(name, node);
     }
-    for (let index = 0; index < 13; index++) {
+    for (let index = 0; index < 14; index++) {
       this.#clients.push(new SimulatedClient(this.simulation, `c${index}`));
     }
     this.others = this.#clients.map(({ name }) => name);
@@ -197,6 +203,9 @@ class SimulatedCluster implements FaultWorld {
     const [trimmer] = this.#clients.slice(12);
     if (trimmer !== undefined) jobs.push(trimLoad(short, trimmer, fork(), 0));
     jobs.push(this.#comeAndGo(operator, world));
+    const [, changer] = this.#clients.slice(12);
+    if (changer !== undefined && this.#scenario.changesMembers === true)
+      jobs.push(this.#changeMembers(changer));
     await Promise.all(jobs);
   }
 
@@ -227,11 +236,31 @@ class SimulatedCluster implements FaultWorld {
     }
   }
 
+  /** Adds the last node, then removes one of the first, each until the cluster says that it is so. */
+  async #changeMembers(changer: SimulatedClient): Promise<void> {
+    const random = this.#random.fork();
+    const change = async (action: string, node: string): Promise<string> => {
+      const request = { action, node, address: node };
+      const reply = await changer.ask(random.pick(this.nodes), "ChangeCluster", request, { timeoutMs: 5000 });
+      await changer.sleep(50);
+      return reply?.kind === "error" ? reply.message : (reply?.kind ?? "nothing heard");
+    };
+    const last = this.nodes[this.nodes.length - 1] ?? "";
+    while ((await change("add", last)) !== "reply");
+    const leaver = random.pick(this.nodes.slice(0, -1));
+    for (;;) {
+      const said = await change("remove", leaver);
+      if (said === "reply" || said.includes("has no node")) break;
+      if (said.includes("transfer the leadership first")) await change("transfer", last);
+    }
+    this.#gone = leaver;
+  }
+
   /** Lets time pass until all nodes have the same of everything. */
   async #settle(when: string): Promise<void> {
     const isSettled = (): boolean => {
       const nodes = this.#serving();
-      if (nodes.length < this.nodes.length) return false;
+      if (nodes.length < this.nodes.length - (this.#gone === undefined ? 0 : 1)) return false;
       const states = nodes.map(({ cluster }) => cluster!.state());
       const [first] = states;
       const isEven = states.every((state) => {
@@ -310,7 +339,7 @@ class SimulatedCluster implements FaultWorld {
   }
 
   #serving(): SimulatedNode[] {
-    return [...this.#nodes.values()].filter(({ isServing }) => isServing);
+    return [...this.#nodes.values()].filter(({ isServing, name }) => isServing && name !== this.#gone);
   }
 
   async #runUntil(isDone: () => boolean, boundMs: number): Promise<void> {
