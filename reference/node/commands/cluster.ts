@@ -33,7 +33,7 @@ const status = defineCommand({
         printJson(state);
         return done;
       }
-      const { clusterId, term, leader, members, commitIndex, node } = state;
+      const { clusterId, term, leader, members, partitions, commitIndex, node } = state;
       print(`${colors.bold(clusterId)}  term ${term}, ${leader === "" ? "no leader" : `${leader} leads`}`);
       const width = Math.max(...members.map(({ node: name }) => name.length));
       for (const { node: name, address, role, matchIndex, partitionsLed } of members) {
@@ -44,6 +44,12 @@ const status = defineCommand({
         const leads = partitionsLed === 1 ? "1 partition" : `${partitionsLed} partitions`;
         const place = `${name.padEnd(width)}  ${address.padEnd(21)}  ${what.padEnd(7)}`;
         print(`${place}  ${`leads ${leads}`.padEnd(21)}  ${isKnown ? lag : "?"}`);
+      }
+      const leaderless = partitions.filter((partition) => partition.leader === "");
+      const short = partitions.filter(({ behind }) => behind > 0);
+      for (const { topic, partition } of leaderless) print(`${topic}/${partition}  has no leader`);
+      for (const { topic, partition, behind } of short) {
+        print(`${topic}/${partition}  ${behind === 1 ? "1 node lacks" : `${behind} nodes lack`} records`);
       }
       return leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
     }),
