@@ -1,9 +1,9 @@
 /** `oz maelstrom` as its users start it: our nodes as processes, and programs that do everything wrong. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { parseTrace } from "#reference/simulator/trace.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -27,9 +27,17 @@ function run(...args: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
 }
 
+const folders = mkdtempSync(join(tmpdir(), "oz-maelstrom-"));
+afterAll(() => rmSync(folders, { recursive: true, force: true }));
+
+/** A new folder that goes with these tests. */
+function temporaryFolder(): string {
+  return mkdtempSync(join(folders, "test-"));
+}
+
 /** A node that is a little program of its own. */
 function programOf(text: string): readonly string[] {
-  const file = join(mkdtempSync(join(tmpdir(), "oz-maelstrom-")), "node.mjs");
+  const file = join(temporaryFolder(), "node.mjs");
   writeFileSync(file, text);
   return ["--bin", process.execPath, "--", file];
 }
@@ -87,7 +95,7 @@ describe("in virtual time", () => {
   });
 
   test("--out writes results, history, trace and logs", async () => {
-    const out = join(mkdtempSync(join(tmpdir(), "oz-maelstrom-")), "out");
+    const out = join(temporaryFolder(), "out");
     const { code } = await run(
       "test",
       "-w",
@@ -161,7 +169,7 @@ describe("programs in real time", () => {
   });
 
   test("our nodes may be killed as processes, each node with a journal of its name in one folder", async () => {
-    const data = mkdtempSync(join(tmpdir(), "oz-maelstrom-"));
+    const data = temporaryFolder();
     const node = [oz, "maelstrom", "node", "unique-ids", "--data", data];
     const scenario = ["--node-count", "2", "--rate", "50", "--time-limit", "2"];
     const faults = ["--nemesis", "kill", "--nemesis-interval", "1", "--seed", "1"];
@@ -258,7 +266,7 @@ describe("a node on standard input and output", () => {
   });
 
   test("with --data refuses to start on a journal that is damaged in the middle, and says where", () => {
-    const data = mkdtempSync(join(tmpdir(), "oz-maelstrom-"));
+    const data = temporaryFolder();
     writeFileSync(join(data, "n1.journal"), "00000000 {}\n00000000 {}\n");
     const args = [oz, "maelstrom", "node", "kafka", "--data", data];
     const { stdout, stderr, status } = spawnSync(process.execPath, args, {
