@@ -118,6 +118,10 @@ test("a node joins, takes over, and another one leaves, by the commands of oz cl
     return { code, said: code === 0 ? (JSON.parse(stdout.toString()) as unknown) : stderr };
   };
   expect(await oz("remove", "n9")).toMatchObject({ code: 1, said: expect.stringContaining("no node n9") });
+  const own = cluster.node("n1").address;
+  expect(await oz("add", `n3=${own}`)).toMatchObject({ code: 1, said: expect.stringContaining("of n1") });
+  const moved = await oz("add", "n1=127.0.0.1:9");
+  expect(moved).toMatchObject({ code: 1, said: expect.stringContaining(`already, at ${own}`) });
   expect(await oz("add", `n3=${address}`)).toEqual({ code: 0, said: { node: "n3", address, added: true } });
   expect(await oz("transfer", "n3")).toEqual({ code: 0, said: { leader: "n3" } });
   expect(await oz("remove", "n1")).toEqual({ code: 0, said: { node: "n1", removed: true } });

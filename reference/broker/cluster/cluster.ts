@@ -36,7 +36,7 @@ import { Groups } from "./groups.ts";
 import type { Identity } from "./identity.ts";
 import type { RaftJournal } from "./journal.ts";
 import { NodeTopics } from "./local-topics.ts";
-import { addNode, finishLeaving, reconcile, removeNode, wishedVoters } from "./membership.ts";
+import { addNode, finishLeaving, judgeAddress, reconcile, removeNode, wishedVoters } from "./membership.ts";
 import { Metadata } from "./metadata.ts";
 import { journalStorage, MetadataGroup } from "./metadata-group.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -290,6 +290,8 @@ export class Cluster implements Replication {
     if (misplaced !== undefined) return misplaced;
     if (action === "remove") return removeNode(this.#metadata, this.#groups, clock, node);
     if (action !== "add") return refuse("invalid-request", `${action} is not add, remove or transfer`);
+    const wrong = judgeAddress(this.#metadata, this.members, node, address);
+    if (wrong !== undefined) return wrong;
     const problem = await this.#metadata.propose({ kind: "address", node, address });
     this.#changed();
     return problem ?? addNode(this.#metadata, this.#groups, clock, node);

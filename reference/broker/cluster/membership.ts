@@ -67,6 +67,21 @@ export function finishLeaving(metadata: MetadataGroup, groups: Groups): void {
   }
 }
 
+/** What is wrong with an address: a node that is looked for where another one is would be cut off, without a word. */
+export function judgeAddress(
+  { group }: MetadataGroup,
+  addresses: ReadonlyMap<string, string>,
+  node: string,
+  address: string,
+): ErrorOutcome | undefined {
+  const { voters, learners } = configurationOf(group.state);
+  const taken = [...voters, ...learners].find((name) => name !== node && addresses.get(name) === address);
+  if (taken !== undefined) return refuse("invalid-request", `${address} is the address of ${taken}`);
+  const known = addresses.get(node);
+  if (!voters.includes(node) || known === address) return undefined;
+  return refuse("invalid-request", `${node} is a node of this cluster already, at ${known ?? "no address"}`);
+}
+
 /** Adds a node whose address is known. Resolves when it votes everywhere, or to why it does not. */
 export async function addNode(
   metadata: MetadataGroup,
