@@ -43,7 +43,12 @@ function judgeCommit(
   const partition = broker.topics.partition(position.topic, position.partition);
   if ("kind" in partition) return partition.name;
   const endOffset = Math.max(partition.log.committedEnd, ends?.get(partition)?.endOffset ?? 0);
-  if (position.offset > endOffset) return "offset-out-of-range";
+  if (position.offset > endOffset) {
+    // A leader that cannot be asked may know of more: that passes, and an offset that is out of range does not.
+    const isKnown = ends?.has(partition) ?? true;
+    const isLed = broker.replication?.refusalOf(partition, connection) === undefined;
+    return isKnown || isLed ? "offset-out-of-range" : "not-leader";
+  }
   if (memberId === "") return "none";
   return broker.groups.mayCommit(connection, group, memberId, generation, position)
     ? "none"
