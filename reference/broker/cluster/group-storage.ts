@@ -84,7 +84,7 @@ export class PartitionStorage implements GroupStorage {
     this.#term = term;
     this.#votedFor = votedFor;
     const needsRecord = isCut || hasVote || snapshot !== undefined || others.length > 0;
-    if (!needsRecord && !this.#isRunning) {
+    if (!needsRecord && !this.#isRunning && this.#options.log.failure === undefined) {
       const left = this.#append(batches, 0);
       if (left === batches.length) return this.#report(onDurable);
       return this.#queue(() => this.#appendRest(batches, left, onDurable));
@@ -169,6 +169,8 @@ export class PartitionStorage implements GroupStorage {
   /** Appends what the log takes; returns how many are in it now. */
   #append(batches: readonly Uint8Array[], from: number): number {
     const { log } = this.#options;
+    // It has taken back what it could not write, and the node is about to hear of it.
+    if (log.failure !== undefined) throw log.failure;
     for (let at = from; at < batches.length; at++) {
       const data = batches[at]!;
       assert(
