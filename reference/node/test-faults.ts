@@ -148,6 +148,8 @@ export const faults = {
     await disk.fill();
     const heal = async (): Promise<void> => {
       await disk.drain();
+      // It may be on its way to its end, or not have noticed: whoever makes room starts it again.
+      await cluster.kill(node);
       // That it ends is what it should do, as long as it says why.
       const isSurprise = (line: string): boolean => !(line.startsWith(node) && line.includes("disk is full"));
       cluster.surprises.splice(0, Infinity, ...cluster.surprises.filter(isSurprise));
