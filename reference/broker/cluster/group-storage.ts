@@ -16,7 +16,7 @@
 import { assert } from "#reference/base/assert.ts";
 import type { Write } from "../../raft/effects.ts";
 import type { Entry, NodeId } from "../../raft/entry.ts";
-import type { Log } from "../../storage/log.ts";
+import type { CommitResult, Log } from "../../storage/log.ts";
 import { baseOffsetAt } from "../../storage/record-batch.ts";
 import type { GroupId } from "./group-id.ts";
 import { cutLog } from "./group-recovery.ts";
@@ -62,7 +62,7 @@ export class PartitionStorage implements GroupStorage {
   #running: Promise<void> = Promise.resolve();
   /** Writes that are under way, oldest first, each with where the log ends behind it. */
   readonly #reports: { readonly endOffset: number; readonly onDurable: () => void }[] = [];
-  #watched: Promise<unknown> | undefined;
+  #watched: Promise<CommitResult> | undefined;
   #isStopped = false;
 
   constructor(options: PartitionStorageOptions) {
@@ -84,7 +84,7 @@ export class PartitionStorage implements GroupStorage {
     this.#term = term;
     this.#votedFor = votedFor;
     const needsRecord = isCut || hasVote || snapshot !== undefined || others.length > 0;
-    if (!needsRecord && !this.#isRunning && this.#options.log.failure === undefined) {
+    if (!needsRecord && !this.#isRunning && !this.#hasTakenBack(batches)) {
       const left = this.#append(batches, 0);
       if (left === batches.length) return this.#report(onDurable);
       return this.#queue(() => this.#appendRest(batches, left, onDurable));
@@ -169,8 +169,6 @@ export class PartitionStorage implements GroupStorage {
   /** Appends what the log takes; returns how many are in it now. */
   #append(batches: readonly Uint8Array[], from: number): number {
     const { log } = this.#options;
-    // It has taken back what it could not write, and the node is about to hear of it.
-    if (log.failure !== undefined) throw log.failure;
     for (let at = from; at < batches.length; at++) {
       const data = batches[at]!;
       assert(
@@ -188,7 +186,17 @@ export class PartitionStorage implements GroupStorage {
     return batches.length;
   }
 
+  /** Whether the log has taken back what it could not write, of which the node is about to hear. */
+  #hasTakenBack([first]: readonly Uint8Array[]): boolean {
+    const { log } = this.#options;
+    return log.failure !== undefined || (first !== undefined && baseOffsetAt(first, 0) > log.endOffset);
+  }
+
   async #appendRest(batches: readonly Uint8Array[], from: number, onDurable: () => void): Promise<void> {
+    if (this.#hasTakenBack(batches.slice(from))) {
+      const result = await this.#watched;
+      if (result?.kind === "failed") throw result.error;
+    }
     for (let at = this.#append(batches, from); at < batches.length; at = this.#append(batches, at)) {
       await this.#flushed();
     }
