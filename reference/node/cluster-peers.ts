@@ -4,7 +4,7 @@
  * They are ordinary client connections, with the same handshake, limits and signs of life, that introduce themselves as
  * a node. A message to a node that cannot be reached is dropped; Raft sends again what matters.
  */
-import type { Peers, PeerSource } from "../broker/cluster/cluster.ts";
+import type { Peers, PeerSource } from "../broker/cluster/cluster-options.ts";
 import type { Identity } from "../broker/cluster/identity.ts";
 import { call, payloadOf } from "../client/calls.ts";
 import type { Introduction } from "../client/handshake-call.ts";

@@ -4,9 +4,11 @@
 import { createHmac } from "node:crypto";
 import type { Broker } from "../broker/broker.ts";
 import { Cluster } from "../broker/cluster/cluster.ts";
+import { ClusterMetrics } from "../broker/cluster/cluster-metrics.ts";
 import { clusterDirectory, openIdentity } from "../broker/cluster/identity.ts";
 import { RaftJournal } from "../broker/cluster/journal.ts";
 import type { Credentials, Introduction } from "../client/handshake-call.ts";
+import type { MetricsRegistry } from "../observability/metrics.ts";
 import type { Disk } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { fastChecksum } from "./checksum/fast-crc32.ts";
@@ -73,6 +75,7 @@ export async function openCluster(
   settings: Settings,
   disk: Disk,
   broker: Broker,
+  registry: MetricsRegistry,
   events: ClusterEvents,
 ): Promise<ClusterNode | ClusterProblem> {
   const { node, cluster: addresses, join } = settings;
@@ -97,8 +100,10 @@ export async function openCluster(
     frameSizeMax: broker.limits.frameSizeMax,
     onRefused: events.onNotice,
   });
+  const metrics = new ClusterMetrics(registry);
   const cluster = new Cluster({
     broker,
+    metrics,
     identity,
     addresses,
     journal: journal.journal,
@@ -114,6 +119,7 @@ export async function openCluster(
   });
   const wrong = await cluster.start();
   if (wrong !== undefined) return problem(wrong);
+  registry.collect(() => metrics.report(cluster.report()));
   broker.replication = cluster;
   broker.offsets = cluster.offsets;
   const stop = async (): Promise<void> => {

@@ -99,7 +99,8 @@ export async function startServer(
     }
     const broker = await openBroker(settings, metered, events, recovered, telemetry, memory, checksums.batch);
     const clients = new Set<ClientConnection<ConnectionState>>();
-    const node = part === "alone" ? undefined : await openNode(settings, metered, broker, clients, events);
+    const node =
+      part === "alone" ? undefined : await openNode(settings, metered, broker, clients, telemetry, events);
     if (node?.kind === "problem") {
       await broker.close();
       await telemetry.close();
@@ -146,9 +147,10 @@ function openNode(
   disk: Disk,
   broker: Broker,
   clients: ReadonlySet<ClientConnection<ConnectionState>>,
+  { registry }: Telemetry,
   { onNotice, onHalt }: ServerEvents,
 ): Promise<ClusterNode | StartProblem> {
-  return openCluster(settings, disk, broker, {
+  return openCluster(settings, disk, broker, registry, {
     dropClients: () => {
       for (const client of clients) if (client.state.peer === undefined) client.close("closed-by-server");
     },

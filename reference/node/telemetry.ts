@@ -33,6 +33,7 @@ const queueMax = 10_000;
 
 /** The telemetry of one server. */
 export interface Telemetry {
+  readonly registry: MetricsRegistry;
   readonly metrics: BrokerMetrics;
   readonly observer: BrokerObserver;
   /** From now on, the broker is asked at each scrape. */
@@ -76,6 +77,7 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
   });
   let server: http.Server | undefined;
   return {
+    registry,
     metrics,
     observer: new BrokerObserver({ metrics, events, clock: nodeClock, spans }),
     watch(watched, budget) {

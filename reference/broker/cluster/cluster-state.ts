@@ -1,6 +1,7 @@
 /** What a node says about its cluster when it is asked. */
 import type { ReplyOf } from "../../protocol/messages.ts";
 import { configurationOf } from "../../raft/state.ts";
+import type { GroupsReport } from "./cluster-metrics.ts";
 import type { Group } from "./group.ts";
 import type { Groups } from "./groups.ts";
 import type { PartitionReplica } from "./partition-replica.ts";
@@ -57,6 +58,19 @@ export function membersBehind({ group }: PartitionReplica): number {
   const { role, progress, commitIndex } = group.state;
   if (role !== "leader") return 0;
   return [...progress.values()].filter(({ matchIndex }) => matchIndex < commitIndex).length;
+}
+
+/** What a node's groups are now, as numbers. */
+export function groupsReportOf(metadata: Group, groups: Groups): GroupsReport {
+  const all = [...groups.all];
+  return {
+    metadataTerm: metadata.state.term,
+    partitions: all.length,
+    led: all.filter(({ group }) => group.isReady).length,
+    leaderless: all.filter(({ leader }) => leader === undefined).length,
+    underReplicated: all.filter((replica) => membersBehind(replica) > 0).length,
+    entryBytes: all.reduce((sum, { group }) => sum + group.state.log.bytes, metadata.state.log.bytes),
+  };
 }
 
 function partitionStateOf(

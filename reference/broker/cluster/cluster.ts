@@ -7,16 +7,13 @@
  * request for a partition is answered by the node that leads it; everything else by the node that leads the
  * metadata.
  */
-import type { Checksum, Clock, Random } from "../../ports.ts";
 import { answeredBy } from "../../protocol/answered-by.ts";
 import type { Acks } from "../../protocol/acks.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import { messageNameOf } from "../../protocol/messages.ts";
-import type { Configuration } from "../../raft/entry.ts";
 import type { RaftOptions } from "../../raft/options.ts";
 import { configurationOf } from "../../raft/state.ts";
 import { checkRecordBatch } from "../../storage/record-batch.ts";
-import type { Broker } from "../broker.ts";
 import type { BrokerConnection } from "../connection.ts";
 import { refusalOfAppend } from "../disk-refusal.ts";
 import type { GroupOffsets } from "../offset-store.ts";
@@ -26,15 +23,13 @@ import type { Partition } from "../partition.ts";
 import { judgeTopic } from "../registry.ts";
 import type { TopicConfig } from "../topic.ts";
 import { Balance } from "./balance.ts";
-import type { CatchUpSource } from "./catch-up.ts";
-import { clusterStateOf, ledPartitions, missingLeader } from "./cluster-state.ts";
+import type { GroupsReport } from "./cluster-metrics.ts";
+import type { ClusterOptions } from "./cluster-options.ts";
+import { clusterStateOf, groupsReportOf, ledPartitions, missingLeader } from "./cluster-state.ts";
 import { decodeGroupFrame } from "./frame-codec.ts";
 import { notLeader } from "./group.ts";
 import { groupKey, metadataGroup } from "./group-id.ts";
-import type { EntryBytes } from "./groups.ts";
 import { Groups } from "./groups.ts";
-import type { Identity } from "./identity.ts";
-import type { RaftJournal } from "./journal.ts";
 import { NodeTopics } from "./local-topics.ts";
 import { addNode, finishLeaving, judgeAddress, reconcile, removeNode, wishedVoters } from "./membership.ts";
 import { Metadata } from "./metadata.ts";
@@ -46,44 +41,6 @@ import { decodeMessage } from "./raft-codec.ts";
 import type { PartitionLeader, PartitionSize, Replication } from "./replication.ts";
 import type { Led } from "./transfer.ts";
 import { pause, transferAll } from "./transfer.ts";
-
-/** A node that can be asked. */
-export interface PeerSource extends CatchUpSource {
-  state(): Promise<ReplyOf<"PeerState">>;
-  /** Has it hand over all that it leads. */
-  transfer(target: string): Promise<ErrorOutcome | undefined>;
-}
-
-/** How a node reaches the others. */
-export interface Peers {
-  /** Sends a frame if the node can be reached now; Raft does without it otherwise. */
-  send(node: string, frame: Uint8Array): void;
-  /** The whole membership: connections to nodes that are not in it end. */
-  update(addresses: ReadonlyMap<string, string>): void;
-  source(node: string): PeerSource;
-}
-
-/** What a node is made of. */
-export interface ClusterOptions {
-  readonly broker: Broker;
-  readonly identity: Identity;
-  /** Addresses from the command line; those in the log win. */
-  readonly addresses: ReadonlyMap<string, string>;
-  readonly journal: RaftJournal;
-  /** The first members; undefined for a node that joins a cluster that is there already. */
-  readonly bootstrap: Configuration | undefined;
-  readonly peers: Peers;
-  readonly checksum: Checksum;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly raft?: Partial<RaftOptions>;
-  /** Memory for entries that no snapshot has taken the place of yet. */
-  readonly entryBytes?: EntryBytes;
-  readonly schedule: (run: () => void) => void;
-  /** Ends the connections of clients: this node leads the metadata no more, and what hangs on it is elsewhere. */
-  readonly dropClients: () => void;
-  readonly onHalt: (error: unknown) => void;
-}
 
 /** Patient enough for a machine that is busy with other things, and quick enough that clients hardly notice. */
 const raftOptions: Partial<RaftOptions> = {
@@ -131,6 +88,7 @@ export class Cluster implements Replication {
       clock,
       random,
       raft,
+      metrics: options.metrics,
       schedule,
       nowMs,
       send: (group, message) => outbox.put(group, message),
@@ -148,6 +106,7 @@ export class Cluster implements Replication {
         durable: { term, votedFor, snapshot, entries: [...entries] },
         options: raft,
         ...(bootstrap !== undefined && { bootstrap }),
+        ...(options.metrics !== undefined && { observe: options.metrics.follow() }),
       },
       storage: journalStorage(journal),
       machine: new Metadata(this.#topics),
@@ -278,6 +237,11 @@ export class Cluster implements Replication {
   state(): ReplyOf<"ClusterState"> {
     const { clusterId } = this.#options.identity;
     return clusterStateOf(this.#metadata.group, this.#groups, clusterId, this.members);
+  }
+
+  /** For a collector: what this node's groups are now. */
+  report(): GroupsReport {
+    return groupsReportOf(this.#metadata.group, this.#groups);
   }
 
   async change(

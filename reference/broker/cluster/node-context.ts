@@ -4,6 +4,7 @@ import type { Message } from "../../raft/messages.ts";
 import type { RaftOptions } from "../../raft/options.ts";
 import type { Broker } from "../broker.ts";
 import type { CatchUpSource } from "./catch-up.ts";
+import type { ClusterMetrics } from "./cluster-metrics.ts";
 import type { GroupId } from "./group-id.ts";
 import type { RaftJournal } from "./journal.ts";
 
@@ -16,6 +17,8 @@ export interface NodeContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly raft: Partial<RaftOptions>;
+  /** Counts what the groups do; undefined where nobody looks. */
+  readonly metrics: ClusterMetrics | undefined;
   /** The monotonic clock in whole milliseconds. */
   readonly nowMs: () => number;
   /** Runs something at the end of this turn, when all that came in it is there. */

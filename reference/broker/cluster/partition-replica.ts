@@ -123,6 +123,7 @@ export class PartitionReplica implements Led {
         random: biased(context.random, isPreferred),
         durable,
         options: context.raft,
+        ...(context.metrics !== undefined && { observe: context.metrics.follow() }),
         bootstrap: { voters: [...replicas], oldVoters: [], learners: [] },
       },
       storage: this.#storage,

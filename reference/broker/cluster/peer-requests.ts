@@ -6,7 +6,7 @@ import { readLog } from "../fetch.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { Partition } from "../partition.ts";
-import type { Peers } from "./cluster.ts";
+import type { Peers } from "./cluster-options.ts";
 import type { Groups } from "./groups.ts";
 import type { Identity } from "./identity.ts";
 import type { PartitionSize } from "./replication.ts";

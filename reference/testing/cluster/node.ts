@@ -5,7 +5,7 @@
 import { crc32 } from "#reference/base/crc32.ts";
 import type { SeededRandom } from "#reference/base/prng.ts";
 import { Broker } from "../../broker/broker.ts";
-import type { PeerSource } from "../../broker/cluster/cluster.ts";
+import type { PeerSource } from "../../broker/cluster/cluster-options.ts";
 import { Cluster } from "../../broker/cluster/cluster.ts";
 import { clusterDirectory, openIdentity } from "../../broker/cluster/identity.ts";
 import { RaftJournal } from "../../broker/cluster/journal.ts";

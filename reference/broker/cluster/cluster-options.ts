@@ -1,0 +1,52 @@
+/** What a node of a cluster is made of, and how it reaches the others. */
+import type { Checksum, Clock, Random } from "../../ports.ts";
+import type { ReplyOf } from "../../protocol/messages.ts";
+import type { Configuration } from "../../raft/entry.ts";
+import type { RaftOptions } from "../../raft/options.ts";
+import type { Broker } from "../broker.ts";
+import type { ErrorOutcome } from "../outcome.ts";
+import type { CatchUpSource } from "./catch-up.ts";
+import type { ClusterMetrics } from "./cluster-metrics.ts";
+import type { EntryBytes } from "./groups.ts";
+import type { Identity } from "./identity.ts";
+import type { RaftJournal } from "./journal.ts";
+
+/** A node that can be asked. */
+export interface PeerSource extends CatchUpSource {
+  state(): Promise<ReplyOf<"PeerState">>;
+  /** Has it hand over all that it leads. */
+  transfer(target: string): Promise<ErrorOutcome | undefined>;
+}
+
+/** How a node reaches the others. */
+export interface Peers {
+  /** Sends a frame if the node can be reached now; Raft does without it otherwise. */
+  send(node: string, frame: Uint8Array): void;
+  /** The whole membership: connections to nodes that are not in it end. */
+  update(addresses: ReadonlyMap<string, string>): void;
+  source(node: string): PeerSource;
+}
+
+/** What a node is made of. */
+export interface ClusterOptions {
+  readonly broker: Broker;
+  readonly identity: Identity;
+  /** Addresses from the command line; those in the log win. */
+  readonly addresses: ReadonlyMap<string, string>;
+  readonly journal: RaftJournal;
+  /** The first members; undefined for a node that joins a cluster that is there already. */
+  readonly bootstrap: Configuration | undefined;
+  readonly peers: Peers;
+  readonly checksum: Checksum;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly raft?: Partial<RaftOptions>;
+  /** Counts what the groups do. */
+  readonly metrics?: ClusterMetrics;
+  /** Memory for entries that no snapshot has taken the place of yet. */
+  readonly entryBytes?: EntryBytes;
+  readonly schedule: (run: () => void) => void;
+  /** Ends the connections of clients: this node leads the metadata no more, and what hangs on it is elsewhere. */
+  readonly dropClients: () => void;
+  readonly onHalt: (error: unknown) => void;
+}
