@@ -13,6 +13,7 @@
  *
  * When another leader turns up, which may have the entries after all, the group's own entries are put back first.
  */
+import { DiskError } from "../../ports.ts";
 import type { SnapshotRequest } from "../../raft/messages.ts";
 import type { Raft } from "../../raft/state.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
@@ -35,6 +36,8 @@ export interface CatchUpOptions {
   readonly source: (node: string) => CatchUpSource;
   /** Which records to ask for. */
   readonly name: { readonly topic: string; readonly incarnation: number; readonly partition: number };
+  /** This node's own disk failed: nobody else can help with that. */
+  readonly onFailed: (error: DiskError) => void;
 }
 
 const fetchBytes = 1024 * 1024;
@@ -76,8 +79,11 @@ export class CatchUp {
       this.isActive = true;
       this.#running = this.#fill(message.from, endOffset)
         .then(() => void (this.#readyFor = message.index))
-        // The leader cannot be reached, or is none any more: the next piece of a snapshot begins again.
-        .catch(() => undefined)
+        .catch((error: unknown) => {
+          const failure = this.#options.log.failure ?? (error instanceof DiskError ? error : undefined);
+          if (failure !== undefined) this.#options.onFailed(failure);
+          // Else the leader cannot be reached, or is none any more: the next piece of a snapshot begins again.
+        })
         .finally(() => (this.#running = undefined));
     }
     return { ...message, data: message.data.subarray(0, 0), isLast: false };

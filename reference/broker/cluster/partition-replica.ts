@@ -116,6 +116,7 @@ export class PartitionReplica implements Led {
       offsetBehind,
       source: context.source,
       name: { topic, ...id },
+      onFailed: (error) => this.#halt(error),
     });
     this.group = new Group({
       raft: {
