@@ -29,6 +29,11 @@ test.for([3, 17] as const)("a node joins and another one leaves in bad weather, 
   expect(acknowledged).toBeGreaterThan(5);
 });
 
+test("a node whose disk fails while it catches up stops, and catches up when it is back", async () => {
+  const { violations } = await simulateCluster({ seed: 30035, nodes: 3, faultsMs: 10_000 });
+  expect(violations).toEqual([]);
+});
+
 test("the same seed is the same history", async () => {
   const scenario = { seed: 12, nodes: 3, faultsMs: 3000 };
   expect(await simulateCluster(scenario)).toEqual(await simulateCluster(scenario));
