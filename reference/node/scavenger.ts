@@ -33,10 +33,17 @@ export class Scavenger {
 /** With a smaller budget than this, the 64 MB that V8 may take for young objects would be most of it. */
 const smallBudgetBytes = 256 * 2 ** 20;
 
-/** Keeps the part of the heap for young objects at its first 2 MB when the budget is small: more collections, each of
- * them short, because next to nothing of a request outlives it. */
+/** Keeps the part of the heap for young objects small when the budget is. */
 export function limitYoungGeneration(budgetBytes: number): void {
-  if (budgetBytes < smallBudgetBytes) v8.setFlagsFromString("--semi-space-growth-factor=1");
+  if (budgetBytes < smallBudgetBytes) keepYoungGenerationSmall();
+}
+
+/**
+ * Keeps the part of the heap for young objects at its first 2 MB: more collections, each of them short where little
+ * outlives the work that made it.
+ */
+export function keepYoungGenerationSmall(): void {
+  v8.setFlagsFromString("--semi-space-growth-factor=1");
 }
 
 /** A minor collection. V8 offers it behind a flag that may be set while the program runs; else nothing happens. */

@@ -17,6 +17,7 @@ import {
   type Parsed,
 } from "#reference/node/cli/command.ts";
 import { consistencyModels, type ConsistencyModel } from "#reference/checkers/transactions/models.ts";
+import { keepYoungGenerationSmall } from "#reference/node/scavenger.ts";
 import { withRateLimit, type RateOptions } from "#reference/maelstrom/guards.ts";
 import type { MakeProgram } from "#reference/maelstrom/node.ts";
 import { programs, type ProgramName } from "#reference/maelstrom/programs.ts";
@@ -188,6 +189,7 @@ async function runTest(context: TestContext): Promise<CommandResult> {
   if (options.latencyDist === "exponential" && options.latency === 0) {
     return misused("an exponential latency needs a mean above 0: --latency MS");
   }
+  keepYoungGenerationSmall();
   const { first, last } = seedsOf(options);
   for (let seed = first; seed <= last && !context.signal.aborted; seed++) {
     const outcome = await runOne(context, seed, clientCount);
