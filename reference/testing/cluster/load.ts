@@ -6,6 +6,7 @@ import type { SeededRandom } from "#reference/base/prng.ts";
 import { History } from "../../checkers/history.ts";
 import type { KafkaInput, KafkaOutput } from "../../checkers/kafka-log.ts";
 import { leaderAcksFlag } from "../../protocol/acks.ts";
+import { errorCodeOf } from "../../protocol/errors.ts";
 import { encodeRecordBatch } from "../../storage/record-batch-builder.ts";
 import { RecordCursor } from "../../storage/record-cursor.ts";
 import type { SimulatedClient } from "./client.ts";
@@ -28,6 +29,7 @@ export interface LoadWorld {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const retryMs = 40;
+const outOfRange = errorCodeOf("offset-out-of-range");
 const fetchBytes = 4096;
 
 /** The pairs of offset and message in some batches. */
@@ -164,6 +166,11 @@ export async function commitLoad(
     const offsets = [{ topic, partition, offset }];
     const reply = await client.ask(target, "CommitOffset", { group, memberId: "", generation: 0, offsets });
     if (reply?.kind === "reply" && reply.value.errorCodes[0] === 0) committed = offset;
+    if (reply?.kind === "reply" && reply.value.errorCodes[0] === outOfRange) {
+      world.onViolation(
+        `${target} refuses offset ${offset} of partition ${partition}, which was acknowledged, as out of range`,
+      );
+    }
     const partitions = [{ topic, partition }];
     const fetched = await client.ask(target, "FetchOffset", { group, partitions });
     const found = fetched?.kind === "reply" ? fetched.value.offsets[0]?.offset : undefined;
