@@ -128,14 +128,15 @@ test("whoever has waited for records leaves nothing behind, however the wait end
   const partition = rig.broker.topics.partition("t", 0);
   if ("kind" in partition) throw new Error(partition.message);
   const listening = new Set<unknown>();
-  const { listen, unlisten } = partition;
+  const listen = partition.listen.bind(partition);
+  const unlisten = partition.unlisten.bind(partition);
   vi.spyOn(partition, "listen").mockImplementation((listener) => {
     listening.add(listener);
-    listen.call(partition, listener);
+    listen(listener);
   });
   vi.spyOn(partition, "unlisten").mockImplementation((listener) => {
     listening.delete(listener);
-    unlisten.call(partition, listener);
+    unlisten(listener);
   });
   let drainActions = 0;
   const { draining } = rig.broker;

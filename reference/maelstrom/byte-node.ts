@@ -25,11 +25,12 @@ export interface ByteProgram {
 // #region byte-node
 /** Makes a node that lives on bytes. */
 export function makeByteNode(
-  { write, ...ports }: ByteNodePorts,
+  ports: ByteNodePorts,
   makeProgram: MakeProgram,
 ): ByteProgram & { logCounts(): void } {
   // 1. A message goes out as one line. One that cannot be written is the node's to log, and nobody's crash.
-  const send = (message: Parameters<NodePorts["send"]>[0]): void => write(`${formatMessage(message)}\n`);
+  const send = (message: Parameters<NodePorts["send"]>[0]): void =>
+    ports.write(`${formatMessage(message)}\n`);
   const node = new MaelstromNode({ ...ports, send }, makeProgram);
   // 2. A line that is no message is logged and skipped: the next one may be whole.
   const lines = new LineSplitter((line) => {

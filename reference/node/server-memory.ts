@@ -107,7 +107,7 @@ export function openMemory({
       return lease.kind === "lease" ? lease : undefined;
     },
   };
-  const buffers = new AppendBuffers(appendBytes, budget, nodeClock.monotonicTimeMs);
+  const buffers = new AppendBuffers(appendBytes, budget, () => nodeClock.monotonicTimeMs());
   const backPressure = new BackPressure({ highBytes: memory / stopPart, lowBytes: memory / goPart });
   buffers.onHeld = (heldBytes) => {
     backPressure.update(heldBytes);

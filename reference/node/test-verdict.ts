@@ -56,7 +56,7 @@ export async function judge(cluster: TestCluster, load: TestLoad): Promise<TestV
   let steps = 0;
   for (const [partition, operations] of Map.groupBy(resolved, ({ input }) => input.partition)) {
     const plain = operations.map((operation) => ({ ...operation, input: operation.input.log }));
-    const result = checkLinearizability<unknown, LogInput, LogOutput>(plain, makeLogModel() as never, {
+    const result = checkLinearizability<unknown, LogInput, LogOutput>(plain, makeLogModel(), {
       stepsMax,
     });
     steps += result.steps;

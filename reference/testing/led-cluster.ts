@@ -215,7 +215,16 @@ export class LedCluster {
   #state(node: string, names: readonly string[], { meta }: Leadership): ReplyOf<"ClusterState"> {
     const unasked = { role: "voter", matchIndex: 1, partitionsLed: 0 };
     const members = names.map((name) => ({ node: name, address: name, ...unasked }));
-    return { clusterId: "led", node, term: 1, leader: meta ?? "", commitIndex: 1, appliedIndex: 1, members, partitions: [] };
+    return {
+      clusterId: "led",
+      node,
+      term: 1,
+      leader: meta ?? "",
+      commitIndex: 1,
+      appliedIndex: 1,
+      members,
+      partitions: [],
+    };
   }
 
   /** Stores a batch as a server that is alone would, sequence numbers included. */

@@ -11,7 +11,7 @@ import type { KafkaInput, KafkaOutput } from "../../checkers/kafka-log.ts";
 import { checkKafkaLog } from "../../checkers/kafka-log.ts";
 import type { RequestOf } from "../../protocol/messages.ts";
 import type { FaultKind, FaultWorld } from "../../simulator/faults.ts";
-import { Nemesis } from "../../simulator/faults.ts";
+import { faultKinds, Nemesis } from "../../simulator/faults.ts";
 import { usPerMs } from "../../simulator/scheduler.ts";
 import { Simulation } from "../../simulator/simulation.ts";
 import { drawFaults, drawSwarm } from "../../simulator/swarm.ts";
@@ -50,18 +50,6 @@ const topic = "orders";
 const shortTopic = "short";
 const livenessMs = 60_000;
 const turnsPerEvent = 60;
-const allFaults: readonly FaultKind[] = [
-  "crash",
-  "power-loss",
-  "pause",
-  "partition",
-  "isolate",
-  "slow-link",
-  "clock-step",
-  "clock-rate",
-  "slow-disk",
-  "disk-error",
-];
 
 /** Runs one scenario. */
 export async function simulateCluster(scenario: ClusterScenario): Promise<ClusterVerdict> {
@@ -86,7 +74,7 @@ class SimulatedCluster implements FaultWorld {
     this.#scenario = scenario;
     const random = new SeededRandom(scenario.seed);
     this.#random = random;
-    const swarm = drawSwarm(random, scenario.faults ?? allFaults);
+    const swarm = drawSwarm(random, scenario.faults ?? faultKinds);
     const first = Array.from({ length: scenario.nodes }, (_, index) => `n${index + 1}`);
     this.nodes = scenario.changesMembers === true ? [...first, `n${scenario.nodes + 1}`] : first;
     this.simulation = new Simulation<ClusterPayload>({

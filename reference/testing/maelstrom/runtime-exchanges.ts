@@ -51,7 +51,8 @@ export const runtimeExchanges: readonly Exchange[] = [
         await bench.say("n2", { type: "question_ok", in_reply_to: number, answer: index });
       }
       const answers = [1, 2, 3].map((id) => bench.answerTo(id)?.["answer"]);
-      bench.expect(answers.join() === "0,1,2", `answers went to the wrong requests: ${answers.join()}`);
+      const shown = JSON.stringify(answers);
+      bench.expect(shown === "[0,1,2]", `answers went to the wrong requests: ${shown}`);
     },
   },
   {
@@ -104,7 +105,7 @@ export const runtimeExchanges: readonly Exchange[] = [
       for (const [id, type] of ["nope", "toString"].entries()) {
         await bench.say("c1", { type, msg_id: 10 + id });
         const code = bench.answerTo(10 + id)?.["code"];
-        bench.expect(code === codeOf("not-supported"), `${type} was answered with ${code ?? "nothing"}`);
+        bench.expect(code === codeOf("not-supported"), `${type} was answered with ${shownOf(code)}`);
       }
     },
   },
@@ -138,7 +139,10 @@ export const runtimeExchanges: readonly Exchange[] = [
       await bench.init();
       const bytes = bytesOf(lineOf({ type: "echo", msg_id: 2, echo: "é🙂" }));
       for (const byte of bytes) await bench.push(Uint8Array.of(byte));
-      bench.expect(bench.answerTo(2)?.["echo"] === "é🙂", `é🙂 was read as ${bench.answerTo(2)?.["echo"]}`);
+      bench.expect(
+        bench.answerTo(2)?.["echo"] === "é🙂",
+        `é🙂 was read as ${shownOf(bench.answerTo(2)?.["echo"])}`,
+      );
     },
   },
   {
@@ -174,7 +178,7 @@ export const runtimeExchanges: readonly Exchange[] = [
       for (const code of [0, 13, 14, 20, 22, 1000]) {
         await bench.say("c1", { type: "refuse", msg_id: code, code });
         const said = bench.answerTo(code)?.["code"];
-        bench.expect(said === code, `error ${code} left the node as ${said}`);
+        bench.expect(said === code, `error ${code} left the node as ${shownOf(said)}`);
         await bench.say("c2", { type: "ask", msg_id: code });
         const number = bench.asked("n2", "question").at(-1)?.msg_id ?? 0;
         await bench.say("n2", { type: "error", in_reply_to: number, code, text: "" });
@@ -186,3 +190,8 @@ export const runtimeExchanges: readonly Exchange[] = [
     },
   },
 ];
+
+/** A value of an answer, for a complaint. */
+function shownOf(value: unknown): string {
+  return JSON.stringify(value) ?? "nothing";
+}

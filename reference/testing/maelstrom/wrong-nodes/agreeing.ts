@@ -153,7 +153,7 @@ export const agreeingMutants: readonly Mutant[] = [
         (handler: Program[string], type: string): Program[string] =>
         async (body, from) => {
           try {
-            return await handler!(body, from);
+            return await handler(body, from);
           } catch (error) {
             if (error instanceof RequestError && error.code === codeOf("crash")) return { type };
             throw error;
