@@ -1,6 +1,6 @@
 /** Wrong counters, exercise 5.4. */
 import { counterOn, carefulCounter, type Mutant } from "./parts.ts";
-import type { Program } from "#reference/maelstrom/node.ts";
+import type { MakeProgram, Program } from "#reference/maelstrom/node.ts";
 
 export const countingMutants: readonly Mutant[] = [
   {
@@ -23,13 +23,7 @@ export const countingMutants: readonly Mutant[] = [
     says: /in the end, which must be/,
     workload: "g-counter",
     settings: { nodeCount: 3, rate: 200, latencyMs: 5, concurrency: 6 },
-    program: counterOn("seq-kv", async (node, delta, read) => {
-      for (;;) {
-        const from = (await read()) ?? 0;
-        const body = { type: "cas", key: "sum", from, to: from + delta, create_if_not_exists: true };
-        if ((await node.call("seq-kv", body)).kind === "reply") return;
-      }
-    }),
+    program: swapUntilWonOn("seq-kv"),
   },
   {
     id: "5.4-06",
@@ -65,13 +59,7 @@ export const countingMutants: readonly Mutant[] = [
     workload: "g-counter",
     settings: { nodeCount: 10, concurrency: 20, rate: 100, latencyMs: 20 },
     budget: 8,
-    program: counterOn("lin-kv", async (node, delta, read) => {
-      for (;;) {
-        const from = (await read()) ?? 0;
-        const body = { type: "cas", key: "sum", from, to: from + delta, create_if_not_exists: true };
-        if ((await node.call("lin-kv", body)).kind === "reply") return;
-      }
-    }),
+    program: swapUntilWonOn("lin-kv"),
   },
   {
     id: "5.4-09",
@@ -133,3 +121,14 @@ export const countingMutants: readonly Mutant[] = [
     },
   },
 ];
+
+/** A counter in one key of a service: reads it and swaps it until nobody was faster. */
+function swapUntilWonOn(service: string): MakeProgram {
+  return counterOn(service, async (node, delta, read) => {
+    for (;;) {
+      const from = (await read()) ?? 0;
+      const body = { type: "cas", key: "sum", from, to: from + delta, create_if_not_exists: true };
+      if ((await node.call(service, body)).kind === "reply") return;
+    }
+  });
+}
