@@ -13,6 +13,7 @@
  *
  * When another leader turns up, which may have the entries after all, the group's own entries are put back first.
  */
+import type { Clock } from "../../ports.ts";
 import { DiskError } from "../../ports.ts";
 import type { SnapshotRequest } from "../../raft/messages.ts";
 import type { Raft } from "../../raft/state.ts";
@@ -20,6 +21,7 @@ import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import type { Log } from "../../storage/log.ts";
 import { baseOffsetAt, batchBytesAt, nextOffsetAt } from "../../storage/record-batch.ts";
 import type { PartitionStorage } from "./group-storage.ts";
+import { untilRoom } from "./log-room.ts";
 import { decodePartitionSnapshot } from "./partition-snapshot.ts";
 
 /** A node that has the records. Rejects when it cannot be reached or refuses. */
@@ -30,6 +32,7 @@ export interface CatchUpSource {
 /** What catching up works on. */
 export interface CatchUpOptions {
   readonly log: Log;
+  readonly clock: Clock;
   readonly storage: PartitionStorage;
   readonly state: () => Readonly<Raft>;
   readonly offsetBehind: (index: number) => number;
@@ -125,7 +128,7 @@ export class CatchUp {
   }
 
   async #append(batches: Uint8Array, endOffset: number): Promise<void> {
-    const { log } = this.#options;
+    const { log, clock } = this.#options;
     for (let at = 0; at < batches.length && log.endOffset < endOffset;) {
       const end = at + batchBytesAt(batches, at);
       if (nextOffsetAt(batches, at) > log.endOffset) {
@@ -134,8 +137,7 @@ export class CatchUp {
         const result = log.replicate(batches.subarray(at, end));
         if (result.kind === "refused") {
           if (result.reason !== "overloaded") throw new Error(result.detail);
-          const committed = await log.committed();
-          if (committed.kind === "failed") throw committed.error;
+          await untilRoom(log, clock);
           continue;
         }
       }

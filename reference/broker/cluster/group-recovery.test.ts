@@ -78,6 +78,7 @@ async function work(
     group,
     log,
     journal,
+    clock: stillClock,
     term: 0,
     votedFor: undefined,
     lastIndex: 0,

@@ -16,11 +16,13 @@
 import { assert } from "#reference/base/assert.ts";
 import type { Write } from "../../raft/effects.ts";
 import type { Entry, NodeId } from "../../raft/entry.ts";
+import type { Clock } from "../../ports.ts";
 import type { CommitResult, Log } from "../../storage/log.ts";
 import { baseOffsetAt } from "../../storage/record-batch.ts";
 import type { GroupId } from "./group-id.ts";
 import { cutLog } from "./group-recovery.ts";
 import type { RaftJournal } from "./journal.ts";
+import { untilRoom } from "./log-room.ts";
 import { batchesIn, othersIn } from "./partition-entry.ts";
 
 /** What a group's shell writes to. */
@@ -34,6 +36,7 @@ export interface PartitionStorageOptions {
   readonly group: GroupId;
   readonly log: Log;
   readonly journal: RaftJournal;
+  readonly clock: Clock;
   readonly term: number;
   readonly votedFor: NodeId | undefined;
   readonly lastIndex: number;
@@ -122,7 +125,7 @@ export class PartitionStorage implements GroupStorage {
       else await cutLog(log, from, Math.min(from, this.#options.agreedEnd()));
       const lost = batchesIn(entries).filter((batch) => baseOffsetAt(batch, 0) >= log.endOffset);
       for (let at = this.#append(lost, 0); at < lost.length; at = this.#append(lost, at))
-        await this.#flushed();
+        await untilRoom(log, this.#options.clock);
       await this.#flushed();
       this.#catchUpFrom = undefined;
       await this.#record(this.#nothingNew());
@@ -197,8 +200,9 @@ export class PartitionStorage implements GroupStorage {
       const result = await this.#watched;
       if (result?.kind === "failed") throw result.error;
     }
+    const { log, clock } = this.#options;
     for (let at = this.#append(batches, from); at < batches.length; at = this.#append(batches, at)) {
-      await this.#flushed();
+      await untilRoom(log, clock);
     }
     this.#report(onDurable);
   }

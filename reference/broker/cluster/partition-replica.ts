@@ -101,6 +101,7 @@ export class PartitionReplica implements Led {
       group: id,
       log,
       journal,
+      clock: context.clock,
       term: durable.term,
       votedFor: durable.votedFor,
       lastIndex: (durable.snapshot?.index ?? 0) + durable.entries.length,
@@ -111,6 +112,7 @@ export class PartitionReplica implements Led {
     });
     this.#catchUp = new CatchUp({
       log,
+      clock: context.clock,
       storage: this.#storage,
       state: () => this.group.state,
       offsetBehind,
