@@ -35,6 +35,7 @@ import { handlers } from "./handlers.ts";
 import { DrainSignal } from "./drain-signal.ts";
 import type { BrokerObserver, ObservedRequest } from "./observer.ts";
 import { fieldsOf } from "./observer.ts";
+import { LocalGroups } from "./consumer-groups.ts";
 import { GroupCoordinator } from "./group-coordinator.ts";
 import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
@@ -102,11 +103,12 @@ export class Broker implements ProduceContext {
   readonly authentication: Authentication;
   /** Tells requests that wait that the server is about to stop. */
   readonly draining = new DrainSignal();
-  readonly groups: GroupCoordinator;
+  /** Who is alive in the consumer groups. */
+  groups: GroupCoordinator;
   readonly observer: BrokerObserver | undefined;
   /** Where consumer groups' positions are kept. */
   offsets: GroupOffsets | undefined;
-  /** The cluster that this broker is a node of, set before the first request; undefined for one that is alone. */
+  /** The cluster that this broker is a node of; undefined for one that is alone. */
   replication: Replication | undefined = undefined;
   /** Pays for answers on their way out. */
   readonly readMemory: ReadMemory;
@@ -145,11 +147,8 @@ export class Broker implements ProduceContext {
       options.authentication ?? { tokens: new Map(), hmacSecrets: new Map() },
       options.random,
     );
-    this.groups = new GroupCoordinator(
-      options.clock,
-      options.random,
-      (topic) => this.topics.get(topic)?.partitions.length ?? 0,
-    );
+    const groups = new LocalGroups((topic) => this.topics.get(topic)?.partitions.length ?? 0);
+    this.groups = new GroupCoordinator(options.clock, options.random, groups);
     this.#startedAtMs = options.clock.monotonicTimeMs();
     this.#autoCreatePartitions = options.autoCreatePartitions ?? 0;
     this.#rateLimiter =
@@ -157,6 +156,13 @@ export class Broker implements ProduceContext {
     const { retention, compaction } = options;
     this.#housekeeping = new Housekeeping(this.topics, options.clock, retention, compaction);
     this.onBug = options.onBug ?? (() => {});
+  }
+
+  /** Makes the broker a node of a cluster, which keeps groups and positions from now on. Before the first request. */
+  takePart(replication: Replication): void {
+    this.replication = replication;
+    this.offsets = replication.offsets;
+    this.groups = new GroupCoordinator(this.clock, this.random, replication.memberships);
   }
 
   /** The most bytes of batches in one reply. */

@@ -56,7 +56,7 @@ interface EndingConnection {
 /**
  * Has `action` run as soon as the connection takes no more requests, which may be a while before it is gone: a
  * peer that has said goodbye still gets the answers that it is owed, and must not keep its place in a group
- * until then. Runs once; the function that is returned takes it back.
+ * until then. Runs once, soon when the connection has ended already; the function that is returned takes it back.
  */
 export function onConnectionEnding(connection: EndingConnection, action: () => void): () => void {
   const { state } = connection;
@@ -75,7 +75,8 @@ function watchForEnd(connection: EndingConnection): void {
     runClosed(connection.state);
     resolve(undefined);
   };
-  void connection.deliver({ next: () => promise, put: nothing, delivered: nothing, cancel });
+  // One that has ended already delivers nothing, and cancels nothing either.
+  void connection.deliver({ next: () => promise, put: nothing, delivered: nothing, cancel }).then(cancel);
 }
 
 /** The connection is ending: everything that hangs on it lets go. */

@@ -7,9 +7,11 @@
  * gone. So two members never read one partition, and members that keep theirs are not disturbed. Kafka's newest group
  * protocol (KIP-848) works like this; its classic one stops all members for each change.
  *
- * A member lives as long as its connection and its heartbeats. Every change of the members is a new *generation*. A
- * commit under an older one counts as long as the partition has stayed where it was; once it has moved on, the commit
- * is fenced.
+ * Every change of the members is a new *generation*. A commit under an older one counts as long as the partition has
+ * stayed where it was; once it has moved on, the commit is fenced.
+ *
+ * A group knows no time and no chance: the same calls in the same order come to the same result on every node of a
+ * cluster. Who is still alive is for others to judge (group-coordinator.ts).
  */
 import { assert } from "#reference/base/assert.ts";
 
@@ -27,7 +29,19 @@ interface Member {
   owned: ReadonlySet<string>;
   /** What it is meant to have, as keys. */
   target: ReadonlySet<string>;
-  lastHeardMs: number;
+}
+
+/** A group as a snapshot keeps it. Partitions are keys, `topic/number`. */
+export interface SavedGroup {
+  readonly generation: number;
+  /** What was shared out last. */
+  readonly sharedKeys: string;
+  readonly members: readonly {
+    readonly id: string;
+    readonly topics: readonly string[];
+    readonly owned: readonly string[];
+    readonly target: readonly string[];
+  }[];
 }
 
 /** What a member is told. */
@@ -39,7 +53,7 @@ export interface Membership {
 /** The number of partitions of a topic; 0 when there is no such topic. */
 export type CountPartitions = (topic: string) => number;
 
-/** One consumer group. Time comes in with each call. */
+/** One consumer group. */
 export class ConsumerGroup {
   /** Grows with each change of members or of what they want. */
   generation = 0;
@@ -58,39 +72,45 @@ export class ConsumerGroup {
     return this.#members.has(memberId);
   }
 
-  /** A heartbeat: takes the member in when it is new, and says what it may read now. */
-  join(
-    memberId: string,
-    topics: readonly string[],
-    owned: readonly PartitionName[],
-    nowMs: number,
-  ): Membership {
+  /**
+   * What the member says of itself: takes it in when it is new, and says what it may read now. `owned` counts as far
+   * as it was given to this member.
+   */
+  join(memberId: string, topics: readonly string[], owned: readonly PartitionName[]): Membership {
     assert(memberId !== "", "a member needs an id");
     const known = this.#members.get(memberId);
-    // 1. What it claims to read counts only if it was given to it.
-    const claimed = owned
-      .map(keyOf)
-      .filter((key) => known?.owned.has(key) === true || known?.target.has(key) === true);
-    const member: Member = known ?? {
-      id: memberId,
-      topics,
-      owned: new Set(),
-      target: new Set(),
-      lastHeardMs: nowMs,
-    };
-    member.lastHeardMs = nowMs;
-    member.owned = new Set(claimed);
+    const member: Member = known ?? { id: memberId, topics, owned: new Set(), target: new Set() };
+    member.owned = new Set(this.claims(memberId, owned).map(keyOf));
     this.#members.set(memberId, member);
-    // 2. A new member, other wishes or other partitions: share out anew.
+    // 1. A new member, other wishes or other partitions: share out anew.
     const wishesChanged = known === undefined || !sameTexts(known.topics, topics);
     member.topics = topics;
     if (wishesChanged || this.#partitionsChanged()) this.#shareOut();
-    // 3. It may read what it is meant to have, as far as nobody else still reads it.
-    const assigned = [...member.target].filter(
-      (key) => member.owned.has(key) || !this.#isOwnedByOther(key, member),
-    );
+    // 2. It may read what it is meant to have, as far as nobody else still reads it.
+    const assigned = this.#assignedTo(member);
     // From here on it may read these, whether or not it says so before it is gone.
     member.owned = new Set([...member.owned, ...assigned]);
+    return { generation: this.generation, assigned: assigned.map(nameOfKey) };
+  }
+
+  /** Of what this member says that it reads, what was given to it: nothing else may get into a log. */
+  claims(memberId: string, owned: readonly PartitionName[]): PartitionName[] {
+    const member = this.#members.get(memberId);
+    return owned.filter((name) => member?.owned.has(keyOf(name)) === true);
+  }
+
+  /** What `join` would answer, when it would change nothing: most heartbeats are so. Undefined when it would. */
+  unchanged(
+    memberId: string,
+    topics: readonly string[],
+    owned: readonly PartitionName[],
+  ): Membership | undefined {
+    const member = this.#members.get(memberId);
+    if (member === undefined || !sameTexts(member.topics, topics) || this.#partitionsChanged())
+      return undefined;
+    if (new Set(this.claims(memberId, owned).map(keyOf)).size !== member.owned.size) return undefined;
+    const assigned = this.#assignedTo(member);
+    if (!assigned.every((key) => member.owned.has(key))) return undefined;
     return { generation: this.generation, assigned: assigned.map(nameOfKey) };
   }
 
@@ -101,20 +121,34 @@ export class ConsumerGroup {
     return true;
   }
 
-  /** Drops members that have been silent for `timeoutMs`; returns their ids. */
-  expire(nowMs: number, timeoutMs: number): string[] {
-    const silent = [...this.#members.values()].filter(({ lastHeardMs }) => nowMs - lastHeardMs >= timeoutMs);
-    for (const { id } of silent) this.#members.delete(id);
-    if (silent.length > 0) this.#shareOut();
-    return silent.map(({ id }) => id);
-  }
-
   /** Whether this member may commit for the partition: it is in the group, and the partition is its own. */
   mayCommit(memberId: string, generation: number, name: PartitionName): boolean {
     const member = this.#members.get(memberId);
     if (member === undefined || generation > this.generation) return false;
     // An older generation is no reason to refuse as long as the partition has stayed where it was.
     return member.owned.has(keyOf(name));
+  }
+
+  /** All that there is to know of the group; `restore` brings it back. */
+  save(): SavedGroup {
+    const members = [...this.#members.values()].map(({ id, topics, owned, target }) => {
+      return { id, topics, owned: [...owned], target: [...target] };
+    });
+    return { generation: this.generation, sharedKeys: this.#sharedKeys, members };
+  }
+
+  static restore(countPartitions: CountPartitions, saved: SavedGroup): ConsumerGroup {
+    const group = new ConsumerGroup(countPartitions);
+    group.generation = saved.generation;
+    group.#sharedKeys = saved.sharedKeys;
+    for (const { id, topics, owned, target } of saved.members) {
+      group.#members.set(id, { id, topics, owned: new Set(owned), target: new Set(target) });
+    }
+    return group;
+  }
+
+  #assignedTo(member: Member): string[] {
+    return [...member.target].filter((key) => member.owned.has(key) || !this.#isOwnedByOther(key, member));
   }
 
   #isOwnedByOther(key: string, member: Member): boolean {

@@ -18,7 +18,7 @@ import type { RequestOf } from "../protocol/messages.ts";
 const offsetsMax = 10_000;
 
 export const commitOffset: Handler<"CommitOffset"> = async (broker, request, call) => {
-  const { group, offsets } = request;
+  const { group, offsets, memberId, generation } = request;
   if (broker.offsets === undefined) return refuse("unknown-request", "this server keeps no offsets");
   if (group === "" || offsets.length > offsetsMax) {
     return refuse("invalid-request", `a group name and at most ${offsetsMax} offsets are needed`);
@@ -26,8 +26,10 @@ export const commitOffset: Handler<"CommitOffset"> = async (broker, request, cal
   const ends = await endsElsewhere(broker, offsets);
   const errors = offsets.map((position) => judgeCommit(broker, request, position, call, ends));
   const accepted = offsets.filter((_, index) => errors[index] === "none");
-  const problem = accepted.length > 0 ? await broker.offsets.commit(group, accepted) : undefined;
-  if (problem !== undefined) return problem;
+  const by = memberId === "" ? undefined : { memberId, generation };
+  const left = accepted.length > 0 ? await broker.offsets.commit(group, accepted, by) : [];
+  if ("kind" in left) return left;
+  for (const position of left) errors[offsets.indexOf(position)] = "fenced-member";
   const value = { errorCodes: errors.map(errorCodeOf) };
   const first = errors.find((name) => name !== "none");
   return first === undefined ? reply(value) : { kind: "partial", name: first, value };

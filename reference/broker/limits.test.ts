@@ -1,6 +1,5 @@
 /** The bounds that a client can run into at the broker, each reached: what it allows passes, one more does not. */
 import { describe, expect, test } from "vitest";
-import { SeededRandom } from "#reference/base/prng.ts";
 import { Budget } from "../memory/budget.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import { SimulatedDisk } from "../simulator/disk.ts";
@@ -10,8 +9,8 @@ import { ScriptedConnection } from "../testing/scripted-connection.ts";
 import { TestBroker, type TestClient } from "../testing/test-broker.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { newConnectionState } from "./connection-state.ts";
+import { ConsumerGroups } from "./consumer-groups.ts";
 import { fetchWaitMsMax } from "./fetch.ts";
-import { GroupCoordinator, memberTimeoutMs } from "./group-coordinator.ts";
 import { ReadMemory } from "./read-memory.ts";
 import { TopicRegistry } from "./registry.ts";
 import { topicNameLengthMax, topicPartitionsMax } from "./topic.ts";
@@ -94,33 +93,42 @@ describe("names and counts", () => {
     }
   });
 
-  test("a server has a bounded number of groups, and one that is empty takes no place", () => {
-    const { groups, connection } = coordinator();
-    for (let number = 0; number < 10_000; number++)
-      expect(groups.join(connection, `g${number}`, "m", [], [])).not.toHaveProperty("kind");
-    expect(groups.join(connection, "g0", "other", [], [])).not.toHaveProperty("kind");
-    const refusal = { message: "the server has 10000 groups, as many as it takes" };
-    expect(groups.join(connection, "one-more", "m", [], [])).toMatchObject(refusal);
-    groups.leave("g1", "m");
-    expect(groups.join(connection, "one-more", "m", [], [])).not.toHaveProperty("kind");
+  test("there is a bounded number of groups, and one that is empty takes no place", () => {
+    const groups = new ConsumerGroups(() => 1);
+    const join = (group: string, memberId = "m") => groups.join({ group, memberId, topics: [], owned: [] });
+    for (let number = 0; number < 10_000; number++) expect(join(`g${number}`)).not.toHaveProperty("kind");
+    expect(join("g0", "other")).not.toHaveProperty("kind");
+    expect(join("one-more")).toMatchObject({ message: "there are 10000 groups, as many as can be" });
+    groups.leave({ group: "g1", memberIds: ["m"] });
+    expect(join("one-more")).not.toHaveProperty("kind");
   });
 
-  test("a group has a bounded number of members, who can still be heard", () => {
-    const { groups, connection } = coordinator();
-    for (let number = 0; number < 250; number++) groups.join(connection, "g", `m${number}`, ["t"], []);
-    const refusal = { message: "group g has 250 members, as many as it takes" };
-    expect(groups.join(connection, "g", "one-more", ["t"], [])).toMatchObject(refusal);
-    expect(groups.join(connection, "g", "m249", ["t"], [])).not.toHaveProperty("kind");
-    expect(groups.list()).toMatchObject([{ members: { length: 250 } }]);
+  test("a group has a bounded number of members, who can still be heard", async () => {
+    const client = (await TestBroker.open()).connect();
+    const join = (memberId: string) =>
+      client.ask("JoinGroup", { group: "g", memberId, topics: ["t"], owned: [] });
+    for (let number = 0; number < 250; number++) await join(`m${number}`);
+    const message = "group g has 250 members, as many as it takes";
+    expect(await join("one-more")).toMatchObject({ name: "invalid-request", message });
+    expect(await join("m249")).toMatchObject({ kind: "reply" });
+    expect(await client.ask("ListGroups", {})).toMatchObject({
+      value: { groups: [{ members: { length: 250 } }] },
+    });
   });
 
-  test("members that come and go leave nothing on their connection", () => {
-    const { groups, connection } = coordinator();
-    for (let number = 0; number < 100; number++) {
-      groups.join(connection, "g", `m${number}`, ["t"], []);
-      groups.leave("g", `m${number}`);
-    }
-    expect(connection.state.onClosed?.size).toBe(0);
+  test("a member has a name of bounded length, and wants a bounded number of topics", async () => {
+    const client = (await TestBroker.open()).connect();
+    const join = (memberId: string, topics: readonly string[]) =>
+      client.ask("JoinGroup", { group: "g", memberId, topics, owned: [] });
+    const names = Array.from({ length: 1001 }, (_, number) => `t${number}`);
+    expect(await join("m".repeat(249), names.slice(1))).toMatchObject({ kind: "reply" });
+    expect(await join("m".repeat(250), [])).toMatchObject({
+      message: "a member id has at most 249 characters",
+    });
+    expect(await join("m", names)).toMatchObject({
+      message: "1001 topics are more than the 1000 of a member",
+    });
+    expect(await join("m", ["a topic"])).toMatchObject({ name: "invalid-topic-name" });
   });
 
   test("a request commits a bounded number of positions", async () => {
@@ -173,28 +181,6 @@ describe("time", () => {
     expect(reader.received(id)).toBeUndefined();
     await rig.clock.advanceAsync(1);
     expect(reader.read("Fetch", await reader.response(id))).toMatchObject({ value: { endOffset: 1 } });
-  });
-
-  test("a member that is silent for the time-out is gone, and not before", () => {
-    const { groups, connection, clock } = coordinator();
-    groups.join(connection, "g", "m", ["t"], []);
-    clock.advance(memberTimeoutMs - 1);
-    expect(groups.list()).toMatchObject([{ members: ["m"] }]);
-    clock.advance(1);
-    expect(groups.list()).toEqual([]);
-    expect(connection.state.onClosed?.size).toBe(0);
-  });
-
-  test("a member that has been silent for too long commits nothing any more", () => {
-    const { groups, connection, clock } = coordinator();
-    const joined = groups.join(connection, "g", "m", ["t"], []);
-    if ("kind" in joined) throw new Error(joined.message);
-    const mayCommit = () =>
-      groups.mayCommit(connection, "g", "m", joined.generation, { topic: "t", partition: 0 });
-    clock.advance(memberTimeoutMs - 1);
-    expect(mayCommit()).toBe(true);
-    clock.advance(1);
-    expect(mayCommit()).toBe(false);
   });
 });
 
@@ -260,7 +246,7 @@ describe("bytes", () => {
     const account = new Budget(48 * 2 ** 20).root.open({ name: "fetch" });
     const memory = new ReadMemory(account);
     const pooled = account.reservedBytes;
-    const { connection } = coordinator();
+    const connection = openConnection();
     const take = () => {
       const lease = memory.reserve(64 * kiB);
       if (lease.kind === "error") throw new Error(lease.message);
@@ -303,11 +289,12 @@ async function deliveriesOf(rig: TestBroker, creditBytes: number): Promise<numbe
   return counts;
 }
 
-/** Groups by themselves, and a connection to join from. */
-function coordinator(): { groups: GroupCoordinator; connection: BrokerConnection; clock: VirtualClock } {
-  const clock = new VirtualClock();
+/** A connection by itself. */
+function openConnection(): BrokerConnection {
   const handler = { opened: newConnectionState, request() {}, crashed() {}, closed() {} };
-  const connection = new ConnectionHub({ clock, handler }).accept(new ScriptedConnection());
+  const connection = new ConnectionHub({ clock: new VirtualClock(), handler }).accept(
+    new ScriptedConnection(),
+  );
   if (connection === undefined) throw new Error("refused");
-  return { groups: new GroupCoordinator(clock, new SeededRandom(1), () => 1), connection, clock };
+  return connection;
 }

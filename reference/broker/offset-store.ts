@@ -10,10 +10,23 @@ export interface StoredOffset {
   readonly offset: number;
 }
 
+/** Who commits. */
+export interface Committer {
+  readonly memberId: string;
+  readonly generation: number;
+}
+
 /** Where groups' positions are kept: on this server's disk, or in all members of a cluster. */
 export interface GroupOffsets {
-  /** Resolves when all of them are durable, or to why they are not. */
-  commit(group: string, positions: readonly StoredOffset[]): Promise<ErrorOutcome | undefined>;
+  /**
+   * Resolves when they are durable, to those that were left alone because they are this member's no more; or to why
+   * none is stored. Without a member all are stored.
+   */
+  commit(
+    group: string,
+    positions: readonly StoredOffset[],
+    by?: Committer,
+  ): Promise<readonly StoredOffset[] | ErrorOutcome>;
   fetch(group: string, topic: string, partition: number): number | undefined;
   /** All positions of a group. */
   list(group: string): readonly StoredOffset[];
@@ -32,14 +45,16 @@ export class OffsetStore implements GroupOffsets {
     this.#offsets = offsets;
   }
 
-  /** Resolves when all of them are durable, or to why they are not. They share one sync. */
-  async commit(group: string, positions: readonly StoredOffset[]): Promise<ErrorOutcome | undefined> {
-    // Whether a member may commit at all has been judged: who is left may set its offset in any direction.
+  /** They share one sync. Whether a member may commit has been judged, and nothing has come in between. */
+  async commit(
+    group: string,
+    positions: readonly StoredOffset[],
+  ): Promise<readonly StoredOffset[] | ErrorOutcome> {
     const results = await Promise.all(
       positions.map(({ topic, partition, offset }) => this.#offsets.set({ group, topic, partition }, offset)),
     );
     const failed = results.find(isFailed);
-    return failed === undefined ? undefined : refusalOfDisk(failed.error);
+    return failed === undefined ? [] : refusalOfDisk(failed.error);
   }
 
   fetch(group: string, topic: string, partition: number): number | undefined {

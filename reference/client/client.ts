@@ -47,6 +47,7 @@ const notIdempotent: ReadonlySet<MessageName> = new Set(["Produce", "CreateTopic
 
 /** A broker, or a cluster of them, from the outside. */
 export class BrokerClient {
+  readonly clientName: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly checksum: Checksum | undefined;
@@ -64,6 +65,7 @@ export class BrokerClient {
   constructor(servers: readonly string[], ports: ClientPorts, options: ClientOptions = {}) {
     const { clientName = "offset-zero", connections = 1, requestTimeoutMs = 30_000 } = options;
     if (servers.length === 0) throw protocolError("connection-failed", "no server address given");
+    this.clientName = clientName;
     this.clock = ports.clock;
     this.random = ports.random;
     this.checksum = ports.checksum;
@@ -86,6 +88,11 @@ export class BrokerClient {
   /** Connects now, to learn at once whether there is a server; resolves to what it says about itself. */
   async connect(signal?: CancelSignal): Promise<ServerLimits> {
     return (await unlessAborted(this.#servers.acquireAny(), signal)).limits;
+  }
+
+  /** Whether the servers are nodes of a cluster, as far as one of them has said. */
+  get isCluster(): boolean {
+    return this.#servers.isCluster;
   }
 
   /** Any request by its name: for what has no method of its own. Tried again where that is safe. */

@@ -32,7 +32,6 @@ interface ClusterProblem {
 
 /** What the node tells whoever runs it. */
 export interface ClusterEvents {
-  readonly dropClients: () => void;
   readonly onNotice: (line: string) => void;
   /** The node can do no more. */
   readonly onHalt: (error: unknown) => void;
@@ -114,14 +113,12 @@ export async function openCluster(
     clock: nodeClock,
     random: nodeRandom,
     schedule: (run) => void setImmediate(run),
-    dropClients: events.dropClients,
     onHalt: events.onHalt,
   });
   const wrong = await cluster.start();
   if (wrong !== undefined) return problem(wrong);
   registry.collect(() => metrics.report(cluster.report()));
-  broker.replication = cluster;
-  broker.offsets = cluster.offsets;
+  broker.takePart(cluster);
   const stop = async (): Promise<void> => {
     await cluster.stop();
     peers.close();

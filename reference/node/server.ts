@@ -17,7 +17,7 @@ import { newConnectionState } from "../broker/connection-state.ts";
 import type { BrokerMetrics } from "../observability/broker-metrics.ts";
 import type { TopicConfig } from "../broker/topic.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
-import type { ClientConnection, ConnectionHandler } from "../protocol/connection-types.ts";
+import type { ConnectionHandler } from "../protocol/connection-types.ts";
 import { ConsumerOffsets } from "../storage/consumer-offsets.ts";
 import { FilePool } from "../storage/file-pool.ts";
 import { describeFinding } from "../storage/findings.ts";
@@ -98,9 +98,7 @@ export async function startServer(
       return { kind: "problem", message: `data folder ${settings.data}: ${foreign.message}` };
     }
     const broker = await openBroker(settings, metered, events, recovered, telemetry, memory, checksums.batch);
-    const clients = new Set<ClientConnection<ConnectionState>>();
-    const node =
-      part === "alone" ? undefined : await openNode(settings, metered, broker, clients, telemetry, events);
+    const node = part === "alone" ? undefined : await openNode(settings, metered, broker, telemetry, events);
     if (node?.kind === "problem") {
       await broker.close();
       await telemetry.close();
@@ -109,7 +107,7 @@ export async function startServer(
     }
     telemetry.watch(broker, memory);
     broker.startHousekeeping();
-    const handler = handlerOf(broker, events, telemetry.metrics, clients);
+    const handler = handlerOf(broker, events, telemetry.metrics);
     const hub = makeHub(settings, memory, handler, checksums.frame);
     const listener = await listen(settings, tls.options, hub);
     const admin = "address" in listener ? await telemetry.listen(settings) : listener;
@@ -146,14 +144,10 @@ function openNode(
   settings: Settings,
   disk: Disk,
   broker: Broker,
-  clients: ReadonlySet<ClientConnection<ConnectionState>>,
   { registry }: Telemetry,
   { onNotice, onHalt }: ServerEvents,
 ): Promise<ClusterNode | StartProblem> {
   return openCluster(settings, disk, broker, registry, {
-    dropClients: () => {
-      for (const client of clients) if (client.state.peer === undefined) client.close("closed-by-server");
-    },
     onNotice: (line) => onNotice?.(line),
     onHalt: (error) => {
       const isDisk = error instanceof DiskError;
@@ -282,11 +276,9 @@ function handlerOf(
   broker: Broker,
   { onBug }: ServerEvents,
   metrics: BrokerMetrics,
-  clients: Set<ClientConnection<ConnectionState>>,
 ): ConnectionHandler<ConnectionState> {
   return {
-    opened: (connection) => {
-      clients.add(connection);
+    opened: () => {
       metrics.connections.add(1);
       metrics.connectionsOpened.add();
       return newConnectionState();
@@ -294,7 +286,6 @@ function handlerOf(
     request: (connection, bytes, view, start, end) => broker.request(connection, bytes, view, start, end),
     crashed: (_connection, error) => onBug(error),
     closed: (connection, reason) => {
-      clients.delete(connection);
       metrics.connectionClosed(reason);
       broker.closed(connection);
     },

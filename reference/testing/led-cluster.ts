@@ -7,6 +7,7 @@
 import { viewOf } from "#reference/base/bytes.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { PartitionLeader, Replication } from "../broker/cluster/replication.ts";
+import { LocalGroups } from "../broker/consumer-groups.ts";
 import type { ErrorOutcome } from "../broker/outcome.ts";
 import { refuse } from "../broker/outcome.ts";
 import type { Partition } from "../broker/partition.ts";
@@ -57,11 +58,12 @@ export class LedCluster {
   static async open(network: Network, names: readonly string[]): Promise<LedCluster> {
     const cluster = new LedCluster(network);
     let first: Broker | undefined;
+    const groups = new LocalGroups((topic) => first?.topics.get(topic)?.partitions.length ?? 0);
     for (const name of names) {
       const server = await TestBroker.open();
       first ??= server.broker;
-      Object.assign(server.broker, { topics: first.topics, offsets: first.offsets });
-      server.broker.replication = cluster.#replication(name, names, server.broker);
+      Object.assign(server.broker, { topics: first.topics });
+      server.broker.takePart(cluster.#replication(name, names, first, groups));
       cluster.#watch(name, server.broker);
       const connections = new Set<Connection>();
       const node = {
@@ -99,6 +101,7 @@ export class LedCluster {
   /** Gives topics and groups another leader, or none. */
   leadMeta(name: string | undefined): void {
     this.#truth.meta = name;
+    for (const { server } of this.nodes.values()) server.broker.groups.forgetAll();
   }
 
   /** From now on a node says what is true now, whatever happens, or the truth again. */
@@ -168,14 +171,28 @@ export class LedCluster {
     };
   }
 
-  #replication(name: string, names: readonly string[], broker: Broker): Replication {
+  #replication(name: string, names: readonly string[], broker: Broker, groups: LocalGroups): Replication {
     const elsewhere = (leader: string | undefined): ErrorOutcome | undefined =>
       leader === name ? undefined : refuse("not-leader", `${leader ?? "nobody"} leads, not ${name}`);
     const belief = (): Leadership => this.node(name).belief ?? this.#truth;
     const never = (): never => {
       throw new Error("not part of this cluster");
     };
+    const { offsets } = broker;
+    if (offsets === undefined) throw new Error("a test broker keeps offsets");
+    // A node that does not lead can change nothing.
+    const changed = <Value>(change: () => Promise<Value>): Promise<Value | ErrorOutcome> => {
+      const refused = elsewhere(this.#truth.meta);
+      return refused === undefined ? change() : Promise.resolve(refused);
+    };
     return {
+      offsets,
+      memberships: {
+        groups: groups.groups,
+        current: async () => elsewhere(this.#truth.meta),
+        join: (change) => changed(() => groups.join(change)),
+        leave: (change) => changed(() => groups.leave(change)),
+      },
       addresses: names,
       refusal: (type) => {
         const request = messageNameOf(type);

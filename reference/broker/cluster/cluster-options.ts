@@ -46,7 +46,5 @@ export interface ClusterOptions {
   /** Memory for entries that no snapshot has taken the place of yet. */
   readonly entryBytes?: EntryBytes;
   readonly schedule: (run: () => void) => void;
-  /** Ends the connections of clients: this node leads the metadata no more, and what hangs on it is elsewhere. */
-  readonly dropClients: () => void;
   readonly onHalt: (error: unknown) => void;
 }

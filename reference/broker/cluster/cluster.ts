@@ -16,6 +16,7 @@ import { configurationOf } from "../../raft/state.ts";
 import { checkRecordBatch } from "../../storage/record-batch.ts";
 import type { BrokerConnection } from "../connection.ts";
 import { refusalOfAppend } from "../disk-refusal.ts";
+import type { GroupKeeper } from "../consumer-groups.ts";
 import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
@@ -61,6 +62,7 @@ const metadataBytesMax = 16 * 2 ** 20;
 /** One node's part in the cluster. */
 export class Cluster implements Replication {
   readonly offsets: GroupOffsets;
+  readonly memberships: GroupKeeper;
   readonly #options: ClusterOptions;
   readonly #context: NodeContext;
   readonly #groups: Groups;
@@ -120,6 +122,7 @@ export class Cluster implements Replication {
     });
     journal.onFailed = (error) => this.#halt(error);
     this.offsets = this.#metadata.offsets;
+    this.memberships = this.#metadata.memberships;
   }
 
   /** Begins to take part; what is wrong with the node's data comes back as a line. */
@@ -339,6 +342,7 @@ export class Cluster implements Replication {
       this.#balance.look(replica, nowMs);
     }
     finishLeaving(this.#metadata, this.#groups);
+    if (this.#metadata.group.isReady) this.#options.broker.groups.lookAfter();
   }
 
   #halt(error: unknown): void {
@@ -349,10 +353,10 @@ export class Cluster implements Replication {
     this.#options.onHalt(error);
   }
 
-  /** After each step: clients of a leader that leads no more have to go elsewhere, and new nodes to be reached. */
+  /** After each step: whoever leads next looks after the consumer groups, and new nodes have to be reached. */
   #changed(): void {
     const isLeader = this.#metadata.group.state.role === "leader";
-    if (this.#wasLeader && !isLeader) this.#options.dropClients();
+    if (this.#wasLeader && !isLeader) this.#options.broker.groups.forgetAll();
     this.#wasLeader = isLeader;
     const { members } = this;
     const addresses = [...members].join(";");

@@ -6,14 +6,23 @@
  * to the same result. So whatever could differ between nodes is decided by the leader and stands in the command:
  * for a new topic, which nodes its partitions begin with.
  */
-import type { StoredOffset } from "../offset-store.ts";
+import type { JoinChange, LeaveChange } from "../consumer-groups.ts";
+import type { Committer, StoredOffset } from "../offset-store.ts";
 import type { TopicConfig } from "../topic.ts";
 
 /** One change of the state that all nodes share. */
 export type ClusterCommand =
   | { readonly kind: "create-topic"; readonly topic: string; readonly config: TopicConfig }
   | { readonly kind: "delete-topic"; readonly topic: string }
-  | { readonly kind: "commit-offsets"; readonly group: string; readonly positions: readonly StoredOffset[] }
+  /** `by` is judged when the command is carried out: a member that is gone by then commits nothing. */
+  | {
+      readonly kind: "commit-offsets";
+      readonly group: string;
+      readonly positions: readonly StoredOffset[];
+      readonly by?: Committer | undefined;
+    }
+  | ({ readonly kind: "join-group" } & JoinChange)
+  | ({ readonly kind: "leave-group" } & LeaveChange)
   /** Where a node is reached; said before it becomes a member. */
   | { readonly kind: "address"; readonly node: string; readonly address: string }
   /** A node is to leave, or to stay after all: the partitions' groups do without it first. */

@@ -2,7 +2,9 @@
  * The metadata's group on one node: all of its log lies in the journal, and whoever proposes a command hears what
  * it came to.
  */
+import { assert } from "#reference/base/assert.ts";
 import type { Entry } from "../../raft/entry.ts";
+import type { GroupKeeper } from "../consumer-groups.ts";
 import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
@@ -70,12 +72,36 @@ export class MetadataGroup implements Led {
   get offsets(): GroupOffsets {
     const { machine } = this;
     return {
-      commit: (group, positions) => this.propose({ kind: "commit-offsets", group, positions }),
+      commit: async (group, positions, by) => {
+        const applied = await this.ask({ kind: "commit-offsets", group, positions, by });
+        if (applied.kind === "error") return applied;
+        const fenced = applied.kind === "committed" ? applied.fenced : [];
+        return positions.filter((_, place) => fenced.includes(place));
+      },
       fetch: (group, topic, partition) => machine.position(group, topic, partition),
       list: (group) => machine.positionsOf(group),
       listAll: () => machine.allPositions(),
       topicDeleted: () => Promise.resolve(),
       close: () => Promise.resolve(),
+    };
+  }
+
+  /** Consumer groups with their members, which all nodes know. */
+  get memberships(): GroupKeeper {
+    const { machine } = this;
+    return {
+      groups: machine.groups,
+      current: () => this.group.read(),
+      join: async (change) => {
+        const applied = await this.ask({ kind: "join-group", ...change });
+        if (applied.kind === "error") return applied;
+        assert(applied.kind === "joined", `a join came to ${applied.kind}`);
+        return applied.membership;
+      },
+      leave: async (change) => {
+        const applied = await this.ask({ kind: "leave-group", ...change });
+        return applied.kind === "error" ? applied : applied.kind === "left" && applied.wasMember;
+      },
     };
   }
 
@@ -95,11 +121,16 @@ export class MetadataGroup implements Led {
 
   /** Resolves to why a command came to nothing, when that is known, or to nothing when it is carried out here. */
   async propose(command: ClusterCommand): Promise<ErrorOutcome | undefined> {
-    const applied = await new Promise<Applied>((settle) => {
+    const applied = await this.ask(command);
+    return applied.kind === "error" ? applied : undefined;
+  }
+
+  /** Resolves to what a command came to here, or to why that is not known. */
+  ask(command: ClusterCommand): Promise<Applied> {
+    return new Promise((settle) => {
       this.#proposals.push({ command: encodeClusterCommand(command), settle });
       if (this.#proposals.length === 1) this.#schedule(() => this.#proposeAll());
     });
-    return applied.kind === "error" ? applied : undefined;
   }
 
   #proposeAll(): void {

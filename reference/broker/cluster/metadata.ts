@@ -1,13 +1,16 @@
 /**
- * What all nodes know: the topics, the positions of consumer groups, and each other. And how a committed command
- * changes it.
+ * What all nodes know: the topics, the consumer groups with their members and positions, and each other. And how a
+ * committed command changes it.
  *
  * Every node applies the same commands in the same order, so what is kept here depends on nothing but the state and
  * the command. Making a topic takes this node's disk as well, and after a restart commands are applied again: what
  * is there from before is left alone.
  */
 import type { Entry, Snapshot } from "../../raft/entry.ts";
-import type { StoredOffset } from "../offset-store.ts";
+import type { SavedGroups } from "../consumer-groups.ts";
+import { ConsumerGroups } from "../consumer-groups.ts";
+import type { Membership } from "../group.ts";
+import type { Committer, StoredOffset } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { TopicConfig } from "../topic.ts";
@@ -16,7 +19,13 @@ import { decodeClusterCommand } from "./commands.ts";
 import type { GroupMachine } from "./group.ts";
 
 /** What a command came to, the same on every node. */
-export type Applied = { readonly kind: "done" } | ErrorOutcome;
+export type Applied =
+  | { readonly kind: "done" }
+  | { readonly kind: "joined"; readonly membership: Membership }
+  | { readonly kind: "left"; readonly wasMember: boolean }
+  /** `fenced` are the positions that are not stored, because they are the member's no more. */
+  | { readonly kind: "committed"; readonly fenced: readonly number[] }
+  | ErrorOutcome;
 
 /** The topics as this node has them on disk. */
 export interface LocalTopics {
@@ -31,7 +40,8 @@ export interface LocalTopics {
 /** The form in which a snapshot keeps it all. */
 interface SavedState {
   readonly topics: readonly (readonly [name: string, config: TopicConfig])[];
-  readonly groups: readonly (readonly [group: string, positions: readonly StoredOffset[]])[];
+  readonly positions: readonly (readonly [group: string, positions: readonly StoredOffset[]])[];
+  readonly groups: SavedGroups;
   readonly addresses: readonly (readonly [node: string, address: string])[];
   readonly leaving: readonly string[];
 }
@@ -50,8 +60,9 @@ export class Metadata implements GroupMachine {
   onAbandoned: (indexes: readonly number[]) => void = () => {};
   readonly #local: LocalTopics;
   #topics = new Map<string, TopicConfig>();
+  readonly groups = new ConsumerGroups((topic) => this.#topics.get(topic)?.partitions ?? 0);
   /** By group, then by partition. */
-  #groups = new Map<string, Map<string, StoredOffset>>();
+  #positions = new Map<string, Map<string, StoredOffset>>();
 
   constructor(local: LocalTopics) {
     this.#local = local;
@@ -75,22 +86,23 @@ export class Metadata implements GroupMachine {
   }
 
   position(group: string, topic: string, partition: number): number | undefined {
-    return this.#groups.get(group)?.get(`${topic}/${partition}`)?.offset;
+    return this.#positions.get(group)?.get(`${topic}/${partition}`)?.offset;
   }
 
   positionsOf(group: string): readonly StoredOffset[] {
-    return [...(this.#groups.get(group)?.values() ?? [])];
+    return [...(this.#positions.get(group)?.values() ?? [])];
   }
 
   allPositions(): readonly (StoredOffset & { readonly group: string })[] {
-    return [...this.#groups].flatMap(([group, of]) => [...of.values()].map((at) => ({ group, ...at })));
+    return [...this.#positions].flatMap(([group, of]) => [...of.values()].map((at) => ({ group, ...at })));
   }
 
   /** All of the shared state. */
   save(): Uint8Array {
     const state: SavedState = {
       topics: [...this.#topics],
-      groups: [...this.#groups].map(([group, positions]) => [group, [...positions.values()]]),
+      positions: [...this.#positions].map(([group, of]) => [group, [...of.values()]]),
+      groups: this.groups.save(),
       addresses: [...this.addresses],
       leaving: [...this.leaving],
     };
@@ -102,13 +114,14 @@ export class Metadata implements GroupMachine {
     const state = JSON.parse(new TextDecoder().decode(data)) as SavedState;
     this.addresses = new Map(state.addresses);
     this.leaving = new Set(state.leaving);
-    this.#groups = new Map(
-      state.groups.map(([group, positions]) => [
+    this.#positions = new Map(
+      state.positions.map(([group, of]) => [
         group,
-        new Map(positions.map((at) => [`${at.topic}/${at.partition}`, at])),
+        new Map(of.map((at) => [`${at.topic}/${at.partition}`, at])),
       ]),
     );
     this.#topics = new Map(state.topics);
+    this.groups.restore(state.groups);
     for (const [name, incarnation] of this.#local.list()) {
       // A topic that is newer than the snapshot was made by an entry behind it.
       const isGone = this.#topics.get(name)?.incarnation !== incarnation && incarnation <= index;
@@ -124,8 +137,13 @@ export class Metadata implements GroupMachine {
       case "delete-topic":
         return this.#delete(index, command.topic);
       case "commit-offsets":
-        this.#commit(command.group, command.positions);
-        return done;
+        return this.#commit(command.group, command.positions, command.by);
+      case "join-group": {
+        const joined = this.groups.join(command);
+        return "generation" in joined ? { kind: "joined", membership: joined } : joined;
+      }
+      case "leave-group":
+        return { kind: "left", wasMember: this.groups.leave(command) };
       case "address":
         this.addresses.set(command.node, command.address);
         return done;
@@ -148,17 +166,23 @@ export class Metadata implements GroupMachine {
     const incarnation = this.#topics.get(name)?.incarnation;
     if (incarnation === undefined) return refuse("topic-not-found", `no topic named ${JSON.stringify(name)}`);
     this.#topics.delete(name);
-    for (const [group, positions] of this.#groups) {
+    for (const [group, positions] of this.#positions) {
       for (const [key, { topic }] of positions) if (topic === name) positions.delete(key);
-      if (positions.size === 0) this.#groups.delete(group);
+      if (positions.size === 0) this.#positions.delete(group);
     }
     await this.#local.delete(name, incarnation, index);
     return done;
   }
 
-  #commit(group: string, positions: readonly StoredOffset[]): void {
-    const known = this.#groups.get(group) ?? new Map<string, StoredOffset>();
-    this.#groups.set(group, known);
-    for (const at of positions) known.set(`${at.topic}/${at.partition}`, at);
+  #commit(group: string, positions: readonly StoredOffset[], by: Committer | undefined): Applied {
+    const known = this.#positions.get(group) ?? new Map<string, StoredOffset>();
+    const fenced: number[] = [];
+    for (const [place, at] of positions.entries()) {
+      if (by !== undefined && !this.groups.mayCommit(group, by.memberId, by.generation, at))
+        fenced.push(place);
+      else known.set(`${at.topic}/${at.partition}`, at);
+    }
+    if (known.size > 0) this.#positions.set(group, known);
+    return { kind: "committed", fenced };
   }
 }

@@ -8,6 +8,8 @@
 import type { Acks } from "../../protocol/acks.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import type { BrokerConnection } from "../connection.ts";
+import type { GroupKeeper } from "../consumer-groups.ts";
+import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import type { Partition } from "../partition.ts";
 import type { TopicConfig } from "../topic.ts";
@@ -23,6 +25,9 @@ export type PartitionSize = Pick<
 
 /** A member's part in a cluster, as its broker sees it. */
 export interface Replication {
+  /** Where consumer groups' positions are kept, and the groups with their members. */
+  readonly offsets: GroupOffsets;
+  readonly memberships: GroupKeeper;
   /** Other nodes' addresses, for clients: they go on there when this node is gone. */
   readonly addresses: readonly string[];
   /**

@@ -190,7 +190,6 @@ export class SimulatedNode implements FaultyDisk {
       raft: { electionTimeoutMinMs: 250, electionTimeoutMaxMs: 500, heartbeatMs: 50 },
       entryBytes: { all: 4096, max: 4096, min: 1024 },
       schedule: (run) => void clock.after(0, run),
-      dropClients: () => {},
       onHalt: (error) => {
         if (!isAlive()) return;
         if (!this.#hasFailed) report(error);
@@ -207,8 +206,7 @@ export class SimulatedNode implements FaultyDisk {
   }
 
   #serve(broker: Broker, cluster: Cluster, report: (error: unknown) => void): void {
-    broker.replication = cluster;
-    broker.offsets = cluster.offsets;
+    broker.takePart(cluster);
     this.cluster = cluster;
     this.broker = broker;
     this.#hub = new ConnectionHub<ConnectionState>({

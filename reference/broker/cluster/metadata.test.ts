@@ -1,0 +1,116 @@
+/** What a committed command does to the state that all nodes share. */
+import { beforeEach, expect, test } from "vitest";
+import type { Entry, Snapshot } from "../../raft/entry.ts";
+import type { TopicConfig } from "../topic.ts";
+import type { ClusterCommand } from "./commands.ts";
+import { encodeClusterCommand } from "./commands.ts";
+import type { Applied } from "./metadata.ts";
+import { Metadata } from "./metadata.ts";
+
+const config: TopicConfig = { partitions: 2, retentionMs: 0, retentionBytes: 0, isCompacted: false };
+const position = (partition: number, offset: number) => ({ topic: "t", partition, offset });
+
+let metadata: Metadata;
+let index: number;
+
+beforeEach(async () => {
+  metadata = newMetadata();
+  index = 0;
+  await carryOut({ kind: "create-topic", topic: "t", config });
+});
+
+function newMetadata(): Metadata {
+  const local = { create: async () => {}, delete: async () => {}, list: () => new Map<string, number>() };
+  return new Metadata(local);
+}
+
+/** Commits a command; resolves to what it came to. */
+async function carryOut(command: ClusterCommand, to = metadata): Promise<Applied> {
+  const entry: Entry = { kind: "command", index: ++index, term: 1, data: encodeClusterCommand(command) };
+  let came: Applied | undefined;
+  to.onApplied = (_entry, applied) => void (came = applied);
+  await to.apply(entry);
+  if (came === undefined) throw new Error("nobody was told");
+  return came;
+}
+
+const join = (memberId: string, owned: readonly number[] = []) =>
+  carryOut({
+    kind: "join-group",
+    group: "g",
+    memberId,
+    topics: ["t"],
+    owned: owned.map((partition) => ({ topic: "t", partition })),
+  });
+
+test("a member is taken in, and told what the others' members let go of", async () => {
+  expect(await join("m")).toMatchObject({
+    kind: "joined",
+    membership: { generation: 1, assigned: { length: 2 } },
+  });
+  expect(await join("n")).toMatchObject({ membership: { generation: 2, assigned: [] } });
+  expect(await join("m", [0])).toMatchObject({ membership: { assigned: [{ partition: 0 }] } });
+  expect(await join("n")).toMatchObject({ membership: { assigned: [{ partition: 1 }] } });
+  expect(await carryOut({ kind: "leave-group", group: "g", memberIds: ["m", "x"] })).toEqual({
+    kind: "left",
+    wasMember: true,
+  });
+  expect(await carryOut({ kind: "leave-group", group: "g", memberIds: ["m"] })).toMatchObject({
+    wasMember: false,
+  });
+  expect(await join("n", [1])).toMatchObject({ membership: { assigned: { length: 2 } } });
+});
+
+// A leader judges a commit before it proposes it, and much can stand in the log between the two.
+test("a commit is judged where it stands in the log, and not when it was sent", async () => {
+  await join("m");
+  const commit = (positions: readonly ReturnType<typeof position>[]) =>
+    carryOut({ kind: "commit-offsets", group: "g", positions, by: { memberId: "m", generation: 1 } });
+  expect(await commit([position(0, 5), position(1, 6)])).toEqual({ kind: "committed", fenced: [] });
+  await join("n");
+  await join("m", [0]);
+  await join("n");
+  expect(await commit([position(0, 7), position(1, 8)])).toEqual({ kind: "committed", fenced: [1] });
+  expect(metadata.position("g", "t", 0)).toBe(7);
+  expect(metadata.position("g", "t", 1)).toBe(6);
+  await carryOut({ kind: "leave-group", group: "g", memberIds: ["m"] });
+  expect(await commit([position(0, 9)])).toEqual({ kind: "committed", fenced: [0] });
+  expect(metadata.position("g", "t", 0)).toBe(7);
+});
+
+test("a commit by hand goes in any direction", async () => {
+  for (const offset of [5, 2]) {
+    await carryOut({ kind: "commit-offsets", group: "g", positions: [position(0, offset)] });
+    expect(metadata.position("g", "t", 0)).toBe(offset);
+  }
+});
+
+test("a snapshot holds groups, members and positions, and goes on from there", async () => {
+  await join("m");
+  await join("n");
+  await carryOut({ kind: "commit-offsets", group: "g", positions: [position(0, 5)] });
+  const copy = newMetadata();
+  const configuration = { voters: ["n1"], oldVoters: [], learners: [] };
+  const snapshot: Snapshot = { index, term: 1, configuration, data: metadata.save() };
+  await copy.restore(snapshot);
+  expect(copy.save()).toEqual(metadata.save());
+  expect(copy.position("g", "t", 0)).toBe(5);
+  const release = {
+    kind: "join-group",
+    group: "g",
+    memberId: "m",
+    topics: ["t"],
+    owned: [{ topic: "t", partition: 1 }],
+  } as const;
+  expect(await carryOut(release, copy)).toEqual(await carryOut(release));
+  expect(copy.save()).toEqual(metadata.save());
+});
+
+test("with a topic go its positions; its members share out what is left", async () => {
+  await carryOut({ kind: "create-topic", topic: "u", config });
+  await join("m");
+  await carryOut({ kind: "commit-offsets", group: "g", positions: [position(0, 5)] });
+  await carryOut({ kind: "delete-topic", topic: "t" });
+  expect(metadata.positionsOf("g")).toEqual([]);
+  expect(await join("m", [0, 1])).toMatchObject({ membership: { generation: 2, assigned: [] } });
+});
