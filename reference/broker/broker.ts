@@ -206,11 +206,11 @@ export class Broker implements ProduceContext {
     }
     const name = messageNameOf(type);
     assert(name !== undefined, `request type ${type} passed the gate`);
-    const requestIdHigh = view.getUint32(start + 4);
-    const requestIdLow = view.getUint32(start + 8);
-    const call: Call = { connection, requestIdHigh, requestIdLow };
-    // A handler may wait, and the chunk will not: what it gets is a copy.
-    this.#dispatch(name, bytes.slice(start + requestHeaderBytes, end - checksumBytes), call, trace);
+    const ids = { requestIdHigh: view.getUint32(start + 4), requestIdLow: view.getUint32(start + 8) };
+    const call: Call = { connection, ...ids };
+    const payload = bytes.subarray(start + requestHeaderBytes, end - checksumBytes);
+    // A handler may wait, and the chunk will not: what it gets is a copy. Raft's never waits.
+    this.#dispatch(name, name === "Raft" ? payload : new Uint8Array(payload), call, trace);
   }
 
   /** Takes the trace off a request, so that its handler sees what an untraced client would have sent. */

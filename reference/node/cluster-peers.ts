@@ -4,15 +4,17 @@
  * They are ordinary client connections, with the same handshake, limits and signs of life, that introduce themselves as
  * a node. A message to a node that cannot be reached is dropped; Raft sends again what matters.
  */
+import { viewOf } from "#reference/base/bytes.ts";
 import type { Peers, PeerSource } from "../broker/cluster/cluster-options.ts";
 import type { Identity } from "../broker/cluster/identity.ts";
-import { call, payloadOf } from "../client/calls.ts";
+import { call } from "../client/calls.ts";
 import type { Introduction } from "../client/handshake-call.ts";
 import { ServerPool } from "../client/pool.ts";
 import { ProtocolError } from "../client/protocol-error.ts";
 import type { Session } from "../client/session.ts";
 import type { Clock, Network } from "../ports.ts";
 import { messages } from "../protocol/messages.ts";
+import { fastChecksum } from "./checksum/fast-crc32.ts";
 
 /** What the connections are made with. */
 export interface PeerOptions {
@@ -29,6 +31,11 @@ export interface PeerOptions {
 const bufferedBytesMax = 32 * 2 ** 20;
 /** Messages that may wait for a connection. */
 const pendingMax = 16;
+/** Before the bytes of a Raft request stands how many they are. */
+const lengthBytes = 4;
+/** Room for payloads: at first, and the most that is kept. */
+const payloadBytesMin = 4096;
+const payloadKeptMax = 2 * 1024 * 1024;
 /** How long a node that could not be reached is left alone; one that refused us, longer. */
 const retryMs = 200;
 const refusedRetryMs = 2000;
@@ -93,13 +100,14 @@ class PeerLink {
   /** What was said while the connection was being made; forgotten when it cannot be made. */
   #pending: Uint8Array[] = [];
   #lastRefusal = "";
+  #payload = new Uint8Array(0);
 
   constructor(node: string, address: string, options: PeerOptions) {
     this.address = address;
     this.#node = node;
     this.#options = options;
     const { network, clock, introduction, frameSizeMax } = options;
-    const session = { clock, frameSizeMax, requestTimeoutMs: 10_000 };
+    const session = { clock, frameSizeMax, requestTimeoutMs: 10_000, checksum: fastChecksum };
     this.#pool = new ServerPool(address, { network, session, introduction, size: 1 });
   }
 
@@ -107,11 +115,21 @@ class PeerLink {
     const session = this.#session;
     if (session?.isOpen !== true) {
       // Two followers have nothing to say to each other until their leader dies, and then it is urgent.
-      if (this.#pending.length < pendingMax) this.#pending.push(message);
+      if (this.#pending.length < pendingMax) this.#pending.push(message.slice());
       return this.#connectSoon();
     }
     if (session.bufferedBytes > bufferedBytesMax) return;
-    session.send(messages.Raft.type, payloadOf("Raft", { message }));
+    session.send(messages.Raft.type, this.#payloadOf(message));
+  }
+
+  /** The payload of a Raft request. The session copies it before the next one takes its place. */
+  #payloadOf(message: Uint8Array): Uint8Array {
+    const size = lengthBytes + message.length;
+    if (this.#payload.length < size || this.#payload.length > payloadKeptMax)
+      this.#payload = new Uint8Array(Math.max(size, payloadBytesMin));
+    viewOf(this.#payload).setUint32(0, message.length);
+    this.#payload.set(message, lengthBytes);
+    return this.#payload.subarray(0, size);
   }
 
   /** The session, when the other node has taken us for one of its own. */

@@ -20,7 +20,7 @@ export interface PeerSource extends CatchUpSource {
 
 /** How a node reaches the others. */
 export interface Peers {
-  /** Sends a frame if the node can be reached now; Raft does without it otherwise. */
+  /** Sends a frame, good until this returns, if the node can be reached now; Raft does without it otherwise. */
   send(node: string, frame: Uint8Array): void;
   /** The whole membership: connections to nodes that are not in it end. */
   update(addresses: ReadonlyMap<string, string>): void;

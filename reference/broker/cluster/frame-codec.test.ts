@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { fromHex } from "#reference/base/bytes.ts";
 import type { Message } from "../../raft/messages.ts";
-import { decodeGroupFrame, encodeGroupFrame } from "./frame-codec.ts";
-import { decodeMessage, encodeMessage } from "./raft-codec.ts";
+import { decodeGroupFrame, putGroupMessage } from "./frame-codec.ts";
+import { FrameWriter } from "./frame-writer.ts";
+import type { GroupId } from "./group-id.ts";
+import { decodeMessage } from "./raft-codec.ts";
 
 const heartbeat: Message = {
   kind: "append-request",
@@ -38,26 +40,54 @@ const golden = `
 01                       # granted
 `;
 
+const vote: Message = { kind: "vote-reply", from: "n1", to: "n2", term: 4, isGranted: true };
 const messages = [
-  { group: { incarnation: 17, partition: 1 }, bytes: encodeMessage(heartbeat) },
-  {
-    group: { incarnation: 0, partition: 0 },
-    bytes: encodeMessage({ kind: "vote-reply", from: "n1", to: "n2", term: 4, isGranted: true }),
-  },
+  { group: { incarnation: 17, partition: 1 }, message: heartbeat },
+  { group: { incarnation: 0, partition: 0 }, message: vote },
 ];
+
+function encode(sent: readonly { readonly group: GroupId; readonly message: Message }[]): Uint8Array {
+  const frame = new FrameWriter();
+  for (const { group, message } of sent) putGroupMessage(frame, group, message);
+  return frame.written();
+}
+
+function decode(frame: Uint8Array) {
+  return decodeGroupFrame(frame)?.map(({ group, bytes }) => {
+    return { group, message: decodeMessage(bytes, "n1", "n2") };
+  });
+}
 
 test("messages of several groups share a frame, byte for byte", () => {
   const bytes = fromHex(golden) ?? new Uint8Array(0);
-  expect(encodeGroupFrame(messages)).toEqual(bytes);
-  expect(decodeGroupFrame(bytes)).toEqual(messages);
-  expect(decodeMessage(messages[0]?.bytes ?? new Uint8Array(0), "n1", "n2")).toEqual(heartbeat);
+  expect(encode(messages)).toEqual(bytes);
+  expect(decode(bytes)).toEqual(messages);
 });
 
 test("a frame that is cut off is none, except between messages", () => {
-  const bytes = encodeGroupFrame(messages);
-  const [first] = messages;
-  const whole = [0, encodeGroupFrame(first === undefined ? [] : [first]).length];
+  const bytes = encode(messages);
+  const whole = [0, encode(messages.slice(0, 1)).length];
   for (let length = 0; length < bytes.length; length++) {
     expect(decodeGroupFrame(bytes.subarray(0, length)) !== undefined).toBe(whole.includes(length));
   }
+});
+
+test("a message does not change with the bytes that it was read from", () => {
+  const data = [5, 70_000, 0].map((length) => new Uint8Array(length).fill(7));
+  const entries = data.map((each, at) => ({ kind: "command" as const, index: 9 + at, term: 3, data: each }));
+  const append = { ...heartbeat, entries };
+  const frame = encode([{ group: { incarnation: 17, partition: 1 }, message: append }]);
+  const decoded = decode(frame);
+  frame.fill(0);
+  expect(decoded?.[0]?.message).toEqual(append);
+});
+
+test("a writer's room is used again, and what was written first can be taken out", () => {
+  const frame = new FrameWriter();
+  frame.bytes(new Uint8Array(10_000));
+  frame.clear();
+  frame.uint8(1);
+  frame.text("ä");
+  frame.dropUntil(1);
+  expect(frame.written()).toEqual(Uint8Array.of(0, 0, 0, 2, 0xc3, 0xa4));
 });

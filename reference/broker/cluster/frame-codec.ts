@@ -8,9 +8,11 @@
  * | incarnation 8 | partition 4 | length | message | incarnation | …
  * ```
  */
-import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";
+import type { Message } from "../../raft/messages.ts";
+import { ByteReader } from "../../protocol/primitives.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 import type { GroupId } from "./group-id.ts";
-import { finish, putNumber, readNumber } from "./raft-codec.ts";
+import { putMessage, putNumber, readNumber } from "./raft-codec.ts";
 
 /** A message of a group, as bytes. */
 export interface GroupMessage {
@@ -18,27 +20,22 @@ export interface GroupMessage {
   readonly bytes: Uint8Array;
 }
 
-/** Bytes of a message in a frame beside its own. */
-export const messageOverheadBytes = 20;
-
-/** Messages as one frame. */
-export function encodeGroupFrame(messages: readonly GroupMessage[]): Uint8Array {
-  const to = new ByteWriter();
-  for (const { group, bytes } of messages) {
-    putNumber(to, group.incarnation);
-    to.uint32(group.partition);
-    to.bytes(bytes);
-  }
-  return finish(to);
+/** Writes one more message into a frame. */
+export function putGroupMessage(to: FrameWriter, group: GroupId, message: Message): void {
+  putNumber(to, group.incarnation);
+  to.uint32(group.partition);
+  to.measured(() => putMessage(to, message));
 }
 
-/** The messages again; undefined when the bytes are no such frame. They are copies. */
+/** The messages again, as windows of the bytes; undefined when these are no such frame. */
 export function decodeGroupFrame(bytes: Uint8Array): readonly GroupMessage[] | undefined {
   const input = new ByteReader(bytes);
   const messages: GroupMessage[] = [];
   while (input.remaining > 0 && input.failure === undefined) {
     const group = { incarnation: readNumber(input), partition: input.uint32() };
-    messages.push({ group, bytes: input.bytes() ?? new Uint8Array(0) });
+    const message = input.bytesView();
+    if (message === null) return undefined;
+    messages.push({ group, bytes: message });
   }
   return input.failure === undefined ? messages : undefined;
 }

@@ -9,7 +9,8 @@
 import { assert } from "#reference/base/assert.ts";
 import type { Configuration, Entry, Snapshot } from "../../raft/entry.ts";
 import type { AppendReply, Message } from "../../raft/messages.ts";
-import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";
+import type { ByteWriter } from "../../protocol/primitives.ts";
+import { ByteReader } from "../../protocol/primitives.ts";
 
 const messageKinds = [
   "pre-vote-request",
@@ -26,9 +27,17 @@ const messageKinds = [
 const entryKinds = ["command", "no-op", "configuration"] as const satisfies readonly Entry["kind"][];
 const listMax = 1_000_000;
 
-/** A message as bytes. */
-export function encodeMessage(message: Message): Uint8Array {
-  const to = new ByteWriter();
+/** Where fields are written to. */
+export interface ByteSink {
+  uint8(value: number): void;
+  uint32(value: number): void;
+  /** The length, and then the bytes. */
+  bytes(value: Uint8Array): void;
+  text(value: string): void;
+}
+
+/** Writes a message. */
+export function putMessage(to: ByteSink, message: Message): void {
   to.uint8(messageKinds.indexOf(message.kind));
   putNumber(to, message.term);
   switch (message.kind) {
@@ -64,12 +73,21 @@ export function encodeMessage(message: Message): Uint8Array {
     case "timeout-now":
       break;
   }
-  return finish(to);
 }
 
-/** The message again; undefined when the bytes are none. Byte strings in it are copies. */
+/** Reads byte strings as windows of the input, which belongs to whoever keeps them. */
+class WindowReader extends ByteReader {
+  override bytes(): Uint8Array<ArrayBuffer> | null {
+    return this.bytesView() as Uint8Array<ArrayBuffer> | null;
+  }
+}
+
+/**
+ * The message again; undefined when the bytes are none. `bytes` may be overwritten afterwards: byte strings in the
+ * message are windows of one copy, since an array for each of many entries is dear.
+ */
 export function decodeMessage(bytes: Uint8Array, from: string, to: string): Message | undefined {
-  const input = new ByteReader(bytes);
+  const input = new WindowReader(new Uint8Array(bytes));
   const kind = messageKinds[input.uint8()];
   const envelope = { from, to, term: readNumber(input) };
   const message = kind === undefined ? undefined : readBody(input, kind, envelope);
@@ -119,7 +137,7 @@ function readBody(
 }
 
 /** A list of entries. */
-export function putEntries(to: ByteWriter, entries: readonly Entry[]): void {
+export function putEntries(to: ByteSink, entries: readonly Entry[]): void {
   to.uint32(entries.length);
   for (const entry of entries) {
     to.uint8(entryKinds.indexOf(entry.kind));
@@ -145,7 +163,7 @@ export function readEntries(input: ByteReader): Entry[] {
   return entries;
 }
 
-function putOutcome(to: ByteWriter, outcome: AppendReply["outcome"]): void {
+function putOutcome(to: ByteSink, outcome: AppendReply["outcome"]): void {
   switch (outcome.kind) {
     case "matched":
       to.uint8(0);
@@ -175,7 +193,7 @@ function readOutcome(input: ByteReader): AppendReply["outcome"] {
 }
 
 /** A snapshot as a whole. */
-export function putSnapshot(to: ByteWriter, { index, term, configuration, data }: Snapshot): void {
+export function putSnapshot(to: ByteSink, { index, term, configuration, data }: Snapshot): void {
   putNumbers(to, index, term);
   putConfiguration(to, configuration);
   to.bytes(data);
@@ -187,7 +205,7 @@ export function readSnapshot(input: ByteReader): Snapshot {
   return { ...place, configuration: readConfiguration(input), data: input.bytes() ?? new Uint8Array(0) };
 }
 
-function putConfiguration(to: ByteWriter, { voters, oldVoters, learners }: Configuration): void {
+function putConfiguration(to: ByteSink, { voters, oldVoters, learners }: Configuration): void {
   for (const names of [voters, oldVoters, learners]) {
     to.uint32(names.length);
     for (const name of names) to.text(name);
@@ -206,12 +224,12 @@ function readConfiguration(input: ByteReader): Configuration {
   return { voters: names(), oldVoters: names(), learners: names() };
 }
 
-function putNumbers(to: ByteWriter, ...values: readonly number[]): void {
+function putNumbers(to: ByteSink, ...values: readonly number[]): void {
   for (const value of values) putNumber(to, value);
 }
 
 /** An index, a term, a time: from -1 to 2^53 - 2. */
-export function putNumber(to: ByteWriter, value: number): void {
+export function putNumber(to: ByteSink, value: number): void {
   assert(Number.isSafeInteger(value) && value >= -1, () => `${value} is no index, term or time`);
   // A round that nobody has begun is -1.
   to.uint32(Math.floor((value + 1) / 2 ** 32));

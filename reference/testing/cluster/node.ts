@@ -179,7 +179,9 @@ export class SimulatedNode implements FaultyDisk {
       journal: journal.journal,
       bootstrap: first.length === 0 ? undefined : { voters: first, oldVoters: [], learners: [] },
       peers: {
-        send: (to, frame) => void (isAlive() && simulation.network.send(name, to, { kind: "frame", frame })),
+        send: (to, frame) => {
+          if (isAlive()) simulation.network.send(name, to, { kind: "frame", frame: frame.slice() });
+        },
         update: () => {},
         source: (to) => this.#source(to),
       },
