@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { fromHex } from "#reference/base/bytes.ts";
 import type { Message } from "../../raft/messages.ts";
-import { decodeGroupFrame, putGroupMessage } from "./frame-codec.ts";
+import { decodeGroupFrame, encodeGroupFrame, putGroupMessage } from "./frame-codec.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import type { GroupId } from "./group-id.ts";
 import { decodeMessage } from "./raft-codec.ts";
@@ -61,6 +61,7 @@ function decode(frame: Uint8Array) {
 test("messages of several groups share a frame, byte for byte", () => {
   const bytes = fromHex(golden) ?? new Uint8Array(0);
   expect(encode(messages)).toEqual(bytes);
+  expect(encodeGroupFrame(decodeGroupFrame(bytes) ?? [])).toEqual(bytes);
   expect(decode(bytes)).toEqual(messages);
 });
 

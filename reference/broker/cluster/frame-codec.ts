@@ -9,10 +9,11 @@
  * ```
  */
 import type { Message } from "../../raft/messages.ts";
-import { ByteReader } from "../../protocol/primitives.ts";
+import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import type { GroupId } from "./group-id.ts";
-import { putMessage, putNumber, readNumber } from "./raft-codec.ts";
+import type { ByteSink } from "./raft-codec.ts";
+import { finish, putMessage, putNumber, readNumber } from "./raft-codec.ts";
 
 /** A message of a group, as bytes. */
 export interface GroupMessage {
@@ -22,9 +23,18 @@ export interface GroupMessage {
 
 /** Writes one more message into a frame. */
 export function putGroupMessage(to: FrameWriter, group: GroupId, message: Message): void {
-  putNumber(to, group.incarnation);
-  to.uint32(group.partition);
+  putGroup(to, group);
   to.measured(() => putMessage(to, message));
+}
+
+/** Messages that are bytes already as a frame of its own. */
+export function encodeGroupFrame(messages: readonly GroupMessage[]): Uint8Array {
+  const to = new ByteWriter();
+  for (const { group, bytes } of messages) {
+    putGroup(to, group);
+    to.bytes(bytes);
+  }
+  return finish(to);
 }
 
 /** The messages again, as windows of the bytes; undefined when these are no such frame. */
@@ -38,4 +48,9 @@ export function decodeGroupFrame(bytes: Uint8Array): readonly GroupMessage[] | u
     messages.push({ group, bytes: message });
   }
   return input.failure === undefined ? messages : undefined;
+}
+
+function putGroup(to: ByteSink, group: GroupId): void {
+  putNumber(to, group.incarnation);
+  to.uint32(group.partition);
 }

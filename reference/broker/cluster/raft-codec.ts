@@ -9,8 +9,7 @@
 import { assert } from "#reference/base/assert.ts";
 import type { Configuration, Entry, Snapshot } from "../../raft/entry.ts";
 import type { AppendReply, Message } from "../../raft/messages.ts";
-import type { ByteWriter } from "../../protocol/primitives.ts";
-import { ByteReader } from "../../protocol/primitives.ts";
+import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";
 
 const messageKinds = [
   "pre-vote-request",
@@ -73,6 +72,13 @@ export function putMessage(to: ByteSink, message: Message): void {
     case "timeout-now":
       break;
   }
+}
+
+/** A message as bytes of its own. */
+export function encodeMessage(message: Message): Uint8Array {
+  const to = new ByteWriter();
+  putMessage(to, message);
+  return finish(to);
 }
 
 /** Reads byte strings as windows of the input, which belongs to whoever keeps them. */
