@@ -4,7 +4,16 @@
  *
  * The id of a cluster is made of the names and addresses of its first nodes, and written down at the first start. A
  * node that joins later has none of its own; it takes over the id of the first node that introduces itself.
+ *
+ * The file is one line of JSON, for people to read, and ends in a checksum of what stands before it. A file that is
+ * not, byte for byte, what would be written is damaged: with another list of first members a node could found a
+ * cluster of its own.
+ *
+ * ```
+ * {"version":1,"clusterId":"…","node":"n1","members":["n1=HOST:PORT",…],"first":["n1",…],"crc32":"9f2c01ab"}
+ * ```
  */
+import { bytesEqual } from "#reference/base/bytes.ts";
 import type { Checksum, Disk } from "../../ports.ts";
 import { readSmallFile, writeSmallFile } from "../small-file.ts";
 
@@ -12,7 +21,11 @@ import { readSmallFile, writeSmallFile } from "../small-file.ts";
 export const clusterDirectory = "cluster";
 
 const file = "identity.json";
+const version = 1;
+/** The most bytes of the file: enough for a thousand members. */
 const bytesMax = 64 * 1024;
+/** What an id looks like, and nothing else is taken for one. */
+const idPattern = /^[0-9a-f]{16}$/;
 
 /** What is written down. */
 interface StoredIdentity {
@@ -32,13 +45,17 @@ export type OpenedIdentity =
 export class Identity {
   readonly node: string;
   readonly #disk: Disk;
+  readonly #checksum: Checksum;
   /** The first members: the log says nothing of them. Empty for a node that joined later. */
   readonly first: readonly string[];
   readonly #members: readonly string[];
   #clusterId: string;
+  /** The id that was taken over, on its way to the disk. */
+  #taking: Promise<void> | undefined;
 
-  constructor(disk: Disk, { node, clusterId, members, first }: StoredIdentity) {
+  constructor(disk: Disk, checksum: Checksum, { node, clusterId, members, first }: StoredIdentity) {
     this.#disk = disk;
+    this.#checksum = checksum;
     this.node = node;
     this.#clusterId = clusterId;
     this.#members = members;
@@ -52,10 +69,13 @@ export class Identity {
 
   /** Whether a node of this cluster may talk to us. A node without a cluster takes over the one that it is told. */
   async admits(clusterId: string): Promise<boolean> {
-    if (this.#clusterId === "" && clusterId !== "") {
+    if (!idPattern.test(clusterId)) return false;
+    if (this.#clusterId === "") {
       this.#clusterId = clusterId;
-      await this.store();
+      this.#taking = this.store();
     }
+    // Nobody is answered on the strength of an id that a crash could make us forget.
+    await this.#taking;
     return clusterId === this.#clusterId;
   }
 
@@ -64,8 +84,7 @@ export class Identity {
     const stored: StoredIdentity = { clusterId: this.#clusterId, node, members: this.#members, first };
     await this.#disk.makeDirectory(clusterDirectory);
     await this.#disk.syncDirectory("");
-    const bytes = new TextEncoder().encode(`${JSON.stringify(stored)}\n`);
-    await writeSmallFile(this.#disk, clusterDirectory, file, bytes);
+    await writeSmallFile(this.#disk, clusterDirectory, file, encodeIdentity(stored, this.#checksum));
   }
 }
 
@@ -82,11 +101,11 @@ export async function openIdentity(
   if (bytes === undefined) {
     const clusterId = isJoining ? "" : idOf(names, checksum);
     const first = isJoining ? [] : [...members.keys()].sort();
-    const identity = new Identity(disk, { node, clusterId, members: names, first });
+    const identity = new Identity(disk, checksum, { node, clusterId, members: names, first });
     return { kind: "identity", identity, isNew: true };
   }
-  const stored = parse(bytes);
-  if (stored === undefined) return refused(`${clusterDirectory}/${file} is damaged`);
+  const stored = parse(bytes, checksum);
+  if (typeof stored === "string") return refused(`${clusterDirectory}/${file} ${stored}`);
   if (stored.node !== node) return refused(`it is the data of node ${stored.node}, not of ${node}`);
   const isOther = (member: string): boolean => !member.startsWith(`${node}=`);
   const known = new Set(stored.members.filter(isOther));
@@ -95,7 +114,8 @@ export async function openIdentity(
     return refused(`it is the data of another cluster (${stored.clusterId}, with ${[...known].join(", ")})`);
   }
   // What is written down grows with the cluster; the id stays.
-  const identity = new Identity(disk, { ...stored, members: [...new Set([...stored.members, ...names])] });
+  const all = [...new Set([...stored.members, ...names])];
+  const identity = new Identity(disk, checksum, { ...stored, members: all });
   return { kind: "identity", identity, isNew: false };
 }
 
@@ -105,16 +125,36 @@ function idOf(members: readonly string[], checksum: Checksum): string {
   return [text, reversed].map((bytes) => checksum(bytes).toString(16).padStart(8, "0")).join("");
 }
 
-function parse(bytes: Uint8Array): StoredIdentity | undefined {
+/** The file's bytes. */
+function encodeIdentity({ clusterId, node, members, first }: StoredIdentity, checksum: Checksum): Uint8Array {
+  const text = JSON.stringify({ version, clusterId, node, members, first });
+  const crc32 = checksum(new TextEncoder().encode(text)).toString(16).padStart(8, "0");
+  return new TextEncoder().encode(`${text.slice(0, -1)},"crc32":"${crc32}"}\n`);
+}
+
+/** What the file says, or what is wrong with it. */
+function parse(bytes: Uint8Array, checksum: Checksum): StoredIdentity | string {
+  const value = parseJson(bytes);
+  if (typeof value?.version === "number" && value.version !== version) {
+    return `has version ${value.version}, this program reads ${version}`;
+  }
+  const { clusterId, node, members, first } = value ?? {};
+  if (typeof clusterId !== "string" || typeof node !== "string") return "is damaged";
+  if (!isTexts(members) || !isTexts(first)) return "is damaged";
+  const stored = { clusterId, node, members, first };
+  return bytesEqual(bytes, encodeIdentity(stored, checksum)) ? stored : "is damaged";
+}
+
+function parseJson(bytes: Uint8Array): Partial<Record<string, unknown>> | null | undefined {
   try {
-    const value = JSON.parse(new TextDecoder().decode(bytes)) as Partial<StoredIdentity> | null;
-    const { clusterId, node, members, first } = value ?? {};
-    if (typeof clusterId !== "string" || typeof node !== "string") return undefined;
-    if (!Array.isArray(members) || !Array.isArray(first)) return undefined;
-    return { clusterId, node, members, first };
+    return JSON.parse(new TextDecoder().decode(bytes)) as Partial<Record<string, unknown>> | null;
   } catch {
     return undefined;
   }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 function refused(problem: string): OpenedIdentity {

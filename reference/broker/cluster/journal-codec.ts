@@ -18,6 +18,7 @@ import {
   putNumber,
   putSnapshot,
   readEntries,
+  readFlag,
   readNumber,
   readSnapshot,
 } from "./raft-codec.ts";
@@ -85,7 +86,7 @@ function readWrite(input: ByteReader): GroupRecord {
   const group = { incarnation: readNumber(input), partition: input.uint32() };
   const term = readNumber(input);
   const votedFor = input.text() ?? undefined;
-  const snapshot = input.uint8() === 1 ? readSnapshot(input) : undefined;
+  const snapshot = readFlag(input) ? readSnapshot(input) : undefined;
   const from = readNumber(input);
   const entries = readEntries(input);
   const catchUp = readNumber(input);

@@ -2,9 +2,13 @@
  * Raft's messages as bytes, and the parts that they share with the journal's records: entries, snapshots,
  * configurations.
  *
- * Numbers are 64 bits wide and below 2^53. Sender and receiver of a
- * message are not in it: the connection that it comes over says who they are, and a message cannot claim otherwise.
- * What a peer sent is checked by the frame's checksum and believed beyond that: it has shown that it is a member.
+ * Numbers are 64 bits wide and below 2^53. Sender and receiver of a message are not in it: the connection that it
+ * comes over says who they are, and a message cannot claim otherwise.
+ *
+ * Each message has one form: bytes that would not be written are not read. What is read has been checked as far as
+ * the rules of Raft rely on it (entries in a row, terms that do not fall), so that a node that is broken or of another
+ * version costs its own messages and not the nodes that hear it. That it tells the truth is believed: it has shown
+ * that it is a member.
  */
 import { assert } from "#reference/base/assert.ts";
 import type { Configuration, Entry, Snapshot } from "../../raft/entry.ts";
@@ -24,7 +28,8 @@ const messageKinds = [
 ] as const satisfies readonly Message["kind"][];
 
 const entryKinds = ["command", "no-op", "configuration"] as const satisfies readonly Entry["kind"][];
-const listMax = 1_000_000;
+/** The most items of a list that is read: no honest message comes near it. */
+export const listMax = 1_000_000;
 
 /** Where fields are written to. */
 export interface ByteSink {
@@ -74,13 +79,6 @@ export function putMessage(to: ByteSink, message: Message): void {
   }
 }
 
-/** A message as bytes of its own. */
-export function encodeMessage(message: Message): Uint8Array {
-  const to = new ByteWriter();
-  putMessage(to, message);
-  return finish(to);
-}
-
 /** Reads byte strings as windows of the input, which belongs to whoever keeps them. */
 class WindowReader extends ByteReader {
   override bytes(): Uint8Array<ArrayBuffer> | null {
@@ -97,7 +95,55 @@ export function decodeMessage(bytes: Uint8Array, from: string, to: string): Mess
   const kind = messageKinds[input.uint8()];
   const envelope = { from, to, term: readNumber(input) };
   const message = kind === undefined ? undefined : readBody(input, kind, envelope);
-  return input.failure === undefined && input.remaining === 0 ? message : undefined;
+  if (message === undefined || input.failure !== undefined || input.remaining > 0) return undefined;
+  return isSound(message) ? message : undefined;
+}
+
+/** Whether a message can be one of Raft's. Rounds and times may be -1, for none; all else begins at 0 or 1. */
+function isSound(message: Message): boolean {
+  const { term } = message;
+  if (term < 0) return false;
+  switch (message.kind) {
+    case "pre-vote-request":
+    case "vote-request":
+      return message.lastIndex >= 0 && message.lastTerm >= 0;
+    case "append-request": {
+      const { previousIndex, previousTerm, commitIndex, entries } = message;
+      return commitIndex >= 0 && isRow(entries, previousIndex, previousTerm, term);
+    }
+    case "append-reply": {
+      const { outcome } = message;
+      if (outcome.kind === "matched") return outcome.matchIndex >= 0;
+      return outcome.kind === "stale" || (outcome.previousIndex >= 0 && outcome.conflictIndex >= 0);
+    }
+    case "snapshot-request": {
+      const { index, lastTerm, offset, configuration } = message;
+      return index >= 1 && lastTerm >= 1 && lastTerm <= term && offset >= 0 && isElectorate(configuration);
+    }
+    case "snapshot-reply":
+      return message.index >= 0 && message.offset >= 0;
+    case "pre-vote-reply":
+    case "vote-reply":
+    case "timeout-now":
+      return true;
+  }
+}
+
+/** Whether entries follow on a place, one index after the other, in terms that do not fall. */
+function isRow(entries: readonly Entry[], index: number, term: number, termMax: number): boolean {
+  if (index < 0 || term < 0 || (index === 0) !== (term === 0)) return false;
+  let place = { index, term };
+  for (const entry of entries) {
+    if (entry.index !== place.index + 1 || entry.term < Math.max(1, place.term)) return false;
+    if (entry.kind === "configuration" && !isElectorate(entry.configuration)) return false;
+    place = entry;
+  }
+  return place.term <= termMax;
+}
+
+/** Whether somebody votes, and every node has a name. */
+function isElectorate({ voters, oldVoters, learners }: Configuration): boolean {
+  return voters.length > 0 && ![...voters, ...oldVoters, ...learners].includes("");
 }
 
 function readBody(
@@ -111,11 +157,13 @@ function readBody(
       return { kind, ...envelope, lastIndex: readNumber(input), lastTerm: readNumber(input) };
     case "vote-request": {
       const last = { lastIndex: readNumber(input), lastTerm: readNumber(input) };
-      return { kind, ...envelope, ...last, isTransfer: readNumber(input) === 1 };
+      const isTransfer = readNumber(input);
+      if (isTransfer !== 0 && isTransfer !== 1) input.reject(input.position, "neither 0 nor 1");
+      return { kind, ...envelope, ...last, isTransfer: isTransfer === 1 };
     }
     case "pre-vote-reply":
     case "vote-reply":
-      return { kind, ...envelope, isGranted: input.uint8() === 1 };
+      return { kind, ...envelope, isGranted: readFlag(input) };
     case "append-request": {
       const previous = { ...heard(), previousIndex: readNumber(input), previousTerm: readNumber(input) };
       return { kind, ...envelope, ...previous, commitIndex: readNumber(input), entries: readEntries(input) };
@@ -129,13 +177,13 @@ function readBody(
         lastTerm: readNumber(input),
         offset: readNumber(input),
       };
-      const isLast = input.uint8() === 1;
+      const isLast = readFlag(input);
       const configuration = readConfiguration(input);
-      return { kind, ...envelope, ...place, isLast, configuration, data: input.bytes() ?? new Uint8Array(0) };
+      return { kind, ...envelope, ...place, isLast, configuration, data: readBytes(input) };
     }
     case "snapshot-reply": {
       const place = { ...heard(), index: readNumber(input), offset: readNumber(input) };
-      return { kind, ...envelope, ...place, isInstalled: input.uint8() === 1 };
+      return { kind, ...envelope, ...place, isInstalled: readFlag(input) };
     }
     case "timeout-now":
       return { kind, ...envelope };
@@ -156,11 +204,11 @@ export function putEntries(to: ByteSink, entries: readonly Entry[]): void {
 /** The entries again. */
 export function readEntries(input: ByteReader): Entry[] {
   const entries: Entry[] = [];
-  const count = input.uint32();
-  for (let read = 0; read < count && read < listMax && input.failure === undefined; read++) {
+  const count = readCount(input);
+  for (let read = 0; read < count && input.failure === undefined; read++) {
     const kind = entryKinds[input.uint8()];
     const place = { index: readNumber(input), term: readNumber(input) };
-    if (kind === "command") entries.push({ kind, ...place, data: input.bytes() ?? new Uint8Array(0) });
+    if (kind === "command") entries.push({ kind, ...place, data: readBytes(input) });
     else if (kind === "configuration") {
       entries.push({ kind, ...place, configuration: readConfiguration(input) });
     } else if (kind === "no-op") entries.push({ kind, ...place });
@@ -190,12 +238,14 @@ function putOutcome(to: ByteSink, outcome: AppendReply["outcome"]): void {
 function readOutcome(input: ByteReader): AppendReply["outcome"] {
   const kind = input.uint8();
   if (kind === 0) return { kind: "matched", matchIndex: readNumber(input) };
-  if (kind !== 1) return { kind: "stale" };
+  if (kind === 2) return { kind: "stale" };
+  if (kind !== 1) input.reject(input.position, "no kind of outcome");
   const previousIndex = readNumber(input);
   const term = readNumber(input);
   const conflictIndex = readNumber(input);
-  const conflictTerm = input.uint8() === 1 ? term : undefined;
-  return { kind: "conflict", previousIndex, conflictTerm, conflictIndex };
+  const hasTerm = readFlag(input);
+  if (hasTerm === term < 1) input.reject(input.position, "a term and none");
+  return { kind: "conflict", previousIndex, conflictTerm: hasTerm ? term : undefined, conflictIndex };
 }
 
 /** A snapshot as a whole. */
@@ -208,7 +258,7 @@ export function putSnapshot(to: ByteSink, { index, term, configuration, data }: 
 /** The snapshot again. */
 export function readSnapshot(input: ByteReader): Snapshot {
   const place = { index: readNumber(input), term: readNumber(input) };
-  return { ...place, configuration: readConfiguration(input), data: input.bytes() ?? new Uint8Array(0) };
+  return { ...place, configuration: readConfiguration(input), data: readBytes(input) };
 }
 
 function putConfiguration(to: ByteSink, { voters, oldVoters, learners }: Configuration): void {
@@ -221,9 +271,11 @@ function putConfiguration(to: ByteSink, { voters, oldVoters, learners }: Configu
 function readConfiguration(input: ByteReader): Configuration {
   const names = (): string[] => {
     const read: string[] = [];
-    const count = input.uint32();
-    while (read.length < count && read.length < listMax && input.failure === undefined) {
-      read.push(input.text() ?? "");
+    const count = readCount(input);
+    while (read.length < count && input.failure === undefined) {
+      const name = input.text();
+      if (name === null) input.reject(input.position, "a node without a name");
+      else read.push(name);
     }
     return read;
   };
@@ -236,7 +288,8 @@ function putNumbers(to: ByteSink, ...values: readonly number[]): void {
 
 /** An index, a term, a time: from -1 to 2^53 - 2. */
 export function putNumber(to: ByteSink, value: number): void {
-  assert(Number.isSafeInteger(value) && value >= -1, () => `${value} is no index, term or time`);
+  const isNumber = Number.isSafeInteger(value) && value >= -1 && value < Number.MAX_SAFE_INTEGER;
+  assert(isNumber, () => `${value} is no index, term or time`);
   // A round that nobody has begun is -1.
   to.uint32(Math.floor((value + 1) / 2 ** 32));
   to.uint32((value + 1) % 2 ** 32);
@@ -244,7 +297,28 @@ export function putNumber(to: ByteSink, value: number): void {
 
 /** The number again. */
 export function readNumber(input: ByteReader): number {
-  return input.uint32() * 2 ** 32 + input.uint32() - 1;
+  const value = input.uint32() * 2 ** 32 + input.uint32();
+  if (value > Number.MAX_SAFE_INTEGER) input.reject(input.position, "a number of more than 53 bits");
+  return value - 1;
+}
+
+/** Whether something is so: 0 or 1, and no other byte. */
+export function readFlag(input: ByteReader): boolean {
+  const value = input.uint8();
+  if (value > 1) input.reject(input.position, "neither 0 nor 1");
+  return value === 1;
+}
+
+function readCount(input: ByteReader): number {
+  const count = input.uint32();
+  if (count > listMax) input.reject(input.position, `a list of ${count} items exceeds ${listMax}`);
+  return count;
+}
+
+function readBytes(input: ByteReader): Uint8Array {
+  const bytes = input.bytes();
+  if (bytes === null) input.reject(input.position, "no bytes");
+  return bytes ?? new Uint8Array(0);
 }
 
 /** The bytes of what was put. */
