@@ -138,7 +138,8 @@ export class Cluster implements Replication {
 
   /** Hands over what is led here, so that nobody has to wait for a time-out; then stops. */
   async stop(): Promise<void> {
-    await transferAll(this.#allGroups(), this.#options.clock, undefined);
+    // Who has halted has no part in the groups any more, and nobody would take over from it.
+    if (!this.#isHalted) await transferAll(this.#allGroups(), this.#options.clock, undefined);
     this.#metadata.stop();
     await this.#groups.stop();
     await this.#options.journal.close();

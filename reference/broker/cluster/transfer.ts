@@ -17,6 +17,8 @@ export interface Led {
 
 const stepMs = 20;
 const transferTimeoutMs = 3000;
+/** A node that has been silent for longer is not handed anything without having been named. */
+const silentMsMax = 1000;
 
 /**
  * Hands a group's leadership to a node, or to any; resolves when this node leads no more, or to why it still does.
@@ -68,10 +70,11 @@ export async function transferAll(
   return results.find((result) => result !== undefined);
 }
 
-/** The voter that has most of the log. */
+/** The voter that has most of the log, of those that are there. */
 function bestOf(group: Group): string | undefined {
-  const { id, progress } = group.state;
-  const others = configurationOf(group.state).voters.filter((voter) => voter !== id);
+  const { id, progress, nowMs } = group.state;
+  const isThere = (voter: string): boolean => nowMs - (progress.get(voter)?.heardAtMs ?? 0) <= silentMsMax;
+  const others = configurationOf(group.state).voters.filter((voter) => voter !== id && isThere(voter));
   const matchOf = (voter: string): number => progress.get(voter)?.matchIndex ?? 0;
   return others.toSorted((one, other) => matchOf(other) - matchOf(one))[0];
 }
