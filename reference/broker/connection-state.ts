@@ -11,6 +11,11 @@ export interface ConnectionState {
   principal: string | undefined;
   /** The node of this cluster that has introduced itself here; undefined for clients. */
   peer: string | undefined;
+  /**
+   * Judges who says that it is a node: why it has not proved to be the machine at that node's address, or undefined
+   * when it has. Absent where nodes speak no TLS; there it is enough to say so.
+   */
+  judgeNode: ((node: string, address: string) => string | undefined) | undefined;
   /** The topic of the last Produce as it stood in the frame, and its partition: the next is nearly always the same. */
   lastTopic: Uint8Array | undefined;
   lastPartition: Partition | undefined;
@@ -25,6 +30,7 @@ export function newConnectionState(): ConnectionState {
     clientName: "",
     principal: undefined,
     peer: undefined,
+    judgeNode: undefined,
     lastTopic: undefined,
     lastPartition: undefined,
     traces: undefined,

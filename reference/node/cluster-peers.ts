@@ -15,6 +15,7 @@ import type { Session } from "../client/session.ts";
 import type { Clock, Network } from "../ports.ts";
 import { messages } from "../protocol/messages.ts";
 import { fastChecksum } from "./checksum/fast-crc32.ts";
+import { describeTlsFailure } from "./tls.ts";
 
 /** What the connections are made with. */
 export interface PeerOptions {
@@ -23,7 +24,9 @@ export interface PeerOptions {
   readonly clock: Clock;
   readonly introduction: Introduction;
   readonly frameSizeMax: number;
-  /** Told, once for each reason, why a node does not want to talk. */
+  /** Whether nodes speak TLS to each other. */
+  readonly isTls: boolean;
+  /** Told, once for each reason, why two nodes do not talk: one refuses the other. */
   readonly onRefused: (line: string) => void;
 }
 
@@ -36,9 +39,11 @@ const lengthBytes = 4;
 /** Room for payloads: at first, and the most that is kept. */
 const payloadBytesMin = 4096;
 const payloadKeptMax = 2 * 1024 * 1024;
-/** How long a node that could not be reached is left alone; one that refused us, longer. */
+/** How long a node that could not be reached is left alone; one that refused us, or that we refuse, longer. */
 const retryMs = 200;
 const refusedRetryMs = 2000;
+/** A node may end before it has answered; one that does so again and again speaks another language. */
+const wordlessEndsMax = 3;
 
 /** The connections by node. */
 export class NodePeers implements Peers {
@@ -99,7 +104,10 @@ class PeerLink {
   #notBeforeMs = 0;
   /** What was said while the connection was being made; forgotten when it cannot be made. */
   #pending: Uint8Array[] = [];
-  #lastRefusal = "";
+  /** Why we do not talk, as it was told; empty while we may. */
+  #refusal = "";
+  /** Connections that were ended in order before a word was said, one after the other. */
+  #wordlessEnds = 0;
   #payload = new Uint8Array(0);
 
   constructor(node: string, address: string, options: PeerOptions) {
@@ -135,6 +143,9 @@ class PeerLink {
   /** The session, when the other node has taken us for one of its own. */
   connected(): Promise<Session> {
     if (this.#session?.isOpen === true) return Promise.resolve(this.#session);
+    if (this.#refusal !== "" && this.#options.clock.monotonicTimeMs() < this.#notBeforeMs) {
+      return Promise.reject(new Error(this.#refusal));
+    }
     this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined));
     return this.#connecting;
   }
@@ -160,19 +171,38 @@ class PeerLink {
       await call(session, "PeerHello", { clusterId, node, target: this.#node });
       this.#session = session;
       for (const message of this.#pending.splice(0)) this.send(message);
-      this.#lastRefusal = "";
+      this.#refusal = "";
+      this.#wordlessEnds = 0;
       return session;
     } catch (error) {
       this.#pending = [];
-      const isRefused = error instanceof ProtocolError && !error.isRetriable;
+      const refusal = this.#refusalIn(error);
       if (this.#notBeforeMs < Infinity) {
-        this.#notBeforeMs = clock.monotonicTimeMs() + (isRefused ? refusedRetryMs : retryMs);
+        this.#notBeforeMs = clock.monotonicTimeMs() + (refusal === undefined ? retryMs : refusedRetryMs);
       }
-      if (isRefused && error.message !== this.#lastRefusal) {
-        this.#lastRefusal = error.message;
-        this.#options.onRefused(`node ${this.#node} at ${this.address} refuses this node: ${error.message}`);
+      if (refusal !== undefined && refusal !== this.#refusal) {
+        this.#refusal = refusal;
+        this.#options.onRefused(refusal);
       }
       throw error;
     }
   }
+
+  /** What an operator must put right; undefined when the node is just not there. */
+  #refusalIn(error: unknown): string | undefined {
+    if (!(error instanceof ProtocolError)) return undefined;
+    const { isTls } = this.#options;
+    const place = `node ${this.#node} at ${this.address}`;
+    if (!error.isRetriable) return `${place} refuses this node: ${error.message}`;
+    const problem = isTls ? describeTlsFailure(error.cause) : undefined;
+    if (problem !== undefined) return `no connection to ${place}: ${problem}`;
+    this.#wordlessEnds = isWordlessEnd(error) ? this.#wordlessEnds + 1 : 0;
+    if (isTls || this.#wordlessEnds < wordlessEndsMax) return undefined;
+    return `no connection to ${place}: it ends before it answers, as if it spoke TLS; this node does not`;
+  }
+}
+
+/** What a server that speaks TLS does to whoever does not. */
+function isWordlessEnd({ cause }: ProtocolError): boolean {
+  return cause instanceof ProtocolError && cause.name === "connection-closed" && cause.cause === undefined;
 }

@@ -16,6 +16,7 @@ import { nodeClock, nodeRandom } from "./clock.ts";
 import { NodePeers } from "./cluster-peers.ts";
 import { NodeNetwork, parseAddress } from "./network.ts";
 import type { Settings } from "./settings.ts";
+import type { TlsMaterial } from "./tls.ts";
 
 /** A node that takes part. */
 export interface ClusterNode {
@@ -41,12 +42,14 @@ const journalPath = `${clusterDirectory}/journal`;
 
 /** Whether the settings ask for a cluster, and what is wrong with them. */
 export function judgeClusterSettings(settings: Settings): "alone" | "cluster" | ClusterProblem {
-  const { node, cluster, join, tlsCertificate, fsync } = settings;
-  if (node === "" && cluster.size === 0) return join ? problem("--join needs --node and --cluster") : "alone";
+  const { node, cluster, join, tlsCa, fsync } = settings;
+  if (node === "" && cluster.size === 0) {
+    if (join) return problem("--join needs --node and --cluster");
+    return tlsCa === "" ? "alone" : problem("tlsCa is for nodes of a cluster: it needs --node and --cluster");
+  }
   if (node === "") return problem("--cluster needs --node, the name of this server in it");
   if (cluster.size === 0) return problem("--node needs --cluster n1=HOST:PORT,n2=HOST:PORT,…");
   if (!cluster.has(node)) return problem(`--node ${node} is not among the nodes of --cluster`);
-  if (tlsCertificate !== "") return problem("nodes of a cluster do not speak TLS to each other yet");
   if (fsync === "everysec") {
     return problem("--fsync everysec is not for a cluster: a node must keep what it has promised");
   }
@@ -75,6 +78,7 @@ export async function openCluster(
   disk: Disk,
   broker: Broker,
   registry: MetricsRegistry,
+  tls: TlsMaterial | undefined,
   events: ClusterEvents,
 ): Promise<ClusterNode | ClusterProblem> {
   const { node, cluster: addresses, join } = settings;
@@ -93,7 +97,8 @@ export async function openCluster(
   if (journal.kind === "damaged") return problem(journal.problem);
   const peers = new NodePeers({
     identity,
-    network: new NodeNetwork({ connectTimeoutMs: 2000 }),
+    network: new NodeNetwork({ connectTimeoutMs: 2000, ...(tls !== undefined && { tls }) }),
+    isTls: tls !== undefined,
     clock: nodeClock,
     introduction: introductionOf(settings),
     frameSizeMax: broker.limits.frameSizeMax,
@@ -126,7 +131,7 @@ export async function openCluster(
   return { kind: "node", stop };
 }
 
-/** Nodes show each other the first secret that clients may show. */
+/** A node shows the others the first secret that clients may show, and with TLS its certificate. */
 function introductionOf({ node, tokens, hmacSecrets }: Settings): Introduction {
   const [token] = tokens;
   const [hmac] = hmacSecrets;

@@ -12,6 +12,7 @@
 import net from "node:net";
 import tls from "node:tls";
 import type { Connection, Listener, Network } from "../ports.ts";
+import { unprovedIdentity } from "./tls.ts";
 
 /** How to speak TLS: for a listener its key and certificate, for a client what it trusts. */
 export interface NetworkOptions {
@@ -97,7 +98,7 @@ export class NodeNetwork implements Network {
   }
 
   /** Rejects when the address is in use or not ours to bind. */
-  listen(address: string, onConnection: (connection: Connection) => void): Promise<Listener> {
+  listen(address: string, onConnection: (connection: SocketConnection) => void): Promise<Listener> {
     const target = parseAddress(address);
     if (target === undefined) return Promise.reject(new Error(`${address} is not host:port`));
     const { tls: tlsOptions, backlog = 1024, onBytes } = this.#options;
@@ -202,7 +203,7 @@ function failed(this: ConnectedSocket, error: Error): void {
 }
 
 /** One socket as the core sees it. */
-class SocketConnection implements Connection {
+export class SocketConnection implements Connection {
   onData: (chunk: Uint8Array) => void = nothing;
   onDrain: () => void = nothing;
   onClose: (reason?: Error) => void = nothing;
@@ -233,6 +234,17 @@ class SocketConnection implements Connection {
 
   get hasSent(): boolean {
     return this.#socket.writableLength === 0;
+  }
+
+  /** Whoever is at the other end. */
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? "nowhere";
+  }
+
+  /** Why the other end has not proved to be the machine at `host`; undefined when its certificate says so. */
+  unprovedIdentity(host: string): string | undefined {
+    const socket = this.#socket;
+    return socket instanceof tls.TLSSocket ? unprovedIdentity(socket, host) : "it does not speak TLS";
   }
 
   end(): void {

@@ -5,7 +5,6 @@
  * client that can connect finds a broker that answers. Shutdown is the same way back.
  */
 import { createHmac } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { Checksum, Disk, Listener } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
@@ -32,14 +31,17 @@ import { describeListenError } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
 import { meteredDisk } from "./metered-disk.ts";
 import { onePassChecksum } from "./one-pass-checksum.ts";
-import { NodeNetwork, formatAddress } from "./network.ts";
-import type { NetworkOptions } from "./network.ts";
+import { NodeNetwork, formatAddress, parseAddress } from "./network.ts";
+import type { SocketConnection } from "./network.ts";
+import { RefusedNodes } from "./refused-nodes.ts";
 import { Scavenger, limitYoungGeneration } from "./scavenger.ts";
 import type { ServerMemory } from "./server-memory.ts";
 import { openMemory } from "./server-memory.ts";
 import type { Settings } from "./settings.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { startTelemetry } from "./telemetry.ts";
+import type { LoadedTls, TlsMaterial } from "./tls.ts";
+import { loadTls } from "./tls.ts";
 
 /** A server that accepts connections. */
 export interface RunningServer {
@@ -75,10 +77,10 @@ export async function startServer(
   settings: Settings,
   events: ServerEvents,
 ): Promise<RunningServer | StartProblem> {
-  const tls = tlsOptions(settings);
-  if (tls.kind === "problem") return tls;
   const part = judgeClusterSettings(settings);
   if (typeof part !== "string") return part;
+  const tls = loadTls(settings, nodeClock.wallTimeMs());
+  if (tls.kind === "problem") return tls;
   let release = (): void => {};
   try {
     const disk = await NodeDisk.prepare(settings.data);
@@ -98,7 +100,10 @@ export async function startServer(
       return { kind: "problem", message: `data folder ${settings.data}: ${foreign.message}` };
     }
     const broker = await openBroker(settings, metered, events, recovered, telemetry, memory, checksums.batch);
-    const node = part === "alone" ? undefined : await openNode(settings, metered, broker, telemetry, events);
+    const node =
+      part === "alone"
+        ? undefined
+        : await openNode(settings, metered, broker, telemetry, tls.material, events);
     if (node?.kind === "problem") {
       await broker.close();
       await telemetry.close();
@@ -109,7 +114,7 @@ export async function startServer(
     broker.startHousekeeping();
     const handler = handlerOf(broker, events, telemetry.metrics);
     const hub = makeHub(settings, memory, handler, checksums.frame);
-    const listener = await listen(settings, tls.options, hub);
+    const listener = await listen(settings, tls, hub, part, events);
     const admin = "address" in listener ? await telemetry.listen(settings) : listener;
     if (!("address" in listener) || !("port" in admin)) {
       if ("address" in listener) await listener.close();
@@ -145,9 +150,10 @@ function openNode(
   disk: Disk,
   broker: Broker,
   { registry }: Telemetry,
+  tls: TlsMaterial | undefined,
   { onNotice, onHalt }: ServerEvents,
 ): Promise<ClusterNode | StartProblem> {
-  return openCluster(settings, disk, broker, registry, {
+  return openCluster(settings, disk, broker, registry, tls, {
     onNotice: (line) => onNotice?.(line),
     onHalt: (error) => {
       const isDisk = error instanceof DiskError;
@@ -292,41 +298,43 @@ function handlerOf(
   };
 }
 
+/** Asks whoever says that it is a node for the certificate of that node. */
+function judgeOfNodes({ onNotice }: ServerEvents) {
+  const refused = new RefusedNodes(nodeClock, (line) => onNotice?.(line));
+  return (connection: SocketConnection) =>
+    (node: string, address: string): string | undefined => {
+      const problem = connection.unprovedIdentity(parseAddress(address)?.host ?? address);
+      if (problem !== undefined) refused.note(node, connection.remoteAddress, problem);
+      return problem;
+    };
+}
+
 /** Dead socket buffers are freed each time that so many bytes went through; a sixteenth of the budget, if more. */
 const scavengeBytesMin = 4 * 2 ** 20;
 
 async function listen(
   settings: Settings,
-  tls: NetworkOptions["tls"] | undefined,
+  { material, notices }: LoadedTls & { readonly kind: "tls" },
   hub: ConnectionHub<ConnectionState>,
+  part: "alone" | "cluster",
+  events: ServerEvents,
 ): Promise<Listener | StartProblem> {
   const scavenger = new Scavenger(Math.max(scavengeBytesMin, settings.memory / 16));
   const onBytes = (count: number): void => scavenger.note(count);
+  for (const notice of notices) events.onNotice?.(notice);
+  const hasJudge = part === "cluster" && material !== undefined;
+  // Nodes show a certificate, and most clients have none to show.
+  const tls = hasJudge ? { ...material, requestCert: true, rejectUnauthorized: false } : material;
   const network = new NodeNetwork({ onBytes, ...(tls !== undefined && { tls }) });
+  const judgeNode = hasJudge ? judgeOfNodes(events) : undefined;
   const address = formatAddress(settings.host, settings.port);
   try {
-    return await network.listen(address, (connection) => void hub.accept(connection));
+    return await network.listen(address, (connection) => {
+      const accepted = hub.accept(connection);
+      if (accepted !== undefined) accepted.state.judgeNode = judgeNode?.(connection);
+    });
   } catch (error) {
     return { kind: "problem", message: describeListenError(error, address, "--port") };
-  }
-}
-
-/** Key and certificate, read now: a missing file is a problem of the start and not of the first client. */
-function tlsOptions(
-  settings: Settings,
-): { kind: "tls"; options: NetworkOptions["tls"] | undefined } | StartProblem {
-  const { tlsCertificate, tlsKey } = settings;
-  if (tlsCertificate === "" && tlsKey === "") return { kind: "tls", options: undefined };
-  if (tlsCertificate === "" || tlsKey === "") {
-    return { kind: "problem", message: "TLS needs both tlsCertificate and tlsKey" };
-  }
-  let path = tlsCertificate;
-  try {
-    const cert = readFileSync(path);
-    path = tlsKey;
-    return { kind: "tls", options: { cert, key: readFileSync(path) } };
-  } catch (error) {
-    return { kind: "problem", message: `${path}: cannot be read (${codeOf(error)})` };
   }
 }
 
@@ -354,8 +362,4 @@ function describeDiskError(error: DiskError, folder: string): string {
 
 function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

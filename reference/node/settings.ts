@@ -254,6 +254,11 @@ export const settings = {
   byteRate: setting(size("100MiB", 0), 0, "Bytes a second that one client may send; 0 is no limit."),
   tlsCertificate: setting(path, "", "PEM file with the certificate; with tlsKey it turns TLS on."),
   tlsKey: setting(path, "", "PEM file with the private key."),
+  tlsCa: setting(
+    path,
+    "",
+    "PEM file with the authorities that nodes of a cluster trust; else those that Node does.",
+  ),
   tokens: { ...setting(secrets, noSecrets, "Clients that may connect, by token."), isSecret: true },
   hmacSecrets: {
     ...setting(secrets, noSecrets, "Clients that may connect, by HMAC-SHA256."),

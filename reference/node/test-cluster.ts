@@ -8,11 +8,13 @@ import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { call } from "../client/calls.ts";
+import type { Credentials } from "../client/handshake-call.ts";
 import { ServerPool } from "../client/pool.ts";
 import type { MessageName, ReplyOf, RequestOf } from "../protocol/messages.ts";
 import { firstLine } from "./bench/server-process.ts";
 import { nodeClock } from "./clock.ts";
 import { NodeNetwork } from "./network.ts";
+import type { NetworkOptions } from "./network.ts";
 import { TestLinks } from "./test-links.ts";
 import type { OzProcesses } from "./test-processes.ts";
 
@@ -25,6 +27,8 @@ export interface TestNode {
   /** Started to be added to a cluster that is there already. */
   readonly isJoining: boolean;
   process: ChildProcess | undefined;
+  /** What the process said on stderr, its last words at least. */
+  said: string;
   /** For asking it past its proxy; undefined while it does not run. */
   pool: ServerPool | undefined;
 }
@@ -33,6 +37,11 @@ export interface TestNode {
 export interface TestClusterOptions {
   readonly count: number;
   readonly flags?: readonly string[];
+  /** More flags for one node; asked at each start. */
+  readonly flagsOf?: (name: string) => readonly string[];
+  /** How a node is asked past its proxy, where it speaks TLS or wants to know who asks. */
+  readonly tls?: NonNullable<NetworkOptions["tls"]>;
+  readonly credentials?: Credentials;
   /** The folder for a node's data; a new temporary one when absent. */
   readonly dataOf?: (name: string) => string | undefined;
 }
@@ -49,8 +58,7 @@ export class TestCluster {
   /** What nodes said that nobody should ever read, and ends that nobody asked for. */
   readonly surprises: string[] = [];
   readonly #processes: OzProcesses;
-  readonly #flags: readonly string[];
-  readonly #dataOf: (name: string) => string | undefined;
+  readonly #options: TestClusterOptions;
   readonly #folder: string;
   #count = 0;
 
@@ -61,14 +69,9 @@ export class TestCluster {
     return cluster;
   }
 
-  private constructor(
-    processes: OzProcesses,
-    { flags = [], dataOf = () => undefined }: TestClusterOptions,
-    folder: string,
-  ) {
+  private constructor(processes: OzProcesses, options: TestClusterOptions, folder: string) {
     this.#processes = processes;
-    this.#flags = flags;
-    this.#dataOf = dataOf;
+    this.#options = options;
     this.#folder = folder;
   }
 
@@ -85,7 +88,8 @@ export class TestCluster {
     const { data, isJoining } = this.node(name);
     const spec = this.nodes.map((node) => `${node.name}=${node.address}`).join(",");
     const own = ["--node", name, "--cluster", spec, "--data", data, "--port", "0", "--admin-port", "0"];
-    return ["serve", ...own, ...(isJoining ? ["--join", "true"] : []), ...this.#flags];
+    const { flags = [], flagsOf = () => [] } = this.#options;
+    return ["serve", ...own, ...(isJoining ? ["--join", "true"] : []), ...flags, ...flagsOf(name)];
   }
 
   node(name: string): TestNode {
@@ -102,10 +106,11 @@ export class TestCluster {
     this.#watch(node, child);
     const address = await firstLine(child, /^listening on (\S+)$/);
     this.links.reach(name, address);
+    const { tls, credentials } = this.#options;
     node.pool = new ServerPool(address, {
-      network: new NodeNetwork({ connectTimeoutMs: askTimeoutMs }),
+      network: new NodeNetwork({ connectTimeoutMs: askTimeoutMs, ...(tls !== undefined && { tls }) }),
       session: { clock: nodeClock, requestTimeoutMs: askTimeoutMs },
-      introduction: { clientName: "test", credentials: undefined, sign: undefined },
+      introduction: { clientName: "test", credentials, sign: undefined },
       size: 1,
     });
   }
@@ -169,6 +174,11 @@ export class TestCluster {
     }
   }
 
+  /** Resolves when one of these nodes has said this line. */
+  async hears(names: readonly string[], line: string): Promise<void> {
+    while (!names.some((name) => this.node(name).said.split("\n").includes(line))) await sleep(lookMs);
+  }
+
   /** The names of the nodes that do not lead. */
   async followers(): Promise<string[]> {
     const leader = await this.leader();
@@ -199,8 +209,8 @@ export class TestCluster {
   async #add(isJoining: boolean): Promise<TestNode> {
     const name = `n${++this.#count}`;
     const address = await this.links.open(name);
-    const data = this.#dataOf(name) ?? join(this.#folder, name);
-    const node = { name, address, data, isJoining, process: undefined, pool: undefined };
+    const data = this.#options.dataOf?.(name) ?? join(this.#folder, name);
+    const node = { name, address, data, isJoining, process: undefined, said: "", pool: undefined };
     this.nodes.push(node);
     return node;
   }
@@ -208,8 +218,10 @@ export class TestCluster {
   /** Notes what a node says and how it ends. */
   #watch(node: TestNode, child: ChildProcess): void {
     let said = "";
+    node.said = "";
     child.stderr?.on("data", (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-lastWordsMax);
+      if (node.process === child) node.said = said;
       if (said.includes("internal error")) this.surprises.push(`${node.name} said: ${said.trim()}`);
     });
     child.once("exit", (code, signal) => {

@@ -1,7 +1,7 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { InPageNetwork } from "../browser/in-page-network.ts";
 import { NodeNetwork } from "../node/network.ts";
-import { testCertificate, testKey } from "./tls-certificate.ts";
 import { testNetwork } from "./network-conformance.ts";
 
 describe("TCP", () => {
@@ -9,7 +9,9 @@ describe("TCP", () => {
 });
 
 describe("TLS", () => {
-  const tls = { cert: testCertificate, key: testKey, ca: testCertificate };
+  const read = (file: string): Buffer =>
+    readFileSync(new URL(`../node/test-tls/${file}.pem`, import.meta.url));
+  const tls = { cert: read("certificate"), key: read("key"), ca: read("certificate") };
   testNetwork(() => ({ network: new NodeNetwork({ tls }), address: "127.0.0.1:0" }));
 
   test("a server that the client has no reason to trust is refused", async () => {

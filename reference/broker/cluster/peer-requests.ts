@@ -21,13 +21,17 @@ export async function welcomePeer(
   if (target !== identity.node) {
     return refuse("not-a-member", `this is node ${identity.node}, not ${target}: an address is wrong`);
   }
+  const address = members.get(node);
+  if (address === undefined) {
+    return refuse("not-a-member", `${node} is not among the nodes that ${identity.node} knows`);
+  }
+  // Before its cluster counts: a node that joins takes over the cluster of whoever comes first.
+  const unproved = connection.state.judgeNode?.(node, address);
+  if (unproved !== undefined) return refuse("not-a-member", `not proved to be ${node}: ${unproved}`);
   const isOurs = await identity.admits(clusterId);
   if (!isOurs) {
     const message = `this node belongs to cluster ${identity.clusterId}, ${node} to ${clusterId}`;
     return refuse("not-a-member", message);
-  }
-  if (!members.has(node)) {
-    return refuse("not-a-member", `${node} is not among the nodes that ${identity.node} knows`);
   }
   connection.state.peer = node;
   return undefined;

@@ -33,7 +33,9 @@ export const command = defineCommand({
   details:
     "Settings come from flags, environment variables (OZ_PORT for --port) and a YAML file, in this order. " +
     "`oz config` shows which value came from where. " +
-    "The first line on stdout says where it listens; SIGTERM and Ctrl-C finish open requests first.",
+    "The first line on stdout says where it listens; SIGTERM and Ctrl-C finish open requests first. " +
+    "With TLS, nodes of a cluster show each other their certificates, which must hold for the addresses in --cluster " +
+    "and be good for servers and for clients; without, whoever may connect as a client can pass for a node.",
   examples: [
     "oz serve --data ./data",
     "oz serve --data ./data --port 0 --fsync everysec",
