@@ -1,7 +1,7 @@
 /** What the tests of a partition's group share: its log and its node's journal on one disk, and entries for them. */
 import { crc32 } from "#reference/base/crc32.ts";
 import type { Entry } from "../../raft/entry.ts";
-import type { SimulatedDisk } from "../../simulator/disk.ts";
+import type { Disk } from "../../ports.ts";
 import type { LogOptions } from "../../storage/log.ts";
 import { Log } from "../../storage/log.ts";
 import { encodeRecordBatch } from "../../storage/record-batch-builder.ts";
@@ -19,7 +19,7 @@ export const testDirectory = "topics/orders/0";
 
 /** Opens the log and the journal, and makes them where they are not. */
 export async function openPartition(
-  disk: SimulatedDisk,
+  disk: Disk,
   options: Partial<LogOptions> = {},
 ): Promise<{ readonly log: Log; readonly journal: RaftJournal }> {
   await disk.makeDirectory("cluster");
