@@ -4,7 +4,8 @@
  *
  * For each partition there is an idempotent producer with several records on their way, plain producers that send each
  * record once and may never learn what became of it, a reader, and one who asks where the partition ends. A committer
- * stores a group's position and asks for it. Each has a client of its own, so that they can disagree.
+ * stores a group's position, never beyond what somebody was told of, and asks for it. Each has a client of its own, so
+ * that they can disagree.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { History } from "../checkers/history.ts";
@@ -50,6 +51,8 @@ export class TestLoad {
   readonly kafka = new History<KafkaInput, KafkaOutput>();
   /** As the checker of linearizability wants it. */
   readonly logs = new History<PartitionInput, LogOutput>();
+  /** Answers that nobody may get, whatever happens. */
+  readonly violations: string[] = [];
   /** How often a client was left with which error. */
   readonly errors = new Map<string, number>();
   /** When records were acknowledged, on the monotonic clock, by partition. */
@@ -59,10 +62,13 @@ export class TestLoad {
   #isRunning = true;
   #running: Promise<void>[] = [];
   #sent = 0;
+  /** By partition: the offset behind the last record that was acknowledged or read. */
+  readonly #knownEnds: number[];
 
   constructor(options: TestLoadOptions) {
     this.#options = { paceMs: 5, requestTimeoutMs: 2000, ...options };
     this.acknowledgedAtMs = Array.from({ length: options.partitions }, () => []);
+    this.#knownEnds = this.acknowledgedAtMs.map(() => 0);
   }
 
   get topic(): string {
@@ -141,6 +147,7 @@ export class TestLoad {
     const log = this.logs.invoke(process, { partition, log: { kind: "append", value: String(message) } });
     try {
       const offset = await send(String(message));
+      this.#learn(partition, offset + 1);
       this.acknowledgedAtMs[partition]?.push(performance.now());
       this.kafka.complete(kafka, { kind: "ok", output: { kind: "sent", offset } });
       this.logs.complete(log, { kind: "ok", output: { kind: "appended", offset } });
@@ -170,6 +177,7 @@ export class TestLoad {
         if (first === undefined) this.logs.complete(read, { kind: "failed" });
         else this.logs.complete(read, { kind: "ok", output: { kind: "record", value: first[1] } });
         offset = records.nextOffset;
+        this.#learn(partition, offset);
       } catch (error) {
         this.kafka.complete(poll, { kind: "failed" });
         this.logs.complete(read, { kind: "failed" });
@@ -197,7 +205,8 @@ export class TestLoad {
   async #commit(): Promise<void> {
     const client = this.#client();
     const { topic } = this;
-    for (let offset = 0; this.#isRunning; offset++) {
+    while (this.#isRunning) {
+      const offset = this.#knownEnds[0] ?? 0;
       const committing = this.kafka.invoke("committer", { kind: "commit", offsets: { group: offset } });
       try {
         await client.commitOffsets(group, [{ topic, partition: 0, offset }]);
@@ -205,6 +214,10 @@ export class TestLoad {
         this.kafka.complete(committing, { kind: "ok", output });
       } catch (error) {
         this.kafka.complete(committing, this.#outcomeOf("commit", error, true));
+        // Somebody was told of a record before this offset: no node may ever know better.
+        if (error instanceof ProtocolError && error.name === "offset-out-of-range") {
+          this.violations.push(`offset ${offset}, which somebody was told of: ${error.message}`);
+        }
       }
       const listing = this.kafka.invoke("committer", { kind: "list-committed", keys: ["group"] });
       try {
@@ -217,6 +230,10 @@ export class TestLoad {
       }
       await this.#rest(4);
     }
+  }
+
+  #learn(partition: number, end: number): void {
+    this.#knownEnds[partition] = Math.max(this.#knownEnds[partition] ?? 0, end);
   }
 
   /** What was polled, into the history. */

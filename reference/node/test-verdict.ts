@@ -33,7 +33,7 @@ const stepsMax = 20_000_000;
 /** Judges a load that has been stopped, on a cluster that has been healed. */
 export async function judge(cluster: TestCluster, load: TestLoad): Promise<TestVerdict> {
   const { topic, partitions } = load;
-  const problems = [...cluster.surprises];
+  const problems = [...cluster.surprises, ...load.violations];
   const contents: string[][] = [];
   for (const { name } of cluster.nodes) {
     for (let partition = 0; partition < partitions; partition++) {
