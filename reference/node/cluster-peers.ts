@@ -78,6 +78,7 @@ export class NodePeers implements Peers {
     };
     return {
       state: async () => call(await sessionOf(), "PeerState", {}),
+      members: async () => (await call(await sessionOf(), "ClusterState", {})).members,
       transfer: async (target) => {
         const request = { action: "transfer", node: target, address: "" };
         await call(await sessionOf(), "ChangeCluster", request);

@@ -14,6 +14,8 @@ import type { RaftJournal } from "./journal.ts";
 /** A node that can be asked. */
 export interface PeerSource extends CatchUpSource {
   state(): Promise<ReplyOf<"PeerState">>;
+  /** The members of the cluster as it knows them. */
+  members(): Promise<ReplyOf<"ClusterState">["members"]>;
   /** Has it hand over all that it leads. */
   transfer(target: string): Promise<ErrorOutcome | undefined>;
 }

@@ -32,9 +32,11 @@ import { notLeader } from "./group.ts";
 import { groupKey, metadataGroup } from "./group-id.ts";
 import { Groups } from "./groups.ts";
 import { NodeTopics } from "./local-topics.ts";
-import { addNode, finishLeaving, judgeAddress, reconcile, removeNode, wishedVoters } from "./membership.ts";
+import { addNode, finishLeaving, judgeAddress, reachNode } from "./membership.ts";
+import { reconcile, removeNode, wishedVoters } from "./membership.ts";
 import { Metadata } from "./metadata.ts";
 import { journalStorage, MetadataGroup } from "./metadata-group.ts";
+import { NodeAddresses } from "./node-addresses.ts";
 import type { NodeContext } from "./node-context.ts";
 import { Outbox } from "./outbox.ts";
 import { recordsForPeer, sizesElsewhere, welcomePeer } from "./peer-requests.ts";
@@ -69,6 +71,7 @@ export class Cluster implements Replication {
   readonly #topics: NodeTopics;
   readonly #metadata: MetadataGroup;
   readonly #balance: Balance;
+  readonly #nodes: NodeAddresses;
   #upkeepAtMs = 0;
   #wasLeader = false;
   #knownAddresses = "";
@@ -120,6 +123,7 @@ export class Cluster implements Replication {
       onHalt: (error) => this.#halt(error),
       onChange: () => this.#changed(),
     });
+    this.#nodes = new NodeAddresses(options.addresses, this.#metadata.machine);
     journal.onFailed = (error) => this.#halt(error);
     this.offsets = this.#metadata.offsets;
     this.memberships = this.#metadata.memberships;
@@ -147,7 +151,7 @@ export class Cluster implements Replication {
 
   /** Where every node is reached. */
   get members(): ReadonlyMap<string, string> {
-    return new Map([...this.#options.addresses, ...this.#metadata.machine.addresses]);
+    return this.#nodes.all;
   }
 
   get addresses(): readonly string[] {
@@ -262,11 +266,12 @@ export class Cluster implements Replication {
     if (wrong !== undefined) return wrong;
     const problem = await this.#metadata.propose({ kind: "address", node, address });
     this.#changed();
-    return problem ?? addNode(this.#metadata, this.#groups, clock, node);
+    const unreached = problem ?? (await reachNode(this.#options.peers.source(node), clock, node, address));
+    return unreached ?? addNode(this.#metadata, this.#groups, clock, node);
   }
 
   welcome(connection: BrokerConnection, request: RequestOf<"PeerHello">): Promise<ErrorOutcome | undefined> {
-    return welcomePeer(this.#options.identity, this.members, connection, request);
+    return welcomePeer(this.#options.identity, this.#nodes, connection, request);
   }
 
   receive(from: string, frame: Uint8Array): void {
@@ -343,6 +348,9 @@ export class Cluster implements Replication {
       this.#balance.look(replica, nowMs);
     }
     finishLeaving(this.#metadata, this.#groups);
+    const { leader, id } = this.#metadata.group.state;
+    this.#nodes.lookAfter(leader, id, this.#options.peers, nowMs);
+    this.#changed();
     if (this.#metadata.group.isReady) this.#options.broker.groups.lookAfter();
   }
 

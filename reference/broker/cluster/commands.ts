@@ -25,8 +25,10 @@ export type ClusterCommand =
   | ({ readonly kind: "leave-group" } & LeaveChange)
   /** Where a node is reached; said before it becomes a member. */
   | { readonly kind: "address"; readonly node: string; readonly address: string }
-  /** A node is to leave, or to stay after all: the partitions' groups do without it first. */
-  | { readonly kind: "leave"; readonly node: string; readonly isLeaving: boolean };
+  /** A node is to leave: the partitions' groups do without it first. */
+  | { readonly kind: "leave"; readonly node: string }
+  /** It has left, and is no member of anything any more. */
+  | { readonly kind: "left"; readonly node: string };
 
 export function encodeClusterCommand(command: ClusterCommand): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(command));

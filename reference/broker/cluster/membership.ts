@@ -13,6 +13,7 @@ import type { MemberChange } from "../../raft/membership.ts";
 import { configurationOf } from "../../raft/state.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
+import type { PeerSource } from "./cluster-options.ts";
 import type { Group } from "./group.ts";
 import { notLeader } from "./group.ts";
 import type { Groups } from "./groups.ts";
@@ -21,6 +22,8 @@ import { pause } from "./transfer.ts";
 
 const stepMs = 50;
 const addTimeoutMs = 60_000;
+/** How long a node that is to be added may take to answer. */
+const reachTimeoutMs = 5000;
 const removeTimeoutMs = 20_000;
 
 /** The nodes that shall vote in every partition's group; undefined while that is being changed. */
@@ -59,7 +62,7 @@ export function finishLeaving(metadata: MetadataGroup, groups: Groups): void {
   const { voters, learners } = configurationOf(group.state);
   for (const node of machine.leaving) {
     const isMember = voters.includes(node) || learners.includes(node);
-    if (!isMember) void metadata.propose({ kind: "leave", node, isLeaving: false });
+    if (!isMember) void metadata.propose({ kind: "left", node });
     else if (groupsWith(groups, node) === 0 && node !== group.state.id) {
       const rest = voters.filter((voter) => voter !== node);
       group.command((raft, nowMs) => raft.changeMembers({ voters: rest }, nowMs));
@@ -69,17 +72,43 @@ export function finishLeaving(metadata: MetadataGroup, groups: Groups): void {
 
 /** What is wrong with an address: a node that is looked for where another one is would be cut off, without a word. */
 export function judgeAddress(
-  { group }: MetadataGroup,
+  { group, machine }: MetadataGroup,
   addresses: ReadonlyMap<string, string>,
   node: string,
   address: string,
 ): ErrorOutcome | undefined {
+  if (machine.leaving.has(node)) return beingRemoved(node);
   const { voters, learners } = configurationOf(group.state);
   const taken = [...voters, ...learners].find((name) => name !== node && addresses.get(name) === address);
   if (taken !== undefined) return refuse("invalid-request", `${address} is the address of ${taken}`);
   const known = addresses.get(node);
   if (!voters.includes(node) || known === address) return undefined;
   return refuse("invalid-request", `${node} is a node of this cluster already, at ${known ?? "no address"}`);
+}
+
+/**
+ * Waits until a node answers as one that joins: one that cannot be reached would be waited for by all who write, as
+ * soon as it votes. Resolves to why it does not.
+ */
+export async function reachNode(
+  source: PeerSource,
+  clock: Clock,
+  node: string,
+  address: string,
+): Promise<ErrorOutcome | undefined> {
+  const deadlineMs = clock.monotonicTimeMs() + reachTimeoutMs;
+  for (;;) {
+    try {
+      await source.state();
+      return undefined;
+    } catch (error) {
+      if (clock.monotonicTimeMs() >= deadlineMs) {
+        const reason = error instanceof Error ? error.message : String(error);
+        return refuse("request-timeout", `no node ${node} that joins answers at ${address}: ${reason}`);
+      }
+      await pause(clock, stepMs);
+    }
+  }
 }
 
 /** Adds a node whose address is known. Resolves when it votes everywhere, or to why it does not. */
@@ -89,10 +118,12 @@ export async function addNode(
   clock: Clock,
   node: string,
 ): Promise<ErrorOutcome | undefined> {
-  const { group } = metadata;
+  const { group, machine } = metadata;
   const isVoter = (): boolean => isSettled(group) && configurationOf(group.state).voters.includes(node);
   const isEverywhere = (): boolean => groupsWithout(groups, node) === 0;
-  const step = (): string => {
+  const step = (): string | ErrorOutcome => {
+    // Somebody wants it gone by now: adding it again would undo that, without end.
+    if (machine.leaving.has(node) || machine.gone.has(node)) return beingRemoved(node);
     const { voters, learners } = configurationOf(group.state);
     if (isVoter()) return `${groupsWithout(groups, node)} partitions do without it yet`;
     const change = learners.includes(node) ? { voters: [...voters, node] } : { voters, learners: [node] };
@@ -120,7 +151,7 @@ export async function removeNode(
   if (group.state.id === node) {
     return refuse("invalid-request", `${node} leads: transfer the leadership first, to another node`);
   }
-  const problem = await metadata.propose({ kind: "leave", node, isLeaving: true });
+  const problem = await metadata.propose({ kind: "leave", node });
   if (problem !== undefined) return problem;
   const isGone = (): boolean => {
     const now = configurationOf(group.state);
@@ -139,18 +170,23 @@ async function until(
   clock: Clock,
   timeoutMs: number,
   isDone: () => boolean,
-  step: () => string,
+  step: () => string | ErrorOutcome,
 ): Promise<ErrorOutcome | undefined> {
   const deadlineMs = clock.monotonicTimeMs() + timeoutMs;
   while (!isDone()) {
     if (group.state.role !== "leader") return notLeader(group.state.leader);
     const reason = step();
+    if (typeof reason !== "string") return reason;
     if (clock.monotonicTimeMs() >= deadlineMs) {
       return refuse("request-timeout", `the members have not changed within ${timeoutMs} ms: ${reason}`);
     }
     await pause(clock, stepMs);
   }
   return undefined;
+}
+
+function beingRemoved(node: string): ErrorOutcome {
+  return refuse("invalid-request", `${node} is being removed: add it when it has left`);
 }
 
 /** Partitions of which a node is a member in some way, as far as this node knows. */

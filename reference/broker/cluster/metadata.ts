@@ -44,6 +44,7 @@ interface SavedState {
   readonly groups: SavedGroups;
   readonly addresses: readonly (readonly [node: string, address: string])[];
   readonly leaving: readonly string[];
+  readonly gone: readonly string[];
 }
 
 const done: Applied = { kind: "done" };
@@ -55,6 +56,8 @@ export class Metadata implements GroupMachine {
   addresses = new Map<string, string>();
   /** Nodes that the partitions' groups shall do without. */
   leaving = new Set<string>();
+  /** Nodes that have left: they are no strangers, and must not come back with the data that they had. */
+  gone = new Set<string>();
   /** Told what each command came to. */
   onApplied: (entry: Entry, applied: Applied) => void = () => {};
   onAbandoned: (indexes: readonly number[]) => void = () => {};
@@ -105,6 +108,7 @@ export class Metadata implements GroupMachine {
       groups: this.groups.save(),
       addresses: [...this.addresses],
       leaving: [...this.leaving],
+      gone: [...this.gone],
     };
     return new TextEncoder().encode(JSON.stringify(state));
   }
@@ -114,6 +118,7 @@ export class Metadata implements GroupMachine {
     const state = JSON.parse(new TextDecoder().decode(data)) as SavedState;
     this.addresses = new Map(state.addresses);
     this.leaving = new Set(state.leaving);
+    this.gone = new Set(state.gone);
     this.#positions = new Map(
       state.positions.map(([group, of]) => [
         group,
@@ -146,10 +151,15 @@ export class Metadata implements GroupMachine {
         return { kind: "left", wasMember: this.groups.leave(command) };
       case "address":
         this.addresses.set(command.node, command.address);
+        this.gone.delete(command.node);
         return done;
       case "leave":
-        if (command.isLeaving) this.leaving.add(command.node);
-        else this.leaving.delete(command.node);
+        this.leaving.add(command.node);
+        return done;
+      case "left":
+        this.leaving.delete(command.node);
+        this.addresses.delete(command.node);
+        this.gone.add(command.node);
         return done;
     }
   }

@@ -9,19 +9,23 @@ import type { Partition } from "../partition.ts";
 import type { Peers } from "./cluster-options.ts";
 import type { Groups } from "./groups.ts";
 import type { Identity } from "./identity.ts";
+import type { NodeAddresses } from "./node-addresses.ts";
 import type { PartitionSize } from "./replication.ts";
 
 /** Another node introduces itself; resolves to why it does not belong here. */
 export async function welcomePeer(
   identity: Identity,
-  members: ReadonlyMap<string, string>,
+  addresses: NodeAddresses,
   connection: BrokerConnection,
   { clusterId, node, target }: RequestOf<"PeerHello">,
 ): Promise<ErrorOutcome | undefined> {
   if (target !== identity.node) {
     return refuse("not-a-member", `this is node ${identity.node}, not ${target}: an address is wrong`);
   }
-  const address = members.get(node);
+  if (addresses.isGone(node)) {
+    return refuse("not-a-member", `${node} was removed: empty its folder, and add it under another name`);
+  }
+  const address = addresses.all.get(node);
   if (address === undefined) {
     return refuse("not-a-member", `${node} is not among the nodes that ${identity.node} knows`);
   }

@@ -280,6 +280,8 @@ export class SimulatedNode implements FaultyDisk {
         this.#options.simulation.network.send(this.name, to, { kind: "ask", id, ...payload });
       });
     return {
+      // Addresses are names here: nobody has to be told.
+      members: () => Promise.resolve([]),
       transfer: () => Promise.resolve(undefined),
       fetch: async (fetch) => {
         const { fetched } = await ask({ fetch });

@@ -201,6 +201,7 @@ export class SmallCluster {
     };
     return {
       state: async () => reach().cluster.peerState(),
+      members: async () => reach().cluster.state().members,
       fetch: async (request) => answered(await reach().cluster.peerFetch(request)),
       transfer: async (target) => {
         const request = { action: "transfer", node: target, address: "" };
