@@ -1,6 +1,7 @@
 /** What a node does when its disk fails, and what operators are told. */
 import { expect, test } from "vitest";
 import { DiskError } from "../../ports.ts";
+import type { Cluster } from "./cluster.ts";
 import { SmallCluster } from "../../testing/cluster/small-cluster.ts";
 
 test("a node whose disk is full stops at once: it has nothing left to hand over", async () => {
@@ -37,4 +38,87 @@ test("a node that stops hands over to one that is there, and does not wait for o
   const { tookMs } = await cluster.wait(first.cluster.stop());
   expect(tookMs).toBeLessThan(200);
   await cluster.until(() => cluster.leader === heir, 400);
+});
+
+/** Cuts a node off from all others, or lets it hear and be heard again. */
+function isolate(cluster: SmallCluster, name: string, isCut: boolean): void {
+  for (const other of cluster.nodes.keys()) {
+    for (const link of [`${name}>${other}`, `${other}>${name}`]) {
+      if (isCut) cluster.cut.add(link);
+      else cluster.cut.delete(link);
+    }
+  }
+}
+
+/** Asks for a change of the members as `oz cluster` does; resolves to what is refused. */
+async function change(cluster: SmallCluster, action: string, node: string, address = node) {
+  const client = cluster.connect(cluster.leader!.name);
+  const id = client.send("ChangeCluster", { action, node, address });
+  let response = client.received(id);
+  await cluster.until(() => (response ??= client.received(id)) !== undefined, 90_000);
+  const reply = client.read("ChangeCluster", response!);
+  return reply.kind === "error" ? reply.message : "done";
+}
+
+const votersOf = (cluster: SmallCluster): string[] =>
+  cluster
+    .leader!.cluster.state()
+    .members.filter(({ role }) => role === "voter")
+    .map(({ node }) => node);
+
+test("a node that was away finds a leader of which it has never heard", async () => {
+  const cluster = await SmallCluster.open(["n1", "n2", "n3"], { joining: ["n4"] });
+  await cluster.createTopic("orders");
+  const away = [...cluster.nodes.keys()].find((name) => name !== cluster.leader!.name && name !== "n4")!;
+  isolate(cluster, away, true);
+  expect(await change(cluster, "add", "n4")).toBe("done");
+  expect(await change(cluster, "transfer", "n4")).toBe("done");
+  await cluster.until(() => cluster.leader?.name === "n4");
+  const { cluster: left } = cluster.node(away);
+  expect(left.members.has("n4")).toBe(false);
+  isolate(cluster, away, false);
+  await cluster.until(() => left.state().members.length === 4 && left.state().leader === "n4", 10_000);
+  expect(cluster.leader?.name).toBe("n4");
+});
+
+test("a node that does not answer is not added, and soon said so", async () => {
+  const cluster = await SmallCluster.open(["n1", "n2"]);
+  const startMs = cluster.clock.monotonicTimeMs();
+  expect(await change(cluster, "add", "n9")).toContain("no node n9 that joins answers at n9");
+  expect(cluster.clock.monotonicTimeMs() - startMs).toBeLessThan(6000);
+  expect(votersOf(cluster)).toEqual(["n1", "n2"]);
+});
+
+test("a node that is removed while it is being added is not added again", async () => {
+  const cluster = await SmallCluster.open(["n1", "n2", "n3"], { joining: ["n4"] });
+  await cluster.createTopic("orders");
+  const { name } = cluster.leader!;
+  const adding = cluster.leader!.cluster.change({ action: "add", node: "n4", address: "n4" }, {
+    state: {},
+  } as Parameters<Cluster["change"]>[1]);
+  await cluster.until(() => cluster.leader!.cluster.state().members.length === 4);
+  // Now it falls silent, before it has everything.
+  isolate(cluster, "n4", true);
+  expect(await change(cluster, "remove", "n4")).toBe("done");
+  const { value } = await cluster.wait(adding);
+  expect(value?.message).toContain("n4 is being removed");
+  await cluster.clock.advanceAsync(2000);
+  expect(votersOf(cluster)).toEqual(["n1", "n2", "n3"]);
+  expect(cluster.leader!.name).toBe(name);
+});
+
+test("operators are told what cannot be", async () => {
+  const cluster = await SmallCluster.open(["n1", "n2", "n3"]);
+  const leader = cluster.leader!.name;
+  const [first, second] = ["n1", "n2", "n3"].filter((name) => name !== leader);
+  expect(await change(cluster, "transfer", "n9")).toContain("n9");
+  expect(await change(cluster, "remove", "n9")).toBe("the cluster has no node n9");
+  expect(await change(cluster, "remove", leader)).toContain("transfer the leadership first");
+  expect(await change(cluster, "frob", leader)).toContain("frob is not add, remove or transfer");
+  expect(await change(cluster, "add", "n9", first!)).toBe(`${first!} is the address of ${first!}`);
+  expect(await change(cluster, "add", first!, "elsewhere")).toContain("a node of this cluster already");
+  expect(await change(cluster, "remove", first!)).toBe("done");
+  expect(await change(cluster, "remove", second!)).toBe("done");
+  expect(await change(cluster, "remove", leader)).toContain("is the last node");
+  expect(votersOf(cluster)).toEqual([leader]);
 });

@@ -181,8 +181,8 @@ export class SmallCluster {
 
   #send(from: string, to: string, frame: Uint8Array): void {
     this.clock.after(linkMs, () => {
-      const node = this.nodes.get(to);
-      if (node === undefined || node.halted !== undefined || this.cut.has(`${from}>${to}`)) return;
+      const node = this.#reach(from, to);
+      if (node === undefined) return;
       if (node.heard.push({ from, frame }) > heardMax) node.heard.shift();
       node.cluster.receive(from, frame);
     });
@@ -190,9 +190,8 @@ export class SmallCluster {
 
   #source(from: string, to: string): PeerSource {
     const reach = (): SmallNode => {
-      const node = this.nodes.get(to);
-      if (node === undefined || node.halted !== undefined || this.cut.has(`${from}>${to}`))
-        throw new Error(`${to} cannot be reached`);
+      const node = this.#reach(from, to);
+      if (node === undefined) throw new Error(`${to} cannot be reached`);
       return node;
     };
     const answered = <Reply extends object>(reply: Reply | ErrorOutcome): Reply => {
@@ -209,5 +208,13 @@ export class SmallCluster {
         return reach().cluster.change(request, connection);
       },
     };
+  }
+
+  /** A node, when the one that asks knows where it is and is known there. */
+  #reach(from: string, to: string): SmallNode | undefined {
+    const node = this.nodes.get(to);
+    const isKnown = this.node(from).cluster.members.has(to) && node?.cluster.members.has(from) === true;
+    if (!isKnown || node.halted !== undefined || this.cut.has(`${from}>${to}`)) return undefined;
+    return node;
   }
 }
