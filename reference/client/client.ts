@@ -43,7 +43,12 @@ import type { TopicProducerOptions } from "./topic-producer.ts";
 const fetchBytesMaxDefault = 1024 * 1024;
 
 /** Requests that change something each time they are carried out. */
-const notIdempotent: ReadonlySet<MessageName> = new Set(["Produce", "CreateTopic", "DeleteTopic"]);
+const notIdempotent: ReadonlySet<MessageName> = new Set([
+  "Produce",
+  "CreateTopic",
+  "DeleteTopic",
+  "ChangeCluster",
+]);
 
 /** A broker, or a cluster of them, from the outside. */
 export class BrokerClient {

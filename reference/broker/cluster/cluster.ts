@@ -305,7 +305,7 @@ export class Cluster implements Replication {
   async #transfer(target: string, asksOthers: boolean): Promise<ErrorOutcome | undefined> {
     const { group } = this.#metadata;
     if (!configurationOf(group.state).voters.includes(target)) {
-      return refuse("invalid-request", `cannot hand over to ${target}: not-a-voter`);
+      return refuse("invalid-request", `the cluster has no node ${target} that could lead`);
     }
     const { peers, clock } = this.#options;
     const leaders = new Set([group.state.leader, ...[...this.#groups.all].map(({ leader }) => leader)]);
