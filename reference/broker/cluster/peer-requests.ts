@@ -23,7 +23,7 @@ export async function welcomePeer(
     return refuse("not-a-member", `this is node ${identity.node}, not ${target}: an address is wrong`);
   }
   if (addresses.isGone(node)) {
-    return refuse("not-a-member", `${node} was removed: empty its folder, and add it under another name`);
+    return refuse("not-a-member", `${node} was removed from this cluster: oz cluster add takes it back`);
   }
   const address = addresses.all.get(node);
   if (address === undefined) {

@@ -52,7 +52,7 @@ async function transferDrained(
   const deadlineMs = clock.monotonicTimeMs() + transferTimeoutMs;
   while (group.state.role === "leader" && group.state.term === term) {
     if (clock.monotonicTimeMs() >= deadlineMs || group.state.transfer === undefined) {
-      return refuse("request-timeout", `${target} has not taken over within ${transferTimeoutMs} ms`);
+      return refuse("request-timeout", `${target} has not taken over in time`);
     }
     await pause(clock, stepMs);
   }
