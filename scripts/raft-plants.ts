@@ -3,9 +3,10 @@
  * conformance, and after how many seeds of the simulator. A simulator that is not tried on bugs is a
  * screensaver.
  *
- *     node scripts/raft-plants.ts [--only 4.3-01,4.4-05] [--seeds 400] [--json]
+ *     node scripts/raft-plants.ts [--only 4.3-01,4.4-05] [--seeds 400] [--json] [--plants FILE]
  *
- * Exit status 1 when a bug stays unfound, or does not fit the reference any more.
+ * FILE is another list of bugs, in the form of raft-plants/plants.json. Exit status 1 when a bug stays unfound, or does
+ * not fit the reference any more.
  */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -45,11 +46,10 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "400" },
     json: { type: "boolean", default: false },
     child: { type: "string" },
+    plants: { type: "string", default: join(import.meta.dirname, "raft-plants/plants.json") },
   },
 });
-const plants = JSON.parse(
-  readFileSync(join(import.meta.dirname, "raft-plants/plants.json"), "utf8"),
-) as Plant[];
+const plants = JSON.parse(readFileSync(values.plants, "utf8")) as Plant[];
 
 if (values.child === undefined) await parent();
 else await child(values.child);
@@ -77,7 +77,7 @@ async function parent(): Promise<void> {
 async function findInChild(plant: Plant): Promise<Finding> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [import.meta.filename, "--child", plant.id, "--seeds", values.seeds],
+    [import.meta.filename, "--child", plant.id, "--seeds", values.seeds, "--plants", values.plants],
     { maxBuffer: 2 ** 24 },
   );
   return JSON.parse(stdout) as Finding;

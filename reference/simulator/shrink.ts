@@ -3,8 +3,7 @@
  *
  * A failing seed comes with dozens of faults, most of them innocent. fast-check walks through smaller
  * schedules, always going on from one that still fails, until none of the next smaller ones does. What is
- * left is a *cut*: which faults of the seed's schedule to keep, which features of the network to switch off,
- * and when to end. A cut is short enough to stand in one command, and together with the seed it says
+ * left is a *cut*: which faults of the seed's schedule to keep, and which features to switch off. A cut is short enough to stand in one command, and together with the seed it says
  * everything.
  */
 import { Arbitrary, asyncProperty, check, Stream, Value } from "fast-check";

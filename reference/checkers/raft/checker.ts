@@ -61,6 +61,10 @@ export interface RaftChecker {
   onSend?(server: ServerView, message: Message): void;
   /** A server hands entries to its state machine. */
   onApply?(server: ServerView, entries: readonly Entry[]): void;
+  /** A client's read has come to a server, under a number of the server's. */
+  onReadAsked?(server: ServerView, id: number): void;
+  /** It is answered as of an entry of the log, by a state machine that is so far. */
+  onReadAnswered?(server: ServerView, id: number, index: number, appliedIndex: number): void;
 }
 
 /** Throws unless the invariant holds. The message is a function: it is needed once in a million times. */

@@ -5,10 +5,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Write } from "#reference/raft/effects.ts";
 import type { Entry } from "#reference/raft/entry.ts";
-import { RaftLog } from "#reference/raft/log.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import { makeRaftOptions } from "#reference/raft/options.ts";
 import type { Raft } from "#reference/raft/state.ts";
+import { cluster, noOps as entries, server } from "#reference/testing/raft/views.ts";
 import { AcknowledgedHistory } from "./acknowledged.ts";
 import { RaftInvariants } from "./all.ts";
 import { BudgetKept } from "./budget-kept.ts";
@@ -21,48 +21,6 @@ import { LogMatching, naiveLogMatching } from "./log-matching.ts";
 import { PersistBeforeSend } from "./persist-before-send.ts";
 import { QuorumDurability } from "./quorum-durability.ts";
 import { StateMachineSafety } from "./state-machine-safety.ts";
-
-const entries = (...terms: number[]): Entry[] =>
-  terms.map((term, place) => ({ kind: "no-op", index: place + 1, term }));
-
-/**
- * A server as a checker sees it: what it believes, and what is on its disk (the same, unless told otherwise).
- */
-function server(
-  name: string,
-  state: Partial<Raft> & { readonly terms?: number[] },
-  disk: { terms?: number[]; term?: number; votedFor?: string } = {},
-): ServerView {
-  const log = new RaftLog(0, 0, entries(...(state.terms ?? [])));
-  const durable = new RaftLog(0, 0, entries(...(disk.terms ?? state.terms ?? [])));
-  const configuration = { voters: ["n1", "n2", "n3"], oldVoters: [], learners: [] };
-  const base = {
-    role: "follower",
-    options: makeRaftOptions(),
-    proposals: new Map(),
-    progress: new Map(),
-    term: 1,
-    commitIndex: 0,
-    appliedIndex: 0,
-    log,
-    configurations: [{ index: 0, configuration }],
-  };
-  return {
-    name,
-    state: { ...base, ...state } as unknown as Raft,
-    durable: {
-      term: disk.term ?? state.term ?? 1,
-      votedFor: disk.votedFor,
-      lastIndex: durable.lastIndex,
-      snapshotIndex: 0,
-      termAt: (index) => durable.termAt(index),
-    },
-  };
-}
-
-const cluster = (...servers: ServerView[]): { servers: Map<string, ServerView> } => {
-  return { servers: new Map(servers.map((one) => [one.name, one])) };
-};
 
 describe("invariants of Raft", () => {
   test("one leader a term: the same one again is fine, another one is not", () => {
@@ -177,7 +135,7 @@ describe("invariants of Raft", () => {
   });
 
   test("nothing is promised that is not on disk", () => {
-    const checker = new PersistBeforeSend();
+    const checker = new PersistBeforeSend(cluster());
     const envelope = { from: "n1", to: "n2", term: 2 } as const;
     const vote: Message = { kind: "vote-reply", ...envelope, isGranted: true };
     checker.onSend(server("n1", {}, { term: 2, votedFor: "n2" }), vote);
@@ -259,13 +217,14 @@ describe("invariants of Raft", () => {
 
   test("all of them run as one", () => {
     const all = new RaftInvariants(cluster());
-    all.onStep(server("n1", { role: "leader", term: 2 }));
-    expect(() => all.onStep(server("n2", { role: "leader", term: 2 }))).toThrow("both lead");
+    expect(() => all.onStep(server("n2", { role: "leader", term: 1 }))).toThrow("with the votes of nobody");
     // Each kind of event comes through.
     const vote: Message = { kind: "vote-reply", from: "n1", to: "n2", term: 2, isGranted: true };
     expect(() => all.onSend(server("n1", {}, { term: 1 }), vote)).toThrow("on its disk is term 1");
     const fresh = server("n3", {});
     all.onStart(fresh);
+    all.onReadAsked(fresh, 1);
+    expect(() => all.onReadAnswered(fresh, 1, 2, 1)).toThrow("its state machine is at 1");
     expect(() => all.onApply(fresh, entries(1, 1).slice(1))).toThrow("n3 applies 2 where 1 is next");
     const write = { number: 1, term: 9, votedFor: undefined, snapshot: undefined, replaceFrom: 1 };
     const other: Entry = { kind: "command", index: 1, term: 1, data: new Uint8Array([1]) };

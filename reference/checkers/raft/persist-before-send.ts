@@ -3,12 +3,28 @@
  * could take back.
  */
 import type { Message } from "#reference/raft/messages.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import type { NodeId } from "#reference/raft/entry.ts";
+import { hold, type ClusterView, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class PersistBeforeSend implements RaftChecker {
   readonly rule = "persist-before-send";
+  readonly #cluster: ClusterView;
 
-  onSend({ name, durable }: ServerView, message: Message): void {
+  constructor(cluster: ClusterView) {
+    this.#cluster = cluster;
+  }
+
+  onSend(server: ServerView, message: Message): void {
+    this.#checkTerm(server, message);
+    if (message.kind === "append-reply" && message.outcome.kind === "matched") {
+      this.#checkEntry(server, message.to, message.term, message.outcome.matchIndex, "acknowledges up to");
+    }
+    if (message.kind === "snapshot-reply" && message.isInstalled) {
+      this.#checkEntry(server, message.to, message.term, message.index, "has installed");
+    }
+  }
+
+  #checkTerm({ name, durable }: ServerView, message: Message): void {
     const { kind, term } = message;
     // A pre-vote speaks of a term that nobody has begun.
     const isHypothetical = kind === "pre-vote-request" || (kind === "pre-vote-reply" && message.isGranted);
@@ -23,16 +39,19 @@ export class PersistBeforeSend implements RaftChecker {
         return `${name} sends a ${kind} with its vote for ${candidate}, and on its disk is ${durable.votedFor ?? "none"}`;
       });
     }
-    if (kind === "append-reply" && message.outcome.kind === "matched") {
-      const { matchIndex } = message.outcome;
-      hold(this.rule, durable.lastIndex >= matchIndex, () => {
-        return `${name} acknowledges up to ${matchIndex}, and its disk has ${durable.lastIndex}`;
-      });
-    }
-    if (kind === "snapshot-reply" && message.isInstalled) {
-      hold(this.rule, durable.lastIndex >= message.index, () => {
-        return `${name} has installed ${message.index}, and its disk has ${durable.lastIndex}`;
-      });
-    }
+  }
+
+  /** The disk has the entry, and it is the one that the leader means: an old one of the same index is none. */
+  #checkEntry({ name, durable }: ServerView, to: NodeId, term: number, index: number, says: string): void {
+    hold(this.rule, durable.lastIndex >= index, () => {
+      return `${name} ${says} ${index}, and its disk has ${durable.lastIndex}`;
+    });
+    const leader = this.#cluster.servers.get(to)?.state;
+    if (leader?.role !== "leader" || leader.term !== term || durable.term !== term) return;
+    const [meant, found] = [leader.log.termAt(index), durable.termAt(index)];
+    const isThere = durable.snapshotIndex >= index || meant === undefined || meant === found;
+    hold(this.rule, isThere, () => {
+      return `${name} ${says} ${index} of term ${meant}, and its disk has one of term ${found} there`;
+    });
   }
 }

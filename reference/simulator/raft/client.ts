@@ -74,6 +74,8 @@ export class RaftClient {
     const isRead = this.#random.nextChance(0.4);
     // Now and then it has forgotten whom it knew, as one that was just started.
     if (this.#random.nextChance(0.1)) this.#server = this.#random.pick(this.#world.servers);
+    // Or its session: others must go to make room, and servers must agree which.
+    if (this.#random.nextChance(0.03)) this.#session = undefined;
     if (this.#session === undefined) return this.#ask({ kind: "open", id }, undefined);
     const counted = this.#world.history.begin(key, isRead);
     this.#record(id, isRead ? "read" : "add", key);

@@ -77,7 +77,7 @@ export function drawScenario(choice: ScenarioChoice): RaftScenario {
       choice.hasOperator === false || isCalm ? [] : drawOperations(operations, nodes, durationMs, hasChanges),
     clients: shape.nextBetween(1, 4),
     thinkMaxMs: shape.pick([20, 100, 400]),
-    compactEntries: shape.pick([Infinity, 15, 60]),
+    compactEntries: shape.pick([Infinity, 5, 15, 60]),
     options: drawOptions(shape, swarm, hasChanges),
     durationMs,
   };
@@ -102,7 +102,8 @@ function drawOptions(
     hasPreVote: !isPlain || random.nextChance(0.3),
     hasCheckQuorum: !isPlain,
     hasLeaseReads: !isPlain && random.nextChance(0.4),
-    clockDriftMax: Math.max(0.001, 2.5 * clockDriftMax),
+    // Exactly what the clocks do, or more than that: at the bound leases must still hold.
+    clockDriftMax: Math.max(0.001, random.pick([1, 2.5]) * clockDriftMax),
     // One entry at a time only with a wide window: else a follower on a slow disk never catches up.
     ...random.pick([
       { batchEntriesMax: 1, inFlightMax: 16 },

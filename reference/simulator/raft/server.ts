@@ -146,6 +146,7 @@ export class RaftServer implements ServerView {
     if (request.kind === "read") {
       const id = this.#nextRead++;
       this.#reads.set(id, { client, request, term: node.state.term });
+      this.#made.checkers.onReadAsked(this, id);
       return this.run((_node, nowMs) => node.read(id, nowMs));
     }
     const command =
@@ -205,6 +206,7 @@ export class RaftServer implements ServerView {
         const waiting = this.#reads.get(effect.id);
         this.#reads.delete(effect.id);
         if (waiting?.request.kind !== "read") return;
+        this.#made.checkers.onReadAnswered(this, effect.id, effect.index, this.appliedIndex);
         const { id, key } = waiting.request;
         this.#answer(waiting.client, { kind: "value", id, value: this.machine.values[key]! });
         return;
