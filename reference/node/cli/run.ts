@@ -36,7 +36,9 @@ export async function runCommand(
   if (choice.kind === "exit") return choice.code;
   if (choice.command.run === undefined) {
     const names = choice.command.subcommands?.map((subcommand) => subcommand.name) ?? [];
-    complain(io, `${choice.command.name}: say what to do: ${names.join(", ")}`);
+    const given = own.find((word) => !word.startsWith("-"));
+    const wish = given === undefined ? "say what to do" : `${given} is nothing that it does`;
+    complain(io, `${choice.command.name}: ${wish}: ${names.join(", ")}`);
     return exitCodes.misused;
   }
   const context = contextOf(choice.command, choice.parsed, rest, io);
