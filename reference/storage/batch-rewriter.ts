@@ -83,9 +83,10 @@ export class BatchRewriter {
     let first = header;
     let sealAt = start;
     if (this.#kept === 0 && this.#emptyStart >= 0) {
-      // Join the empty batch before: only its range grows.
+      // Join the empty batch before: only its range grows. Not over epochs: a replica that has some of the range takes
+      // the rest of it, which must not look older than what it follows on.
       const before = readBatchHeader(this.#bytes, this.#emptyStart);
-      if (header.nextOffset - before.baseOffset <= uint32Max) {
+      if (before.epoch === header.epoch && header.nextOffset - before.baseOffset <= uint32Max) {
         offsets = header.nextOffset - before.baseOffset;
         first = before;
         sealAt = this.#emptyStart;

@@ -166,11 +166,24 @@ describe("key compaction", () => {
       log,
       changes.map((one) => [one]),
     );
-    expect((await log.compact({ keysMax: 2 })).cleanEnd).toBe(3);
-    expect((await log.compact({ keysMax: 2 })).cleanEnd).toBe(5);
-    expect((await log.compact({ keysMax: 2 })).cleanEnd).toBe(6);
+    expect(await log.compact({ keysMax: 2 })).toMatchObject({ cleanEnd: 3, isComplete: false });
+    expect(await log.compact({ keysMax: 2 })).toMatchObject({ cleanEnd: 5, isComplete: false });
+    expect(await log.compact({ keysMax: 2 })).toMatchObject({ cleanEnd: 6, isComplete: true });
     // The record that the first round could not see the successor of goes in the next.
     expect((await readRecords(log)).map(({ offset }) => offset)).toEqual([2, 3, 4, 5]);
+  });
+
+  test("what was superseded before its segment was closed goes when it is, and does not come back", async () => {
+    const log = await openTestLog(new SimulatedDisk(), options);
+    await appendAll(log, [[{ key: 1, value: "old" }], [{ key: 1, value: null }], [{ key: 2, value: "x" }]]);
+    await log.compact({ tombstoneKeepMs: -1 });
+    expect((await readRecords(log)).map(({ offset }) => offset)).toEqual([0, 1, 2]);
+    await appendAll(
+      log,
+      Array.from({ length: 8 }, () => [{ key: 3, value: "x".repeat(300) }]),
+    );
+    await log.compact({ tombstoneKeepMs: -1 });
+    expect((await readRecords(log)).map(({ offset }) => offset)).toEqual([2, 10]);
   });
 
   test("keeps for each batch the latest time of what stays in it", async () => {

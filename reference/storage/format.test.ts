@@ -75,7 +75,7 @@ describe("FORMAT.md", () => {
     expect(Object.fromEntries(rows)).toEqual(batchLayout);
   });
 
-  test.each(["record-batch", "segment-index", "log-state", "consumer-offsets"])(
+  test.each(["record-batch", "segment-index", "log-state", "tombstone-mark", "consumer-offsets"])(
     "shows the golden bytes of %s",
     (name) => {
       const hex = fs.readFileSync(path.join(import.meta.dirname, `../testing/golden/${name}.hex`), "utf8");

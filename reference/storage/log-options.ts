@@ -61,6 +61,8 @@ export type RefusalReason =
 export interface CompactOptions {
   /** How long a tombstone stays, so that readers learn of the removal. */
   readonly tombstoneKeepMs?: number;
+  /** Tombstones from this offset on stay, however old: other replicas may need them. */
+  readonly tombstonesBefore?: number;
   /** Keys that it may hold in memory. */
   readonly keysMax?: number;
 }

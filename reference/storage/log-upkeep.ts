@@ -7,7 +7,7 @@
  * other, while appends and reads go on beside it.
  */
 import type { Clock } from "../ports.ts";
-import { compactSegments, type CompactionResult } from "./compaction.ts";
+import { compactSegments, type CompactionProgress, type CompactionResult } from "./compaction.ts";
 import { ignoreDiskError } from "./file-io.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { compactionKeysMaxDefault, tombstoneKeepMsDefault, type CompactOptions } from "./log-options.ts";
@@ -19,11 +19,17 @@ import type { RetentionLimits, TruncateResult } from "./retention.ts";
 import type { Segment } from "./segment.ts";
 import type { SegmentSet } from "./segment-set.ts";
 import type { DamagedRange } from "./sparse-index.ts";
+import type { TombstoneMark } from "./tombstone-mark.ts";
 
-/** The parts of a log that its upkeep works on. */
-export interface UpkeepParts {
+/** What a log knows of its segments. */
+export interface SegmentParts {
   readonly set: SegmentSet;
   readonly state: LogStateFile;
+  readonly tombstones: TombstoneMark;
+}
+
+/** The parts of a log that its upkeep works on. */
+export interface UpkeepParts extends SegmentParts {
   readonly ids: RecordIdSource;
   readonly commit: GroupCommit;
 }
@@ -36,6 +42,8 @@ export interface UpkeepEvents {
   readonly trimmed: (startOffset: number) => void;
 }
 
+const neverCompacted: CompactionProgress = { cleanEnd: 0, closedEnd: 0 };
+
 /** Work on the segments of one log, one piece after the other. */
 export class LogUpkeep {
   /** While the end is cut, nothing may be appended behind it. */
@@ -46,17 +54,19 @@ export class LogUpkeep {
   readonly #state: LogStateFile;
   readonly #ids: RecordIdSource;
   readonly #commit: GroupCommit;
+  readonly #tombstones: TombstoneMark;
   readonly #clock: Clock;
   /** What to keep, applied each time that a segment is full. */
   readonly #retention: RetentionLimits;
   readonly #events: UpkeepEvents;
-  /** Where the last compaction ended; each start begins anew. */
-  #cleanEnd = 0;
+  #isFinishing = false;
+  /** How far the last compaction came; each start begins anew. */
+  #compacted: CompactionProgress = neverCompacted;
   /** The last piece of work; the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
-    { set, state, ids, commit }: UpkeepParts,
+    { set, state, ids, commit, tombstones }: UpkeepParts,
     clock: Clock,
     retention: RetentionLimits,
     events: UpkeepEvents,
@@ -65,6 +75,7 @@ export class LogUpkeep {
     this.#state = state;
     this.#ids = ids;
     this.#commit = commit;
+    this.#tombstones = tombstones;
     this.#clock = clock;
     this.#retention = retention;
     this.#events = events;
@@ -107,11 +118,17 @@ export class LogUpkeep {
   compact(options: CompactOptions): Promise<CompactionResult> {
     return this.#queue(async () => {
       const { tombstoneKeepMs = tombstoneKeepMsDefault, keysMax = compactionKeysMaxDefault } = options;
-      const durableEnd = Math.min(this.#commit.durableEnd, this.#commit.committedEnd);
-      const nowMs = this.#clock.wallTimeMs();
-      const bounds = { cleanEnd: this.#cleanEnd, durableEnd, nowMs, tombstoneKeepMs, keysMax };
-      const result = await compactSegments(this.#set, bounds);
-      this.#cleanEnd = result.cleanEnd;
+      const { durableEnd, committedEnd } = this.#commit;
+      const result = await compactSegments(this.#set, this.#tombstones, {
+        last: this.#compacted,
+        bound: Math.min(durableEnd, committedEnd, this.keptFrom),
+        nowMs: this.#clock.wallTimeMs(),
+        tombstoneKeepMs,
+        tombstonesBefore: options.tombstonesBefore ?? Infinity,
+        keysMax,
+        isInterrupted: () => this.isCutting || this.#isFinishing,
+      });
+      this.#compacted = result;
       return result;
     });
   }
@@ -122,7 +139,7 @@ export class LogUpkeep {
       const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
       if (result.kind === "refused") return result;
       this.#commit.truncated(result.endOffset);
-      this.#cleanEnd = Math.min(this.#cleanEnd, result.endOffset);
+      this.#forgetCompaction(result.endOffset);
       this.#events.takenBack(result.endOffset);
       return result;
     });
@@ -136,7 +153,7 @@ export class LogUpkeep {
       commit.committedEnd = Math.min(commit.committedEnd, offset);
       await restartAt(this.#set, this.#state, offset);
       commit.writtenEnd = commit.durableEnd = commit.committedEnd = offset;
-      this.#cleanEnd = offset;
+      this.#compacted = neverCompacted;
       this.#events.trimmed(offset);
     });
   }
@@ -148,6 +165,7 @@ export class LogUpkeep {
 
   /** Waits for all work; leaves the log so that the next start has nothing to scan, if all of it `isCommitted`. */
   async finish(isCommitted: boolean): Promise<void> {
+    this.#isFinishing = true;
     await this.#last;
     if (isCommitted) {
       await this.#set.seal(this.#set.active).catch(ignoreDiskError);
@@ -188,6 +206,12 @@ export class LogUpkeep {
     }
     await advanceStart(this.#set, this.#state, startOffset);
     this.#events.trimmed(startOffset);
+  }
+
+  /** What follows from `offset` on will be other records. */
+  #forgetCompaction(offset: number): void {
+    const { cleanEnd, closedEnd } = this.#compacted;
+    this.#compacted = { cleanEnd: Math.min(cleanEnd, offset), closedEnd: Math.min(closedEnd, offset) };
   }
 
   /** Everything before `recoveryOffset` is durable: the next start need not read it. */

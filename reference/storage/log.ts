@@ -37,7 +37,7 @@ import {
 import { LogReader } from "./log-reader.ts";
 import { getUint32, getUint53 } from "./integers.ts";
 import { batchBytesMaxDefault, batchLayout, checkRecordBatch, recordCountAt } from "./record-batch.ts";
-import { LogUpkeep } from "./log-upkeep.ts";
+import { LogUpkeep, type SegmentParts } from "./log-upkeep.ts";
 import { RecordIdSource, type RecordId } from "./record-id.ts";
 import { RoundClock } from "./round-clock.ts";
 import type { RecoveredLog } from "./recovered-log.ts";
@@ -47,6 +47,7 @@ import type { RetentionLimits, RollLimits, TruncateResult } from "./retention.ts
 import type { AppendContext, Segment, SegmentMark } from "./segment.ts";
 import { SegmentSet } from "./segment-set.ts";
 import { indexIntervalBytesDefault, type DamagedRange } from "./sparse-index.ts";
+import { TombstoneMark } from "./tombstone-mark.ts";
 
 export type { AppendResult, LogOptions, ReadResult } from "./log-options.ts";
 export type { CommitResult, FsyncPolicy } from "./group-commit.ts";
@@ -56,6 +57,8 @@ export type { Finding } from "./findings.ts";
 export class Log {
   /** What recovery found when the log was opened. */
   readonly findings: readonly Finding[];
+  /** Which tombstones may be missing, because a compaction has taken them out. */
+  readonly tombstones: TombstoneMark;
   /** Called when `committedEnd` has moved. */
   onCommitted: ((committedEnd: number) => void) | undefined = undefined;
   /** Called with each batch as it will be stored. The bytes are the log's: copy what is to be kept. */
@@ -96,6 +99,7 @@ export class Log {
     const files = options.files ?? new FilePool(disk);
     const buffers = options.buffers ?? new AppendBuffers();
     const recovered = await recoverLog({ disk, directory, checksum, indexIntervalBytes, scan });
+    const tombstones = await TombstoneMark.open(disk, directory, checksum, recovered);
     const shared = { disk, directory, checksum, indexIntervalBytes, files, buffers };
     const set = await SegmentSet.open(
       { ...shared, recycledMax, recycledBytesMin: segmentBytesMax / 2 },
@@ -109,10 +113,11 @@ export class Log {
       await set.close();
       throw error;
     }
-    return new Log(options, recovered, set, state);
+    return new Log(options, recovered, { set, state, tombstones });
   }
 
-  private constructor(options: LogOptions, recovered: RecoveredLog, set: SegmentSet, state: LogStateFile) {
+  private constructor(options: LogOptions, recovered: RecoveredLog, parts: SegmentParts) {
+    const { set, state, tombstones } = parts;
     this.#options = options;
     this.#checksum = set.options.checksum;
     this.#buffers = set.options.buffers;
@@ -138,10 +143,11 @@ export class Log {
       syncIntervalMs: options.syncIntervalMs,
       schedule: options.schedule,
     });
-    const parts = { set, state, ids: this.#ids, commit: this.#commit };
+    this.tombstones = tombstones;
     const takenBack = (end: number): void => this.onTakenBack?.(end);
     const trimmed = (start: number): void => this.onTrimmed?.(start);
-    this.#upkeep = new LogUpkeep(parts, options.clock, options.retention ?? {}, { takenBack, trimmed });
+    const upkept = { ...parts, ids: this.#ids, commit: this.#commit };
+    this.#upkeep = new LogUpkeep(upkept, options.clock, options.retention ?? {}, { takenBack, trimmed });
   }
 
   /** The first offset that readers can have. */
@@ -241,7 +247,10 @@ export class Log {
     if (this.#isClosed) return refused("closed", "the log is closed");
     if (this.failure !== undefined) return refused("failed", this.failure.message);
     if (this.#upkeep.isCutting) return refused("overloaded", "the end of the log is being cut");
-    const count = recordCountAt(bytes, start);
+    // A batch that was numbered before may have lost records to compaction, and keeps its offsets.
+    const offsets =
+      firstId === undefined ? undefined : getUint32(bytes, start + batchLayout.lastOffsetDelta) + 1;
+    const count = offsets ?? recordCountAt(bytes, start);
     const nowMs = this.#clock.wallTimeMs();
     let active = this.#set.active;
     if (shouldRoll(active, end - start, count, nowMs - this.#activeSinceMs, this.#limits)) {
@@ -258,6 +267,7 @@ export class Log {
     context.idMilliseconds = ids.lastMilliseconds;
     context.idSequence = ids.lastSequence - (count - 1);
     context.durableEnd = this.#commit.durableEnd;
+    context.offsets = offsets;
     if (active.endPosition === 0) this.#activeSinceMs = nowMs;
     const baseOffset = active.append(bytes, start, end, context);
     if (baseOffset < 0) {

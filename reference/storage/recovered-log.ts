@@ -27,6 +27,8 @@ export interface RecoveredLog {
   readonly findings: readonly Finding[];
   /** Files of removed segments that may be written over. */
   readonly recycled: readonly string[];
+  /** Whether there is a mark of tombstones that may be missing. */
+  readonly hasTombstoneMark?: boolean;
 }
 
 /** What walking over one segment's file showed. Nothing is decided yet. */

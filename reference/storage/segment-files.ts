@@ -4,6 +4,7 @@
  *
  * ```
  * state                        the log's own numbers (log-state.ts)
+ * tombstones                   which of them may be missing (tombstone-mark.ts); only where some are
  * 00000000000000000000.log     batches from offset 0 on
  * 00000000000000000000.index   a copy of the segment's index; may be missing
  * 00000000000000004711.log
@@ -14,6 +15,7 @@ import { DiskError, type Disk } from "../ports.ts";
 import { joinPath, makeDirectoryDurably, temporarySuffix } from "./file-io.ts";
 import { stateFileName } from "./log-state.ts";
 import { offsetMax } from "./segment.ts";
+import { tombstoneMarkName } from "./tombstone-mark.ts";
 
 const digits = 20;
 const segmentPattern = /^(\d{20})\.log$/;
@@ -52,6 +54,8 @@ export interface LogFiles {
   readonly baseOffsets: readonly number[];
   /** Paths of files of removed segments. */
   readonly recycled: readonly string[];
+  /** Whether there is a mark of tombstones that may be missing. */
+  readonly hasTombstoneMark: boolean;
   /** Paths that no log has. What an interrupted replacement left is not among them: it never got its name. */
   readonly unknown: readonly string[];
 }
@@ -72,11 +76,14 @@ export async function listLogFiles(disk: Disk, directory: string): Promise<LogFi
     const baseOffset = baseOffsetOfName(name);
     if (baseOffset !== undefined) baseOffsets.push(baseOffset);
     else if (recycledPattern.test(name)) recycled.push(joinPath(directory, name));
-    else if (name !== stateFileName && !indexPattern.test(name) && !name.endsWith(temporarySuffix)) {
-      unknown.push(joinPath(directory, name));
-    }
+    else if (!isOwn(name)) unknown.push(joinPath(directory, name));
   }
-  return { baseOffsets, recycled, unknown };
+  return { baseOffsets, recycled, hasTombstoneMark: names.includes(tombstoneMarkName), unknown };
+}
+
+function isOwn(name: string): boolean {
+  const isNumbers = name === stateFileName || name === tombstoneMarkName;
+  return isNumbers || indexPattern.test(name) || name.endsWith(temporarySuffix);
 }
 
 async function listIfThere(disk: Disk, directory: string): Promise<string[]> {

@@ -52,6 +52,8 @@ export interface AppendContext {
   idSequence: number;
   /** Every record before this offset is known to be on disk. */
   durableEnd: number;
+  /** How many offsets the batch takes, where compaction has left it fewer records. */
+  offsets?: number | undefined;
 }
 
 /** A point that a segment can go back to. */
@@ -139,7 +141,7 @@ export class Segment {
    */
   append(source: Uint8Array, start: number, end: number, context: AppendContext): number {
     const bytes = end - start;
-    const count = recordCountAt(source, start);
+    const count = context.offsets ?? recordCountAt(source, start);
     assert(
       this.hasOffsetsFor(count),
       () => `offset ${this.endOffset} plus ${count} records exceeds the limit`,

@@ -1,4 +1,4 @@
-// Generated from reference/storage/segment.ts (stub 2cd30938).
+// Generated from reference/storage/segment.ts (stub 940ea2a1).
 // Write your solution here; `npx oz reset 02-storage/01-segment` starts again.
 /**
  * A segment: one file of a log, and the only place where records are appended and read.
@@ -55,6 +55,8 @@ export interface AppendContext {
   idSequence: number;
   /** Every record before this offset is known to be on disk. */
   durableEnd: number;
+  /** How many offsets the batch takes, where compaction has left it fewer records. */
+  offsets?: number | undefined;
 }
 
 /** A point that a segment can go back to. */

@@ -1,4 +1,4 @@
-// Generated from reference/storage/recovery.ts (stub ef2a730b).
+// Generated from reference/storage/recovery.ts (stub 0e9a0de8).
 // Write your solution here; `npx oz reset 02-storage/04-recovery` starts again.
 /**
  * Recovery: what a log is after a crash, decided from what is on the disk and from nothing else.
@@ -121,7 +121,7 @@ function withGaps(scans: readonly SegmentScan[], startOffset: number, endOffset:
 export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog> {
   const { disk, directory, checksum } = options;
   const findings: Finding[] = [];
-  const { baseOffsets, recycled, unknown } = await listLogFiles(disk, directory);
+  const { baseOffsets, recycled, hasTombstoneMark, unknown } = await listLogFiles(disk, directory);
   for (const path of unknown) findings.push({ kind: "unknown-file", path });
   const found = await loadState(disk, directory, checksum);
   const loaded = typeof found === "string" ? emptyState : found;
@@ -150,7 +150,8 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
   if (missing.from < missing.to) damage.unshift(missing);
   for (const range of damage)
     findings.push({ kind: "damaged", segment: segmentOf(segments, range, directory), ...range });
-  return { state: recovered, segments, endOffset: plan.endOffset, damage, findings, recycled };
+  const files = { recycled, hasTombstoneMark };
+  return { state: recovered, segments, endOffset: plan.endOffset, damage, findings, ...files };
 }
 
 // #region apply
