@@ -209,6 +209,21 @@ describe("another server takes over", () => {
     expect(next.mayCommit(connect(), "g", "nobody", generation, partition(0))).toBe(false);
   });
 
+  test("a server that cannot know whether it still answers takes no heartbeat", async () => {
+    const { assigned } = await join("m");
+    const refusal = refuse("not-leader", "n2 leads");
+    const keeper = {
+      groups: kept.groups,
+      current: () => Promise.resolve(refusal),
+      join: () => Promise.resolve(refusal),
+      leave: () => Promise.resolve(refusal),
+    };
+    const cutOff = new GroupCoordinator(clock, new SeededRandom(1), keeper);
+    const request = { group: "g", memberId: "m", topics: ["t"], owned: assigned };
+    expect(await cutOff.join(connection, request)).toEqual(refusal);
+    expect(await cutOff.list()).toEqual(refusal);
+  });
+
   test("a server that may not say who is gone says so, and forgets nobody", async () => {
     await join("m");
     const deposed = coordinator(() => Promise.resolve(refuse("not-leader", "n2 leads")));

@@ -58,8 +58,6 @@ const upkeepMs = 200;
 /** How long the maker of a topic waits for its partitions to be led. */
 const leadersTimeoutMs = 3000;
 const leadersLookMs = 10;
-/** The metadata is small: it gets a snapshot when its log takes so much. */
-const metadataBytesMax = 16 * 2 ** 20;
 
 /** One node's part in the cluster. */
 export class Cluster implements Replication {
@@ -118,7 +116,7 @@ export class Cluster implements Replication {
       nowMs,
       schedule,
       send: (message) => outbox.put(metadataGroup, message),
-      logBytesMax: () => metadataBytesMax,
+      logBytesMax: () => this.#groups.metadataBytesMax,
       mayCompact: () => true,
       onHalt: (error) => this.#halt(error),
       onChange: () => this.#changed(),

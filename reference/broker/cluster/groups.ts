@@ -23,9 +23,16 @@ export interface EntryBytes {
   readonly max: number;
   /** What each may take however many there are. */
   readonly min: number;
+  /** Of the metadata, which is small. */
+  readonly metadata: number;
 }
 
-const entryBytesDefault: EntryBytes = { all: 64 * 2 ** 20, max: 2 * 2 ** 20, min: 128 * 1024 };
+const entryBytesDefault: EntryBytes = {
+  all: 64 * 2 ** 20,
+  max: 2 * 2 ** 20,
+  min: 128 * 1024,
+  metadata: 16 * 2 ** 20,
+};
 
 /** The groups. */
 export class Groups {
@@ -55,6 +62,11 @@ export class Groups {
   get logBytesMax(): number {
     const { all, max, min } = this.#entryBytes;
     return Math.max(min, Math.min(max, all / Math.max(1, this.#replicas.size)));
+  }
+
+  /** What the metadata's entries may take. */
+  get metadataBytesMax(): number {
+    return this.#entryBytes.metadata;
   }
 
   get(id: GroupId): PartitionReplica | undefined {

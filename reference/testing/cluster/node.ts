@@ -190,7 +190,7 @@ export class SimulatedNode implements FaultyDisk {
       random,
       // Twice as hasty as in earnest: more happens in the same time.
       raft: { electionTimeoutMinMs: 250, electionTimeoutMaxMs: 500, heartbeatMs: 50 },
-      entryBytes: { all: 4096, max: 4096, min: 1024 },
+      entryBytes: { all: 4096, max: 4096, min: 1024, metadata: 4096 },
       schedule: (run) => void clock.after(0, run),
       onHalt: (error) => {
         if (!isAlive()) return;

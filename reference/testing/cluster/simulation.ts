@@ -18,6 +18,8 @@ import { drawFaults, drawSwarm } from "../../simulator/swarm.ts";
 import { SimulatedClient } from "./client.ts";
 import type { LoadWorld } from "./load.ts";
 import { commitLoad, hastyLoad, messagesIn, produceLoad, readLoad, trimLoad } from "./load.ts";
+import type { GroupWorld } from "./member-load.ts";
+import { judgeGroups, memberLoad, newGroupWorld } from "./member-load.ts";
 import { SimulatedNode } from "./node.ts";
 import type { ClusterPayload } from "./payload.ts";
 
@@ -39,6 +41,8 @@ export interface ClusterVerdict {
   readonly violations: readonly string[];
   readonly acknowledged: number;
   readonly read: number;
+  /** Positions that members of a group committed. */
+  readonly commits: number;
   /** Starts of nodes, the first ones included. */
   readonly starts: number;
   readonly virtualMs: number;
@@ -95,7 +99,7 @@ class SimulatedCluster implements FaultWorld {
       });
       this.#nodes.set(name, node);
     }
-    for (let index = 0; index < 14; index++) {
+    for (let index = 0; index < 17; index++) {
       this.#clients.push(new SimulatedClient(this.simulation, `c${index}`));
     }
     this.others = this.#clients.map(({ name }) => name);
@@ -143,7 +147,8 @@ class SimulatedCluster implements FaultWorld {
       answered: 0,
     };
     const short: LoadWorld = { ...world, topic: shortTopic, history: new History(), acknowledged: new Map() };
-    const work = this.#work(world, short);
+    const group = newGroupWorld(world, () => this.simulation.scheduler.nowMs);
+    const work = this.#work(world, short, group);
     let isDone = false;
     void work.then(() => (isDone = true));
     await this.#runUntil(() => this.simulation.scheduler.nowMs >= faultsMs + 2000, Infinity);
@@ -165,13 +170,14 @@ class SimulatedCluster implements FaultWorld {
       violations: this.#violations,
       acknowledged: result.acknowledgedCount,
       read: result.readCount,
+      commits: group.commits,
       starts,
       virtualMs: this.simulation.scheduler.nowMs,
     };
   }
 
   /** Makes the topics, then lets everybody work. */
-  async #work(world: LoadWorld, short: LoadWorld): Promise<void> {
+  async #work(world: LoadWorld, short: LoadWorld, group: GroupWorld): Promise<void> {
     const [operator] = this.#clients;
     if (operator === undefined) return;
     const config = { retentionMs: 0, isCompacted: false };
@@ -190,6 +196,7 @@ class SimulatedCluster implements FaultWorld {
     jobs.push(produceLoad(short, other, fork(), 0, 20), hastyLoad(world, hasty, fork(), 1));
     const [trimmer] = this.#clients.slice(12);
     if (trimmer !== undefined) jobs.push(trimLoad(short, trimmer, fork(), 0));
+    for (const member of this.#clients.slice(14)) jobs.push(memberLoad(group, member, fork()));
     jobs.push(this.#comeAndGo(operator, world));
     const [, changer] = this.#clients.slice(12);
     if (changer !== undefined && this.#scenario.changesMembers === true)
@@ -282,6 +289,7 @@ class SimulatedCluster implements FaultWorld {
       const count = this.#serving()[0]?.broker?.topics.get(name)?.partitions.length ?? 0;
       for (let number = 0; number < count; number++) await this.#compare(name, number, world);
     }
+    for (const problem of judgeGroups(this.#serving())) this.#note(problem);
   }
 
   /** Each node's copy of a partition: the same messages at the same offsets. */
