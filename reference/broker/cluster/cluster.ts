@@ -220,7 +220,6 @@ export class Cluster implements Replication {
   async createTopic(name: string, given: TopicConfig): Promise<ErrorOutcome | undefined> {
     const problem = judgeTopic(name, given);
     if (problem !== undefined) return problem;
-    if (given.isCompacted) return refuse("invalid-request", "a cluster has no compacted topics");
     const { group } = this.#metadata;
     const replicas = wishedVoters(this.#metadata) ?? configurationOf(group.state).voters;
     const config = { ...given, replicas };
@@ -363,7 +362,8 @@ export class Cluster implements Replication {
   /** After each step: whoever leads next looks after the consumer groups, and new nodes have to be reached. */
   #changed(): void {
     const isLeader = this.#metadata.group.state.role === "leader";
-    if (this.#wasLeader && !isLeader) this.#options.broker.groups.forgetAll();
+    // What was heard of members in an earlier term of one's own is old, too.
+    if (this.#wasLeader !== isLeader) this.#options.broker.groups.forgetAll();
     this.#wasLeader = isLeader;
     const { members } = this;
     const addresses = [...members].join(";");
