@@ -275,7 +275,7 @@ export class Cluster implements Replication {
     for (const { group, bytes } of decodeGroupFrame(frame) ?? []) {
       const message = decodeMessage(bytes, from, this.#context.node);
       if (message === undefined) return;
-      if (group.incarnation === 0) this.#metadata.group.receive(message);
+      if (group.incarnation === 0) this.#metadata.receive(message);
       else this.#groups.receive(group, message);
     }
   }

@@ -30,11 +30,29 @@ export type ClusterCommand =
   /** It has left, and is no member of anything any more. */
   | { readonly kind: "left"; readonly node: string };
 
+const kinds: ReadonlySet<string> = new Set(
+  Object.keys({
+    "create-topic": 0,
+    "delete-topic": 0,
+    "commit-offsets": 0,
+    "join-group": 0,
+    "leave-group": 0,
+    address: 0,
+    leave: 0,
+    left: 0,
+  } satisfies Record<ClusterCommand["kind"], 0>),
+);
+
 export function encodeClusterCommand(command: ClusterCommand): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(command));
 }
 
-/** The command in an entry. */
-export function decodeClusterCommand(bytes: Uint8Array): ClusterCommand {
-  return JSON.parse(new TextDecoder().decode(bytes)) as ClusterCommand;
+/** The command in an entry; undefined when it is none, or one of a newer program. */
+export function decodeClusterCommand(bytes: Uint8Array): ClusterCommand | undefined {
+  try {
+    const command = JSON.parse(new TextDecoder().decode(bytes)) as ClusterCommand | null;
+    return command !== null && kinds.has(command.kind) ? command : undefined;
+  } catch {
+    return undefined;
+  }
 }

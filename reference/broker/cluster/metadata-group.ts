@@ -4,6 +4,7 @@
  */
 import { assert } from "#reference/base/assert.ts";
 import type { Entry } from "../../raft/entry.ts";
+import type { Message } from "../../raft/messages.ts";
 import type { GroupKeeper } from "../consumer-groups.ts";
 import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
@@ -15,6 +16,7 @@ import { Group, notLeader, unknownOutcome } from "./group.ts";
 import type { GroupStorage } from "./group-storage.ts";
 import { metadataGroup } from "./group-id.ts";
 import type { RaftJournal } from "./journal.ts";
+import { isMetadataMessage } from "./message-check.ts";
 import type { Applied, Metadata } from "./metadata.ts";
 import type { Led } from "./transfer.ts";
 
@@ -66,6 +68,11 @@ export class MetadataGroup implements Led {
         this.#waiting.delete(index);
       }
     };
+  }
+
+  /** A message of another node. */
+  receive(message: Message): void {
+    if (isMetadataMessage(message, this.group.state)) this.group.receive(message);
   }
 
   /** Where consumer groups' positions are kept. */

@@ -73,7 +73,11 @@ export class Metadata implements GroupMachine {
 
   apply(entry: Entry): void | Promise<void> {
     if (entry.kind !== "command") return this.onApplied(entry, done);
-    const applied = this.#carryOut(entry.index, decodeClusterCommand(entry.data));
+    const command = decodeClusterCommand(entry.data);
+    if (command === undefined) {
+      throw new Error(`entry ${entry.index} of the cluster's log is no command that this program knows`);
+    }
+    const applied = this.#carryOut(entry.index, command);
     if (!(applied instanceof Promise)) return this.onApplied(entry, applied);
     return applied.then((result) => this.onApplied(entry, result));
   }
@@ -115,6 +119,17 @@ export class Metadata implements GroupMachine {
 
   /** Takes a saved state over, and brings the topics on disk in step with it. */
   async restore({ index, data }: Snapshot): Promise<void> {
+    this.#take(data);
+    for (const [name, incarnation] of this.#local.list()) {
+      // A topic that is newer than the snapshot was made by an entry behind it.
+      const isGone = this.#topics.get(name)?.incarnation !== incarnation && incarnation <= index;
+      if (isGone) await this.#local.delete(name, incarnation, index);
+    }
+    for (const [name, config] of this.#topics) await this.#local.create(name, config);
+  }
+
+  /** Takes over what a saved state says. Throws where it cannot be read. */
+  #take(data: Uint8Array): void {
     const state = JSON.parse(new TextDecoder().decode(data)) as SavedState;
     this.addresses = new Map(state.addresses);
     this.leaving = new Set(state.leaving);
@@ -127,12 +142,17 @@ export class Metadata implements GroupMachine {
     );
     this.#topics = new Map(state.topics);
     this.groups.restore(state.groups);
-    for (const [name, incarnation] of this.#local.list()) {
-      // A topic that is newer than the snapshot was made by an entry behind it.
-      const isGone = this.#topics.get(name)?.incarnation !== incarnation && incarnation <= index;
-      if (isGone) await this.#local.delete(name, incarnation, index);
+  }
+
+  /** Whether the bytes are a saved state. */
+  static canRestore(data: Uint8Array): boolean {
+    const nowhere = { create: async () => {}, delete: async () => {}, list: () => new Map<string, number>() };
+    try {
+      new Metadata(nowhere).#take(data);
+      return true;
+    } catch {
+      return false;
     }
-    for (const [name, config] of this.#topics) await this.#local.create(name, config);
   }
 
   #carryOut(index: number, command: ClusterCommand): Applied | Promise<Applied> {

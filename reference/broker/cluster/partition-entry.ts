@@ -27,9 +27,12 @@ export function othersIn(entries: readonly Entry[]): Entry[] {
   return entries.filter((entry) => entry.kind !== "command" || !isBatch(entry.data));
 }
 
+/** Bytes of a trim; no batch has so few. */
+export const trimBytes = 12;
+
 /** The wish that records before an offset be gone. */
 export function encodeTrim(beforeOffset: number): Uint8Array {
-  const bytes = new Uint8Array(12);
+  const bytes = new Uint8Array(trimBytes);
   setUint53(bytes, 4, beforeOffset);
   return bytes;
 }

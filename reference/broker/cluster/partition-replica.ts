@@ -21,6 +21,7 @@ import { Group, notLeader, unknownOutcome } from "./group.ts";
 import type { GroupId } from "./group-id.ts";
 import { recoverGroup } from "./group-recovery.ts";
 import { PartitionStorage } from "./group-storage.ts";
+import { isPartitionMessage } from "./message-check.ts";
 import type { NodeContext } from "./node-context.ts";
 import { encodeTrim, isBatch } from "./partition-entry.ts";
 import { PartitionMachine } from "./partition-machine.ts";
@@ -172,6 +173,8 @@ export class PartitionReplica implements Led {
   /** A message of another node. */
   receive(message: Message): void {
     if (this.#isStopped) return;
+    const isOurs = isPartitionMessage(message, this.group.state, (index) => this.#offsetBehind(index));
+    if (!isOurs) return;
     if (message.kind === "snapshot-request") {
       const admitted = this.#catchUp.admit(message);
       if (admitted !== undefined) this.group.receive(admitted);

@@ -77,6 +77,6 @@ export function decodePartitionSnapshot(bytes: Uint8Array): PartitionSnapshot | 
     }
     producers.push({ ...producer, batches });
   }
-  const isWhole = input.failure === undefined && input.remaining === 0;
+  const isWhole = input.failure === undefined && input.remaining === 0 && Math.min(endOffset, trimmedTo) >= 0;
   return isWhole ? { endOffset, trimmedTo, lastId, producers } : undefined;
 }
