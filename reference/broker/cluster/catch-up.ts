@@ -22,6 +22,7 @@ import type { Log } from "../../storage/log.ts";
 import { baseOffsetAt, batchBytesAt, nextOffsetAt } from "../../storage/record-batch.ts";
 import type { PartitionStorage } from "./group-storage.ts";
 import { untilRoom } from "./log-room.ts";
+import { wholeSnapshot } from "./message-check.ts";
 import { decodePartitionSnapshot } from "./partition-snapshot.ts";
 
 /** A node that has the records. Rejects when it cannot be reached or refuses. */
@@ -70,7 +71,7 @@ export class CatchUp {
       this.giveUp();
       return undefined;
     }
-    const data = this.#wholeOf(message);
+    const data = wholeSnapshot(message, this.#options.state());
     const endOffset = data === undefined ? undefined : decodePartitionSnapshot(data)?.endOffset;
     if (endOffset === undefined) return message;
     if (this.#readyFor === message.index && !this.#isGivingUp) {
@@ -143,19 +144,5 @@ export class CatchUp {
       }
       at = end;
     }
-  }
-
-  /** The whole snapshot, when this piece completes it. */
-  #wholeOf({ term, from, index, offset, data }: SnapshotRequest): Uint8Array | undefined {
-    const { incoming } = this.#options.state();
-    if (offset === 0) return data;
-    if (incoming?.key !== `${term}/${from}/${index}` || incoming.bytes !== offset) return undefined;
-    const whole = new Uint8Array(offset + data.length);
-    let at = 0;
-    for (const part of [...incoming.parts, data]) {
-      whole.set(part, at);
-      at += part.length;
-    }
-    return whole;
   }
 }
