@@ -60,7 +60,10 @@ export function checkLinearizability<State, Input, Output>(
   options: LinearizabilityOptions<Input> = {},
 ): LinearizabilityResult<Input, Output> {
   const { partOf = () => "", stepsMax = stepsMaxDefault } = options;
-  const parts = Map.groupBy(operations, ({ input }) => partOf(input));
+  // The small ones first: they are decided at once, and one that takes all steps hides none of them.
+  const parts = [...Map.groupBy(operations, ({ input }) => partOf(input))].sort(
+    ([, one], [, other]) => one.length - other.length,
+  );
   const verdicts: Verdict[] = [];
   let steps = 0;
   let problem: LinearizabilityProblem<Input, Output> | undefined;

@@ -7,7 +7,7 @@ import type { Write } from "#reference/raft/effects.ts";
 import type { Entry } from "#reference/raft/entry.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import { makeRaftOptions } from "#reference/raft/options.ts";
-import type { Raft } from "#reference/raft/state.ts";
+import type { ConfigurationAt, Raft } from "#reference/raft/state.ts";
 import { cluster, noOps as entries, server } from "#reference/testing/raft/views.ts";
 import { AcknowledgedHistory } from "./acknowledged.ts";
 import { RaftInvariants } from "./all.ts";
@@ -95,6 +95,8 @@ describe("invariants of Raft", () => {
     checker.onStep(good);
     expect(() => checker.onStep(bad)).toThrow("n3 leads term 4 and has one of term 3 at 2");
     expect(() => new LeaderCompleteness(cluster(old, bad)).onStep(old)).toThrow("n3 leads term 4");
+    const next = server("n2", { role: "leader", term: 3, terms: [1, 3] });
+    expect(() => new LeaderCompleteness(cluster(old, next)).onStep(old)).toThrow("n2 leads term 3");
   });
 
   test("state machine safety: in order, none left out, and the same everywhere", () => {
@@ -108,6 +110,10 @@ describe("invariants of Raft", () => {
     expect(() => checker.onApply(server("n3", {}), entries(1, 1).slice(1))).toThrow(
       "n3 applies 2 where 1 is next",
     );
+    // Who starts again has applied what its snapshot covers, and nothing else.
+    checker.onStart(server("n1", {}));
+    checker.onApply(server("n1", {}), entries(1));
+    expect(() => checker.onApply(server("n1", {}), entries(1))).toThrow("n1 applies 1 where 2 is next");
   });
 
   test("what is committed stays committed while a server runs", () => {
@@ -117,6 +123,8 @@ describe("invariants of Raft", () => {
     expect(() => checker.onStep(server("n1", { terms: [1, 1], commitIndex: 1 }))).toThrow(
       "went back from commit 2 to 1",
     );
+    const ahead = server("n2", { terms: [1, 1], commitIndex: 1, appliedIndex: 2 });
+    expect(() => checker.onStep(ahead)).toThrow("n2 applies 2 of 1");
     checker.onStart(server("n1", {}));
     checker.onStep(server("n1", { terms: [1, 1], commitIndex: 1, term: 5 }));
     expect(() => checker.onStep(server("n1", { terms: [1], commitIndex: 2, term: 5 }))).toThrow(
@@ -155,6 +163,31 @@ describe("invariants of Raft", () => {
     new QuorumDurability(cluster(leader, has, lacks("n3"))).onStep(leader);
     const alone = new QuorumDurability(cluster(leader, lacks("n2"), lacks("n3")));
     expect(() => alone.onStep(leader)).toThrow("n1 commits 2 in term 1, and only n1 has it on disk");
+    const later = server("n1", { role: "leader", term: 2, terms: [1, 2], commitIndex: 2 });
+    const other = (name: string): ServerView => server(name, { terms: [1, 2] }, { terms: [1, 1] });
+    const replaced = new QuorumDurability(cluster(later, other("n2"), other("n3")));
+    expect(() => replaced.onStep(later)).toThrow("only n1 has it");
+  });
+
+  test("a majority for what is committed: more than half, of both sides, by the configuration of that entry", () => {
+    const of = (index: number, voters: string[], oldVoters: string[] = []): ConfigurationAt => {
+      return { index, configuration: { voters, oldVoters, learners: [] } };
+    };
+    const commits = (...configurations: ConfigurationAt[]): (() => void) => {
+      const log = { terms: [1, 1], commitIndex: 2 };
+      const leader = server("n1", { role: "leader", term: 1, ...log, configurations });
+      const lacks = ["n3", "n4"].map((name) => server(name, {}, { terms: [1] }));
+      const all = cluster(leader, server("n2", log), ...lacks);
+      return () => new QuorumDurability(all).onStep(leader);
+    };
+    const three = ["n1", "n2", "n3"];
+    commits(of(0, three))();
+    commits(of(0, three, ["n2"]))();
+    expect(commits(of(0, [...three, "n4"]))).toThrow("only n1, n2 has it on disk");
+    expect(commits(of(0, three, ["n3", "n4", "n1"]))).toThrow("only n1, n2");
+    expect(commits(of(0, three), of(2, [...three, "n4"]))).toThrow("only n1, n2");
+    // The next one may have decided already: it holds from its own entry on, also for what was before.
+    commits(of(0, [...three, "n4"]), of(3, three))();
   });
 
   test("a leader keeps to its budgets: at the limit is fine, one more is not", () => {
@@ -267,6 +300,18 @@ describe("what clients are told", () => {
     const late = history.begin(0, false);
     expect(() => history.end(late, 1)).toThrow("an addition to counter 0 is told 1 after 2 was told");
     expect(() => history.end(history.begin(0, true), 9)).toThrow("one was executed twice");
+  });
+
+  test("what a read was told binds like what an addition was told", () => {
+    const history = new AcknowledgedHistory();
+    for (let count = 0; count < 3; count++) history.begin(0, false);
+    history.end(history.begin(0, true), 2);
+    expect(() => history.end(history.begin(0, true), 1)).toThrow("is told 1 after 2 was told");
+    expect(() => history.end(history.begin(0, false), 2)).toThrow(
+      "an addition to counter 0 is told 2 after 2",
+    );
+    expect(() => history.checkFinal(0, 1)).toThrow("clients were told 2");
+    history.checkFinal(0, 2);
   });
 
   test("an unknown outcome may have happened or not; an acknowledged one has", () => {

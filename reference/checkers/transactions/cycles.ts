@@ -51,7 +51,11 @@ const shortLength = 3;
 const shorterTriesMax = 32;
 
 /** The cycles of a graph: for each kind at most one out of each tangle of transactions. */
-export function findCycles(graph: TransactionGraph, forbidden: ReadonlySet<string>): FoundCycles {
+export function findCycles(
+  graph: TransactionGraph,
+  forbidden: ReadonlySet<string>,
+  stepsMax = searchStepsMax,
+): FoundCycles {
   const cycles: Cycle[] = [];
   const undecided: CycleKind[] = [];
   for (const { suffix, extra } of orders) {
@@ -59,7 +63,7 @@ export function findCycles(graph: TransactionGraph, forbidden: ReadonlySet<strin
       const kind: CycleKind = `${plain}${suffix}`;
       const kinds = new Set<EdgeKind>(extra === undefined ? dependencies : [...dependencies, extra]);
       const rule = ruleOf(plain, kinds, extra);
-      const budget = { steps: forbidden.has(kind) ? searchStepsMax : sideStepsMax };
+      const budget = { steps: forbidden.has(kind) ? stepsMax : Math.min(stepsMax, sideStepsMax) };
       const found = graph
         .components(kinds)
         .slice(0, examplesMax)

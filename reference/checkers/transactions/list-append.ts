@@ -37,6 +37,7 @@ type Writers = ReadonlyMap<string, Writer>;
 export function findListAppendAnomalies(
   operations: readonly TransactionOperation[],
   forbidden: ReadonlySet<string>,
+  stepsMax?: number,
 ): TransactionFindings {
   const problems = new Problems();
   const transactions = transactionsOf(operations, "append", problems);
@@ -52,7 +53,7 @@ export function findListAppendAnomalies(
   }
   addObservedOrder(graph, transactions);
   const committedCount = transactions.filter(({ isCommitted }) => isCommitted).length;
-  return { problems: problems.list, ...findCycles(graph, forbidden), committedCount };
+  return { problems: problems.list, ...findCycles(graph, forbidden, stepsMax), committedCount };
 }
 
 /** What one transaction shows by itself: that it sees its own appends, and nobody's that it must not see. */
@@ -159,9 +160,10 @@ function addKey(
     const element = longest[position];
     return element === undefined ? undefined : writers.get(versionOf(key, element))?.transaction;
   };
-  // What nobody has read, though it was acknowledged, can only stand behind all that was read.
+  // What nobody has read can only stand behind all that was read. Whether an unknown one stands there at all does not
+  // matter: an edge to what never happened closes no circle, since nothing has seen it.
   const shown = new Set(longest);
-  const unread = appends.filter(([{ isCommitted }, value]) => isCommitted && !shown.has(value));
+  const unread = appends.filter(([, value]) => !shown.has(value));
   const followers = (position: number): readonly Transaction[] => {
     const next = writerAt(position);
     if (next !== undefined) return [next];

@@ -78,15 +78,19 @@ export interface TransactionResult {
   readonly cycles: readonly Cycle[];
 }
 
-/** Judges transactions over append-only lists (`append`) or registers (`w`) at an isolation level. */
+/**
+ * Judges transactions over append-only lists (`append`) or registers (`w`) at an isolation level. `stepsMax` is how long
+ * a cycle of a forbidden kind is looked for.
+ */
 export function checkTransactions(
   operations: readonly TransactionOperation[],
   write: "append" | "w",
   model: ConsistencyModel,
+  stepsMax?: number,
 ): TransactionResult {
   const find = write === "append" ? findListAppendAnomalies : findRegisterAnomalies;
   const forbidden = new Set<Anomaly>(consistencyModels[model]);
-  const { problems, cycles, undecided, committedCount } = find(operations, forbidden);
+  const { problems, cycles, undecided, committedCount } = find(operations, forbidden, stepsMax);
   const found = [
     ...new Set<Anomaly>([...problems.map(({ anomaly }) => anomaly), ...cycles.map(({ kind }) => kind)]),
   ];

@@ -33,6 +33,7 @@ interface Version {
 export function findRegisterAnomalies(
   operations: readonly TransactionOperation[],
   forbidden: ReadonlySet<string>,
+  stepsMax?: number,
 ): TransactionFindings {
   const problems = new Problems();
   const transactions = transactionsOf(operations, "w", problems);
@@ -45,7 +46,7 @@ export function findRegisterAnomalies(
   noteCyclicVersions(versions, problems);
   addObservedOrder(graph, transactions);
   const committedCount = transactions.filter(({ isCommitted }) => isCommitted).length;
-  return { problems: problems.list, ...findCycles(graph, forbidden), committedCount };
+  return { problems: problems.list, ...findCycles(graph, forbidden, stepsMax), committedCount };
 }
 
 function versionIn(versions: Map<string, Version>, key: Key, value: Value | null): Version {
