@@ -11,6 +11,7 @@ import type { Proposed } from "./clients.ts";
 import type { Effect } from "./effects.ts";
 import { noConfiguration, type Configuration, type NodeId } from "./entry.ts";
 import type { RaftEvent } from "./events.ts";
+import { maybeFollow, maybeNoteHeard, type Heartbeat, type HeartbeatAnswer } from "./heartbeat.ts";
 import { RaftLog } from "./log.ts";
 import type { Changed, MemberChange, Transferred } from "./membership.ts";
 import type { Message } from "./messages.ts";
@@ -76,6 +77,19 @@ export class RaftNode {
     assert(message.to === raft.id, () => `${raft.id} got a message to ${message.to}`);
     if (raft.rules.election.admit(raft, message)) dispatch(raft, message);
     return this.#flush();
+  }
+
+  /**
+   * A heartbeat has arrived. Returns whether it is no news and may be answered at once: "matched, up to where it
+   * begins". Otherwise nothing has happened, and it is a message for `step`.
+   */
+  maybeFollow(from: NodeId, heartbeat: Heartbeat, nowMs: number): boolean {
+    return maybeFollow(this.#at(nowMs), from, heartbeat);
+  }
+
+  /** The answer to a heartbeat has arrived. Returns whether it is no news; otherwise it is a message for `step`. */
+  maybeNoteHeard(from: NodeId, answer: HeartbeatAnswer, nowMs: number): boolean {
+    return maybeNoteHeard(this.#at(nowMs), from, answer);
   }
 
   /** Time has passed. */

@@ -28,11 +28,12 @@ export class Balance {
   }
 
   look(replica: PartitionReplica, nowMs: number): void {
-    const { group, preferred } = replica;
+    const { group } = replica;
+    if (!group.isReady) return void this.#sinceMs.delete(replica);
+    const { preferred } = replica;
     const { id, progress, log, transfer } = group.state;
     const other = preferred === undefined || preferred === id ? undefined : progress.get(preferred);
     const keepsUp =
-      group.isReady &&
       other !== undefined &&
       log.lastIndex - other.matchIndex <= behindEntriesMax &&
       nowMs - other.heardAtMs <= silentMsMax;

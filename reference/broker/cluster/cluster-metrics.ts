@@ -33,6 +33,8 @@ export class ClusterMetrics {
   readonly #entryBytes: Counter;
   readonly #truncated: Counter;
   readonly #snapshots: Family<Counter>;
+  readonly #sentFrames: Counter;
+  readonly #sentBytes: Counter;
   readonly #commitLatency: Histogram;
   readonly #roundTrip: Family<Histogram>;
   readonly #gauges: Readonly<Record<keyof GroupsReport, Gauge>>;
@@ -50,6 +52,8 @@ export class ClusterMetrics {
       "oz_raft_truncated_entries_total",
       "Entries taken back: a new leader had others.",
     );
+    this.#sentFrames = counter("oz_cluster_sent_frames_total", "Frames of messages to other nodes.");
+    this.#sentBytes = counter("oz_cluster_sent_bytes_total", "Bytes of messages to other nodes.");
     this.#snapshots = registry.counter({
       name: "oz_raft_snapshots_total",
       help: "Snapshots, by what was done with them.",
@@ -80,6 +84,12 @@ export class ClusterMetrics {
       entryBytes: gauge("oz_raft_entry_memory_bytes", "Memory of entries that no snapshot has replaced yet."),
     };
     for (const step of ["taken", "sending", "installed"]) this.#snapshots.with({ step });
+  }
+
+  /** This node had something to say to another one. */
+  sent(frameBytes: number): void {
+    this.#sentFrames.add();
+    this.#sentBytes.add(frameBytes);
   }
 
   /** Follows one group: what it returns is the `observe` of that group's `RaftNode`. */

@@ -31,6 +31,9 @@ import { decodeGroupFrame } from "./frame-codec.ts";
 import { notLeader } from "./group.ts";
 import { groupKey, metadataGroup } from "./group-id.ts";
 import { Groups } from "./groups.ts";
+import { holdsHeartbeats } from "./heartbeat-codec.ts";
+import type { Hearing } from "./heartbeats.ts";
+import { hearHeartbeats } from "./heartbeats.ts";
 import { NodeTopics } from "./local-topics.ts";
 import { addNode, finishLeaving, judgeAddress, reachNode } from "./membership.ts";
 import { reconcile, removeNode, wishedVoters } from "./membership.ts";
@@ -46,12 +49,12 @@ import type { Led } from "./transfer.ts";
 import { pause, transferAll } from "./transfer.ts";
 
 /** Patient enough for a machine that is busy with other things, and quick enough that clients hardly notice. */
-const raftOptions: Partial<RaftOptions> = {
+const raftOptions = {
   electionTimeoutMinMs: 500,
   electionTimeoutMaxMs: 1000,
   heartbeatMs: 100,
   batchBytesMax: 1024 * 1024,
-};
+} satisfies Partial<RaftOptions>;
 
 /** How often members and leaders are looked after. */
 const upkeepMs = 200;
@@ -70,6 +73,8 @@ export class Cluster implements Replication {
   readonly #metadata: MetadataGroup;
   readonly #balance: Balance;
   readonly #nodes: NodeAddresses;
+  readonly #hearing: Hearing;
+  readonly #beatMs: number;
   #upkeepAtMs = 0;
   #wasLeader = false;
   #knownAddresses = "";
@@ -80,8 +85,14 @@ export class Cluster implements Replication {
     this.#groups = new Groups(options.entryBytes);
     this.#balance = new Balance(options.clock);
     const { identity, random, bootstrap, clock, journal, peers, broker, checksum, schedule } = options;
-    const outbox = new Outbox((node, frame) => peers.send(node, frame));
-    const raft = { ...raftOptions, ...options.raft };
+    const outbox = new Outbox((node, frame) => {
+      options.metrics?.sent(frame.length);
+      peers.send(node, frame);
+    });
+    const wanted = { ...raftOptions, ...options.raft };
+    this.#beatMs = wanted.heartbeatMs;
+    // All groups speak together, each `beatMs`: then each must be due.
+    const raft = { ...wanted, heartbeatMs: this.#beatMs / 2 };
     const nowMs = (): number => Math.floor(clock.monotonicTimeMs());
     this.#context = {
       node: identity.node,
@@ -98,6 +109,11 @@ export class Cluster implements Replication {
       source: (node) => peers.source(node),
       logBytesMax: () => this.#groups.logBytesMax,
       onHalt: (error) => this.#halt(error),
+    };
+    this.#hearing = {
+      node: identity.node,
+      groupOf: (id) => (id.incarnation === 0 ? this.#metadata.group : this.#groups.get(id)),
+      answer: (node, heartbeat) => outbox.answer(node, heartbeat),
     };
     this.#topics = new NodeTopics(this.#context, this.#groups);
     const stored = journal.state.groups.get(groupKey(metadataGroup));
@@ -133,7 +149,7 @@ export class Cluster implements Replication {
     if (problem !== undefined) return problem;
     await this.#metadata.group.start();
     this.#groups.onTick = (nowMs) => this.#lookAfter(nowMs);
-    this.#groups.start(this.#context, this.#metadata.group);
+    this.#groups.start(this.#context, this.#metadata.group, this.#beatMs);
     this.#changed();
     return undefined;
   }
@@ -272,6 +288,7 @@ export class Cluster implements Replication {
   }
 
   receive(from: string, frame: Uint8Array): void {
+    if (holdsHeartbeats(frame)) return hearHeartbeats(frame, from, this.#hearing);
     for (const { group, bytes } of decodeGroupFrame(frame) ?? []) {
       const message = decodeMessage(bytes, from, this.#context.node);
       if (message === undefined) return;

@@ -10,6 +10,7 @@ import { assert, unreachable } from "#reference/base/assert.ts";
 import type { Proposed } from "../../raft/clients.ts";
 import type { Effect } from "../../raft/effects.ts";
 import type { Entry, NodeId, Snapshot } from "../../raft/entry.ts";
+import type { Heartbeat, HeartbeatAnswer } from "../../raft/heartbeat.ts";
 import type { Message } from "../../raft/messages.ts";
 import { RaftNode } from "../../raft/node.ts";
 import type { RaftNodeOptions, Stepped } from "../../raft/node.ts";
@@ -129,6 +130,16 @@ export class Group {
   /** A message of another node. */
   receive(message: Message): void {
     this.#run((node, nowMs) => node.step(message, nowMs));
+  }
+
+  /** A heartbeat of another node; returns whether it may be answered at once. If not, it is a message. */
+  maybeFollow(from: NodeId, heartbeat: Heartbeat): boolean {
+    return !this.#isStopped && this.#node.maybeFollow(from, heartbeat, this.#options.nowMs());
+  }
+
+  /** The answer to a heartbeat; returns whether that was all. If not, it is a message. */
+  maybeNoteHeard(from: NodeId, answer: HeartbeatAnswer): boolean {
+    return !this.#isStopped && this.#node.maybeNoteHeard(from, answer, this.#options.nowMs());
   }
 
   /** Begins an election now, as if this node's leader had asked for it. */

@@ -1,20 +1,24 @@
 /**
  * All groups of one node: who gets a message, and when time passes.
  *
- * One timer drives the clocks of all groups. It goes off at whole multiples of a fraction of the heartbeat, so that
- * the heartbeats of all groups that this node leads fall together, and what goes to one node shares a frame.
+ * One timer drives the clocks of all groups. Those that this node leads are looked at once in each `beatMs` and not in
+ * between, so that their heartbeats fall together and share a frame (heartbeat-codec.ts). Those that it follows are
+ * not looked at before their patience can have come to its end. So a thousand groups that have nothing to do cost a
+ * thousand comparisons a tick, and few frames.
  */
 import type { Message } from "../../raft/messages.ts";
 import type { Topic } from "../registry.ts";
 import type { Partition } from "../partition.ts";
 import type { Group } from "./group.ts";
 import type { GroupId } from "./group-id.ts";
-import { groupKey } from "./group-id.ts";
 import type { NodeContext } from "./node-context.ts";
 import { PartitionReplica } from "./partition-replica.ts";
 
 /** How often time passes. */
 const tickMs = 25;
+/** A tick that comes so much later than it should finds a node that has been asleep. */
+const lateMs = 50;
+
 /** How much memory entries may take before a snapshot takes their place. */
 export interface EntryBytes {
   /** Of all partitions together. */
@@ -34,13 +38,24 @@ const entryBytesDefault: EntryBytes = {
   metadata: 16 * 2 ** 20,
 };
 
+/** A group, and until when nothing can be due in it as long as it does not lead. */
+interface Member {
+  readonly replica: PartitionReplica;
+  lookAtMs: number;
+}
+
 /** The groups. */
 export class Groups {
-  readonly #replicas = new Map<string, PartitionReplica>();
+  #members: Member[] = [];
+  /** By incarnation of the topic, then by partition. */
+  readonly #topics = new Map<number, PartitionReplica[]>();
   readonly #byPartition = new WeakMap<Partition, PartitionReplica>();
   /** Called at each tick, after the groups. */
   onTick: (nowMs: number) => void = () => {};
   #metadata: Group | undefined;
+  /** How often this node says that it is there, for all groups that it leads; and how often it has come to that. */
+  #beatMs = 0;
+  #beat = 0;
   #cancel: () => void = () => {};
   #isStopped = false;
   readonly #entryBytes: EntryBytes;
@@ -51,17 +66,17 @@ export class Groups {
 
   /** Every partition's group. */
   get all(): Iterable<PartitionReplica> {
-    return this.#replicas.values();
+    return this.#members.map(({ replica }) => replica);
   }
 
   get count(): number {
-    return this.#replicas.size;
+    return this.#members.length;
   }
 
   /** A group's share of the memory. */
   get logBytesMax(): number {
     const { all, max, min } = this.#entryBytes;
-    return Math.max(min, Math.min(max, all / Math.max(1, this.#replicas.size)));
+    return Math.max(min, Math.min(max, all / Math.max(1, this.count)));
   }
 
   /** What the metadata's entries may take. */
@@ -69,8 +84,8 @@ export class Groups {
     return this.#entryBytes.metadata;
   }
 
-  get(id: GroupId): PartitionReplica | undefined {
-    return this.#replicas.get(groupKey(id));
+  get({ incarnation, partition }: GroupId): PartitionReplica | undefined {
+    return this.#topics.get(incarnation)?.[partition];
   }
 
   of(partition: Partition): PartitionReplica | undefined {
@@ -84,7 +99,11 @@ export class Groups {
       const opened = await PartitionReplica.open(context, partition);
       if (opened.kind === "damaged") return opened.problem;
       const { replica } = opened;
-      this.#replicas.set(groupKey(replica.id), replica);
+      const { incarnation, partition: number } = replica.id;
+      const replicas = this.#topics.get(incarnation) ?? [];
+      this.#topics.set(incarnation, replicas);
+      replicas[number] = replica;
+      this.#members.push({ replica, lookAtMs: 0 });
       this.#byPartition.set(partition, replica);
     }
     return undefined;
@@ -92,23 +111,26 @@ export class Groups {
 
   /** Ends the groups of a topic. */
   async close(incarnation: number): Promise<void> {
-    for (const [key, replica] of this.#replicas) {
-      if (replica.id.incarnation !== incarnation) continue;
-      this.#replicas.delete(key);
-      await replica.stop();
-    }
+    const replicas = this.#topics.get(incarnation) ?? [];
+    this.#topics.delete(incarnation);
+    this.#members = this.#members.filter(({ replica }) => replica.id.incarnation !== incarnation);
+    for (const replica of replicas) await replica.stop();
   }
 
-  /** Lets time pass for these groups and the metadata's. */
-  start(context: NodeContext, metadata: Group): void {
+  /**
+   * Lets time pass for these groups and the metadata's. Raft's own `heartbeatMs` has to be less than `beatMs`: a group
+   * that spoke a little late must be due again at the next beat.
+   */
+  start(context: NodeContext, metadata: Group, beatMs: number): void {
     this.#metadata = metadata;
+    this.#beatMs = beatMs;
     this.#plan(context);
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancel();
-    await Promise.all([...this.#replicas.values()].map((replica) => replica.stop()));
+    await Promise.all(this.#members.map(({ replica }) => replica.stop()));
   }
 
   /** A message for a partition's group. One that is not here (yet) hears nothing; Raft says again what matters. */
@@ -117,17 +139,32 @@ export class Groups {
   }
 
   #plan(context: NodeContext): void {
-    const { clock, nowMs } = context;
-    this.#cancel = clock.after(tickMs - (nowMs() % tickMs), () => {
+    const { clock, nowMs, schedule } = context;
+    const delayMs = tickMs - (nowMs() % tickMs);
+    const dueMs = nowMs() + delayMs;
+    const tick = (): void => {
       if (this.#isStopped) return;
       this.#tick(nowMs());
       this.#plan(context);
+    };
+    this.#cancel = clock.after(delayMs, () => {
+      // What leaders have said meanwhile is waiting to be read: nobody is to lose patience before it was.
+      if (nowMs() - dueMs > lateMs) schedule(tick);
+      else tick();
     });
   }
 
   #tick(nowMs: number): void {
-    if (this.#metadata !== undefined && this.#metadata.nextTickMs <= nowMs) this.#metadata.tick();
-    for (const replica of this.#replicas.values()) replica.tick(nowMs);
+    const beat = Math.floor(nowMs / this.#beatMs);
+    const isBeat = beat > this.#beat;
+    this.#beat = beat;
+    const metadata = this.#metadata;
+    const mayTick = isBeat || metadata?.state.role !== "leader";
+    if (mayTick && metadata !== undefined && metadata.nextTickMs <= nowMs) metadata.tick();
+    for (const member of this.#members) {
+      const { replica } = member;
+      if (replica.isLeading ? isBeat : member.lookAtMs <= nowMs) member.lookAtMs = replica.tick(nowMs);
+    }
     this.onTick(nowMs);
   }
 }

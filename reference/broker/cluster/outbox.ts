@@ -3,6 +3,8 @@ import type { Message } from "../../raft/messages.ts";
 import { putGroupMessage } from "./frame-codec.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import type { GroupId } from "./group-id.ts";
+import type { HeartbeatReader } from "./heartbeat-codec.ts";
+import { HeartbeatFrame, heartbeatBytesMax } from "./heartbeat-codec.ts";
 
 /** A frame is sent when it has so much; one message may be larger. */
 const frameBytesMax = 1024 * 1024;
@@ -16,6 +18,7 @@ interface Waiting {
 export class Outbox {
   readonly #send: (node: string, frame: Uint8Array) => void;
   #waiting = new Map<string, Waiting[]>();
+  readonly #heartbeats = new Map<string, HeartbeatFrame>();
   readonly #frame = new FrameWriter();
   #isPlanned = false;
 
@@ -25,17 +28,25 @@ export class Outbox {
   }
 
   put(group: GroupId, message: Message): void {
+    this.#plan();
+    if (this.#heartbeatsTo(message.to).maybePut(group, message)) return;
     const list = this.#waiting.get(message.to);
     if (list === undefined) this.#waiting.set(message.to, [{ group, message }]);
     else list.push({ group, message });
-    if (this.#isPlanned) return;
-    this.#isPlanned = true;
-    void Promise.resolve().then(() => this.flush());
+  }
+
+  /** Answers a heartbeat whose group has nothing to add. */
+  answer(node: string, heartbeat: HeartbeatReader): void {
+    this.#plan();
+    this.#heartbeatsTo(node).putAnswer(heartbeat);
   }
 
   /** Sends what waits. */
   flush(): void {
     this.#isPlanned = false;
+    for (const [node, heartbeats] of this.#heartbeats) {
+      if (!heartbeats.isEmpty) this.#send(node, heartbeats.take());
+    }
     const waiting = this.#waiting;
     this.#waiting = new Map();
     for (const [node, messages] of waiting) this.#sendTo(node, messages);
@@ -52,5 +63,19 @@ export class Outbox {
       frame.dropUntil(start);
     }
     this.#send(node, frame.written());
+  }
+
+  /** The frame of heartbeats that a node gets next, with room for one more. */
+  #heartbeatsTo(node: string): HeartbeatFrame {
+    let heartbeats = this.#heartbeats.get(node);
+    if (heartbeats === undefined) this.#heartbeats.set(node, (heartbeats = new HeartbeatFrame()));
+    if (heartbeats.length > frameBytesMax - heartbeatBytesMax) this.#send(node, heartbeats.take());
+    return heartbeats;
+  }
+
+  #plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    void Promise.resolve().then(() => this.flush());
   }
 }

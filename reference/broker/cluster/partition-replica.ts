@@ -6,6 +6,7 @@
  */
 import { assert } from "#reference/base/assert.ts";
 import type { NodeId, Snapshot } from "../../raft/entry.ts";
+import type { Heartbeat, HeartbeatAnswer } from "../../raft/heartbeat.ts";
 import type { Message } from "../../raft/messages.ts";
 import type { DurableState } from "../../raft/persistence.ts";
 import { configurationOf } from "../../raft/state.ts";
@@ -157,6 +158,11 @@ export class PartitionReplica implements Led {
     return this.group.state.leader;
   }
 
+  /** Whether this node leads, as far as it knows. */
+  get isLeading(): boolean {
+    return this.#isLeader;
+  }
+
   /** The node that should lead. */
   get preferred(): NodeId | undefined {
     const { topic, number } = this.partition;
@@ -189,13 +195,27 @@ export class PartitionReplica implements Led {
     this.group.receive(message);
   }
 
-  /** Time has passed. */
-  tick(nowMs: number): void {
+  /** Whether a heartbeat may be answered at once; see `Group`. */
+  maybeFollow(from: NodeId, heartbeat: Heartbeat): boolean {
+    return !this.#catchUp.isActive && this.group.maybeFollow(from, heartbeat);
+  }
+
+  /** Whether the answer to a heartbeat was no news; see `Group`. */
+  maybeNoteHeard(from: NodeId, answer: HeartbeatAnswer): boolean {
+    return this.group.maybeNoteHeard(from, answer);
+  }
+
+  /** Time has passed. Returns until when none need to pass, unless this node leads by then. */
+  tick(nowMs: number): number {
     if (this.group.nextTickMs <= nowMs) this.group.tick();
-    if ((this.#standsAtMs[0] ?? Infinity) > nowMs) return;
-    this.#standsAtMs.shift();
-    if (this.leader === undefined && this.group.state.term < firstStandsMs.length) this.group.stand();
-    else this.#standsAtMs = [];
+    if ((this.#standsAtMs[0] ?? Infinity) <= nowMs) {
+      this.#standsAtMs.shift();
+      if (this.leader === undefined && this.group.state.term < firstStandsMs.length) this.group.stand();
+      else this.#standsAtMs = [];
+    }
+    // Whatever makes patience begin anew from now on gives it at least this long.
+    const patientMs = nowMs + this.group.state.options.electionTimeoutMinMs;
+    return Math.min(this.group.nextTickMs, patientMs, this.#standsAtMs[0] ?? Infinity);
   }
 
   /** Replicates a checked batch, which must be the replica's own, and answers the request. */
