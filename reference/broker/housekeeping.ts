@@ -14,7 +14,7 @@ import type { RetentionLimits } from "../storage/retention.ts";
 import type { Partition } from "./partition.ts";
 import type { TopicRegistry } from "./registry.ts";
 
-/** How often it is done. Retention is a bound on what is kept, not a promise to the second. */
+/** How often it is done, at the least. Retention is a bound on what is kept, not a promise to the second. */
 export const housekeepingMs = 10_000;
 
 /** What applies to a topic that does not say; 0 is no limit. */
@@ -80,10 +80,12 @@ export class Housekeeping {
     this.#compaction = compaction;
   }
 
-  /** Does a round every `housekeepingMs` until `stop`. */
+  /** Does a round every `housekeepingMs`, or as often as compaction is asked for, until `stop`. */
   start(onBug: (error: unknown) => void): void {
     if (this.#isStopped) return;
-    this.#cancel = this.#clock.after(housekeepingMs, () => {
+    const { intervalMs } = this.#compaction;
+    const delayMs = intervalMs === 0 ? housekeepingMs : Math.min(housekeepingMs, intervalMs);
+    this.#cancel = this.#clock.after(delayMs, () => {
       // The next round is planned when this one has ended: rounds never overlap.
       void this.round()
         .catch(onBug)
@@ -107,7 +109,7 @@ export class Housekeeping {
     const compacted = this.#topics.list().filter(({ config }) => config.isCompacted);
     await this.#each(
       compacted.flatMap(({ partitions }) => partitions),
-      ({ log }) => this.#compact(log),
+      (partition) => this.#compact(partition),
     );
   }
 
@@ -133,15 +135,18 @@ export class Housekeeping {
     await log.applyRetention(limits);
   }
 
-  async #compact(log: Log): Promise<void> {
+  async #compact({ log, tombstonesBefore }: Partition): Promise<void> {
     const { tombstoneKeepMs, keysMax } = this.#compaction;
     const nowMs = this.#clock.monotonicTimeMs();
     if (!this.#isDue(log, nowMs)) return;
-    const durableEnd = Math.min(log.durableEnd, log.committedEnd);
     let isDone = true;
     try {
-      const { cleanEnd } = await log.compact({ tombstoneKeepMs, ...(keysMax !== undefined && { keysMax }) });
-      isDone = cleanEnd >= durableEnd;
+      const bound = await tombstonesBefore?.();
+      ({ isComplete: isDone } = await log.compact({
+        tombstoneKeepMs,
+        ...(bound !== undefined && { tombstonesBefore: bound }),
+        ...(keysMax !== undefined && { keysMax }),
+      }));
     } finally {
       // Also when it failed: what fails every time must not be tried in every round.
       this.#compacted.set(log, { atMs: nowMs, sizeBytes: log.sizeBytes, isDone });

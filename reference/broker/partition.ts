@@ -43,6 +43,8 @@ export class Partition {
   readonly log: Log;
   /** What each idempotent producer has sent, so that a repeated request is answered and not appended again. */
   readonly producers = new ProducerTable();
+  /** Where others have copies: before which offset tombstones are missed by nobody. */
+  tombstonesBefore: (() => Promise<number>) | undefined = undefined;
   /** Set when the topic is deleted: whoever still holds the partition must let go. */
   isDeleted = false;
   /** The newest records in memory; undefined where every read goes to the log, as in a page. */

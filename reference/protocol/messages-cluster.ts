@@ -109,6 +109,12 @@ export const peerFetchRequest = layout("PeerFetch", {
 export const peerFetchReply = layout("PeerFetchReply", {
   /** Where the batches begin that the node has: what was asked for may be gone. */
   startOffset: uint53,
+  /** Records before this offset are never lost here: a snapshot of the group says that they are there. */
+  safeEnd: uint53,
+  /** Of a compacted topic: tombstones before this offset may be missing here. */
+  tombstonesGoneTo: uint53,
+  /** How often tombstones were taken out here: answers with the same number fit together. */
+  tombstoneRounds: uint53,
   /** Whole record batches. */
   batches: bytes,
 });

@@ -144,7 +144,7 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
   },
   PeerFetch: {
     request: { topic, incarnation: 17, partition, offset: 1000, bytesMax: 1048576 },
-    reply: { startOffset: 0, batches: batch },
+    reply: { startOffset: 0, safeEnd: 900, tombstonesGoneTo: 400, tombstoneRounds: 2, batches: batch },
   },
   Leaders: {
     request: { topic },

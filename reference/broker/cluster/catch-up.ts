@@ -12,6 +12,12 @@
  * before it.
  *
  * When another leader turns up, which may have the entries after all, the group's own entries are put back first.
+ *
+ * The log of a compacted topic lacks records, and stand-ins hold their offsets: of one that reaches over both ends of
+ * what is missing here, the part in between is taken. What it lacks is told by what follows, except where a tombstone
+ * is gone too: then who copies must have nothing from before the tombstone went. So records that follow on each other
+ * are taken from logs that lack no tombstone behind this node's own records, or else all of them from one log, as it
+ * is at one time. Tombstones stay while a member may need them (partition-replica.ts), so that this is rare.
  */
 import type { Clock } from "../../ports.ts";
 import { DiskError } from "../../ports.ts";
@@ -19,7 +25,8 @@ import type { SnapshotRequest } from "../../raft/messages.ts";
 import type { Raft } from "../../raft/state.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import type { Log } from "../../storage/log.ts";
-import { baseOffsetAt, batchBytesAt, nextOffsetAt } from "../../storage/record-batch.ts";
+import { baseOffsetAt, batchBytesAt, nextOffsetAt, recordCountAt } from "../../storage/record-batch.ts";
+import { cutStandIn } from "../../storage/stand-in.ts";
 import type { PartitionStorage } from "./group-storage.ts";
 import { untilRoom } from "./log-room.ts";
 import { wholeSnapshot } from "./message-check.ts";
@@ -40,8 +47,13 @@ export interface CatchUpOptions {
   readonly source: (node: string) => CatchUpSource;
   /** Which records to ask for. */
   readonly name: { readonly topic: string; readonly incarnation: number; readonly partition: number };
-  /** This node's own disk failed: nobody else can help with that. */
-  readonly onFailed: (error: DiskError) => void;
+  /** This node's own disk failed, or its records are no good: nobody else can help with that. */
+  readonly onFailed: (error: DiskError | StaleRecordsError) => void;
+}
+
+/** A node was no member for so long that nobody can tell any more which of its records were removed meanwhile. */
+export class StaleRecordsError extends Error {
+  override readonly name = "StaleRecordsError";
 }
 
 const fetchBytes = 1024 * 1024;
@@ -56,6 +68,8 @@ export class CatchUp {
   #isGivingUp = false;
   /** The snapshot that the log has been filled for. */
   #readyFor: number | undefined;
+  /** Where all records of the log are from, and as of when, if that is one place. */
+  #copied: { readonly from: string; readonly rounds: number } | undefined;
 
   constructor(options: CatchUpOptions) {
     this.#options = options;
@@ -77,6 +91,7 @@ export class CatchUp {
     if (this.#readyFor === message.index && !this.#isGivingUp) {
       this.isActive = false;
       this.#readyFor = undefined;
+      this.#copied = undefined;
       return message;
     }
     if (this.#running === undefined && !this.#isGivingUp) {
@@ -84,7 +99,8 @@ export class CatchUp {
       this.#running = this.#fill(message.from, endOffset)
         .then(() => void (this.#readyFor = message.index))
         .catch((error: unknown) => {
-          const failure = this.#options.log.failure ?? (error instanceof DiskError ? error : undefined);
+          const isOwn = error instanceof DiskError || error instanceof StaleRecordsError;
+          const failure = this.#options.log.failure ?? (isOwn ? error : undefined);
           if (failure !== undefined) this.#options.onFailed(failure);
           // Else the leader cannot be reached, or is none any more: the next piece of a snapshot begins again.
         })
@@ -104,6 +120,7 @@ export class CatchUp {
   async #putBack(): Promise<void> {
     await this.#running;
     this.#readyFor = undefined;
+    this.#copied = undefined;
     const { log } = this.#options.state();
     const { storage, offsetBehind } = this.#options;
     await storage.endCatchUp(log.slice(log.snapshotIndex + 1), offsetBehind(log.snapshotIndex));
@@ -114,11 +131,14 @@ export class CatchUp {
   async #fill(from: string, endOffset: number): Promise<void> {
     const { log, storage, name, offsetBehind, state } = this.#options;
     const source = this.#options.source(from);
-    await storage.beginCatchUp(offsetBehind(state().commitIndex));
+    const ownEnd = offsetBehind(state().commitIndex);
+    await storage.beginCatchUp(ownEnd);
     while (log.endOffset < endOffset && !this.#isGivingUp) {
       const request = { ...name, offset: log.endOffset, bytesMax: fetchBytes };
-      const { startOffset, batches } = await source.fetch(request);
+      const fetched = await source.fetch(request);
       if (this.#isGivingUp) break;
+      if (!(await this.#fits(from, ownEnd, fetched))) continue;
+      const { startOffset, batches } = fetched;
       if (startOffset > log.endOffset) await log.restart(Math.min(startOffset, endOffset));
       else if (batches.length === 0) throw new Error(`nothing at offset ${log.endOffset}`);
       else await this.#append(batches, endOffset);
@@ -128,14 +148,31 @@ export class CatchUp {
     if (this.#isGivingUp) throw new Error("given up");
   }
 
+  /** Whether records can follow on what is here. Where they cannot, the log is emptied: ask again. */
+  async #fits(from: string, ownEnd: number, fetched: ReplyOf<"PeerFetch">): Promise<boolean> {
+    const { log, name } = this.#options;
+    const { tombstonesGoneTo, tombstoneRounds: rounds } = fetched;
+    const isSame = this.#copied?.from === from && this.#copied.rounds === rounds;
+    if (isSame) return true;
+    this.#copied = undefined;
+    if (tombstonesGoneTo <= Math.max(ownEnd, log.startOffset)) return true;
+    if (log.startOffset < ownEnd) {
+      const what = `${name.topic}/${name.partition} may hold keys that were removed while this node was no member`;
+      throw new StaleRecordsError(`${what}: empty its folder and add it under another name`);
+    }
+    await log.tombstones.adopt(tombstonesGoneTo);
+    const isEmpty = log.endOffset === log.startOffset;
+    if (!isEmpty) await log.restart(log.startOffset);
+    this.#copied = { from, rounds };
+    return isEmpty;
+  }
+
   async #append(batches: Uint8Array, endOffset: number): Promise<void> {
     const { log, clock } = this.#options;
     for (let at = 0; at < batches.length && log.endOffset < endOffset;) {
       const end = at + batchBytesAt(batches, at);
       if (nextOffsetAt(batches, at) > log.endOffset) {
-        const baseOffset = baseOffsetAt(batches, at);
-        if (baseOffset !== log.endOffset) throw new Error(`offset ${baseOffset} after ${log.endOffset}`);
-        const result = log.replicate(batches.subarray(at, end));
+        const result = log.replicate(partOf(batches.subarray(at, end), log.endOffset, endOffset));
         if (result.kind === "refused") {
           if (result.reason !== "overloaded") throw new Error(result.detail);
           await untilRoom(log, clock);
@@ -145,4 +182,12 @@ export class CatchUp {
       at = end;
     }
   }
+}
+
+/** What of a batch is missing in a log that ends at `from` and shall end at `to`. */
+function partOf(batch: Uint8Array, from: number, to: number): Uint8Array {
+  const baseOffset = baseOffsetAt(batch, 0);
+  if (baseOffset <= from && recordCountAt(batch, 0) === 0) return cutStandIn(batch, from, to);
+  if (baseOffset !== from) throw new Error(`offset ${baseOffset} after ${from}`);
+  return batch;
 }

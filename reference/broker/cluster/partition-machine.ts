@@ -24,8 +24,8 @@ export class PartitionMachine implements GroupMachine {
   lastId: RecordId = emptyPartition.lastId;
   readonly #log: Log;
   #trimmedTo = 0;
-  /** What lies before it is not needed for entries any more. */
-  #keptFrom = 0;
+  /** What lies before it is in a snapshot that is safe, and not needed for entries any more. */
+  keptFrom = 0;
   /** Those who wait until this node has stored what was agreed on. */
   readonly #settling: { readonly endOffset: number; readonly resolve: () => void }[] = [];
   /** Those who wait until a snapshot lets records go. */
@@ -43,7 +43,7 @@ export class PartitionMachine implements GroupMachine {
 
   /** A snapshot makes the log free to let go of what a trim asked for. */
   get wantsSnapshot(): boolean {
-    return this.#trimmedTo > this.#log.startOffset && this.#keptFrom < this.#trimmedTo;
+    return this.#trimmedTo > this.#log.startOffset && this.keptFrom < this.#trimmedTo;
   }
 
   restore({ data }: Snapshot): void {
@@ -93,7 +93,7 @@ export class PartitionMachine implements GroupMachine {
 
   /** A snapshot to this offset is safe: what lies before it is not needed for entries any more. */
   snapshotTaken(endOffset: number): void {
-    this.#keptFrom = endOffset;
+    this.keptFrom = endOffset;
     this.#log.keptFrom = endOffset;
     if (this.#trimmedTo > this.#log.startOffset) void this.#log.trim(this.#trimmedTo).catch(ignoreDiskError);
     for (const resolve of this.#trimming.splice(0)) resolve();
@@ -102,7 +102,7 @@ export class PartitionMachine implements GroupMachine {
   /** Resolves when what was given up is gone here, as far as whole segments of it may go. */
   async trimmed(): Promise<void> {
     const wanted = this.#trimmedTo;
-    while (this.#keptFrom < wanted && !this.#isStopped) {
+    while (this.keptFrom < wanted && !this.#isStopped) {
       await new Promise<void>((resolve) => void this.#trimming.push(resolve));
     }
     if (!this.#isStopped) await this.#log.trim(wanted);

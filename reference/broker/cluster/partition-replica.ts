@@ -145,6 +145,7 @@ export class PartitionReplica implements Led {
       this.#machine.stored(storedEnd);
       this.#produce.advanced();
     };
+    partition.tombstonesBefore = () => this.#tombstonesBefore();
     partition.listen(() => {
       this.#produce.advanced();
       return !this.#isStopped;
@@ -167,6 +168,11 @@ export class PartitionReplica implements Led {
   get preferred(): NodeId | undefined {
     const { topic, number } = this.partition;
     return preferredLeader(topic, number, configurationOf(this.group.state).voters);
+  }
+
+  /** Records before this offset are never lost here, whatever the group's log becomes. */
+  get safeEnd(): number {
+    return this.#machine.keptFrom;
   }
 
   /** Why this node may not answer for the partition; undefined when it may. */
@@ -288,6 +294,20 @@ export class PartitionReplica implements Led {
       this.#leader = leader;
       this.partition.notify();
     }
+  }
+
+  /**
+   * Tombstones before this offset are missed by nobody: every member has what it says for good. While one of them
+   * cannot be asked, all stay.
+   */
+  async #tombstonesBefore(): Promise<number> {
+    const { source, node } = this.#context;
+    const { voters, oldVoters, learners } = configurationOf(this.group.state);
+    const others = new Set([...voters, ...oldVoters, ...learners]);
+    others.delete(node);
+    const request = { topic: this.partition.topic, ...this.id, offset: 0, bytesMax: 0 };
+    const ends = [...others].map(async (other) => (await source(other).fetch(request)).safeEnd);
+    return Math.min(this.safeEnd, ...(await Promise.all(ends).catch(() => [0])));
   }
 
   /** From here on this node numbers the batches: behind everything in its log, agreed on or not. */

@@ -41,15 +41,35 @@ export async function welcomePeer(
   return undefined;
 }
 
-/** Records for a node that is far behind. Where they are gone, it is told what is kept. */
+/** Records for a node that is far behind; none, and how things are here, for one that asks for no bytes. */
 export async function recordsForPeer(
   groups: Groups,
   fetchBytesMax: number,
-  { topic, incarnation, partition: number, offset, bytesMax }: RequestOf<"PeerFetch">,
+  request: RequestOf<"PeerFetch">,
 ): Promise<ReplyOf<"PeerFetch"> | ErrorOutcome> {
-  const partition = groups.get({ incarnation, partition: number })?.partition;
-  if (partition === undefined) return refuse("topic-not-found", `${topic} is not here`);
+  const { topic, incarnation, partition: number } = request;
+  const replica = groups.get({ incarnation, partition: number });
+  if (replica === undefined) return refuse("topic-not-found", `${topic} is not here`);
+  const { partition, safeEnd } = replica;
+  const { tombstones } = partition.log;
+  for (;;) {
+    await tombstones.settled();
+    const { goneTo: tombstonesGoneTo, rounds: tombstoneRounds } = tombstones;
+    const read = await recordsOf(partition, request, fetchBytesMax);
+    if ("kind" in read) return read;
+    // What was read while tombstones went is of neither time.
+    if (tombstones.rounds === tombstoneRounds) return { ...read, safeEnd, tombstonesGoneTo, tombstoneRounds };
+  }
+}
+
+/** Records of a partition. Where they are gone, who asks is told what is kept. */
+async function recordsOf(
+  partition: Partition,
+  { offset, bytesMax }: RequestOf<"PeerFetch">,
+  fetchBytesMax: number,
+): Promise<Pick<ReplyOf<"PeerFetch">, "startOffset" | "batches"> | ErrorOutcome> {
   const { startOffset } = partition.log;
+  if (bytesMax === 0) return { startOffset, batches: new Uint8Array(0) };
   const isGone = offset < startOffset;
   // A trim may leave the start in the middle of a batch, and batches come whole.
   const read = await readLog(

@@ -37,11 +37,15 @@ export interface SimulatedNodeOptions {
   readonly isJoining?: boolean;
   readonly diskLatency: Latency;
   readonly clockRate: number;
+  /** Whether compacted topics are compacted, as often as there is anything to do. */
+  readonly compacts?: boolean;
   /** Told of what only a bug explains. */
   readonly onBug: (what: string) => void;
 }
 
 const askTimeoutMs = 2000;
+/** Few keys at once, so that a log takes several rounds. */
+const hastyCompaction = { intervalMs: 150, growthPercent: 0, tombstoneKeepMs: 300, keysMax: 12 };
 
 /** A connection whose other end is a client somewhere on the network. */
 class ClientConnection extends ScriptedConnection {
@@ -167,6 +171,7 @@ export class SimulatedNode implements FaultyDisk {
       random,
       openLog: logsOn(disk, clock),
       limits,
+      ...(this.#options.compacts === true && { compaction: hastyCompaction }),
       onBug: report,
     });
     const journal = await RaftJournal.open(disk, `${clusterDirectory}/journal`, crc32, 16 * 1024);
@@ -209,6 +214,7 @@ export class SimulatedNode implements FaultyDisk {
 
   #serve(broker: Broker, cluster: Cluster, report: (error: unknown) => void): void {
     broker.takePart(cluster);
+    if (this.#options.compacts === true) broker.startHousekeeping();
     this.cluster = cluster;
     this.broker = broker;
     this.#hub = new ConnectionHub<ConnectionState>({

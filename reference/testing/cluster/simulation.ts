@@ -15,7 +15,9 @@ import { faultKinds, Nemesis } from "../../simulator/faults.ts";
 import { usPerMs } from "../../simulator/scheduler.ts";
 import { Simulation } from "../../simulator/simulation.ts";
 import { drawFaults, drawSwarm } from "../../simulator/swarm.ts";
+import { areAlike } from "./alike.ts";
 import { SimulatedClient } from "./client.ts";
+import { CompactedTopic } from "./compacted.ts";
 import type { LoadWorld } from "./load.ts";
 import { commitLoad, hastyLoad, messagesIn, produceLoad, readLoad, trimLoad } from "./load.ts";
 import type { GroupWorld } from "./member-load.ts";
@@ -32,6 +34,8 @@ export interface ClusterScenario {
   readonly faults?: readonly FaultKind[];
   /** One node more joins, and then another one leaves. */
   readonly changesMembers?: boolean;
+  /** There is a compacted topic as well, and nodes compact it as often as they can. */
+  readonly compacts?: boolean;
 }
 
 /** What it came to. */
@@ -46,6 +50,8 @@ export interface ClusterVerdict {
   /** Starts of nodes, the first ones included. */
   readonly starts: number;
   readonly virtualMs: number;
+  /** Records that compaction took out, on the node where it took out most. */
+  readonly compacted: number;
 }
 
 const partitionCount = 3;
@@ -71,6 +77,7 @@ class SimulatedCluster implements FaultWorld {
   readonly #violations: string[] = [];
   readonly #history = new History<KafkaInput, KafkaOutput>();
   readonly #random: SeededRandom;
+  readonly #compacted: CompactedTopic | undefined;
   /** The node that has left. */
   #gone: string | undefined;
 
@@ -95,6 +102,7 @@ class SimulatedCluster implements FaultWorld {
         isJoining: !first.includes(name),
         diskLatency: swarm.diskLatency,
         clockRate: 1 + swarm.clockDriftMax * (2 * random.nextFloat() - 1),
+        compacts: scenario.compacts === true,
         onBug: (what) => this.#note(what),
       });
       this.#nodes.set(name, node);
@@ -102,7 +110,11 @@ class SimulatedCluster implements FaultWorld {
     for (let index = 0; index < 17; index++) {
       this.#clients.push(new SimulatedClient(this.simulation, `c${index}`));
     }
-    this.others = this.#clients.map(({ name }) => name);
+    if (scenario.compacts === true) {
+      const onViolation = (what: string): void => this.#note(what);
+      this.#compacted = new CompactedTopic(this.simulation, this.nodes, random.fork(), onViolation);
+    }
+    this.others = [...this.#clients, ...(this.#compacted?.clients ?? [])].map(({ name }) => name);
     const nemesis = new Nemesis(this);
     nemesis.schedule(drawFaults(random, swarm, this.nodes, scenario.faultsMs));
     this.simulation.scheduler.at(scenario.faultsMs * usPerMs, () => nemesis.healAll());
@@ -153,6 +165,7 @@ class SimulatedCluster implements FaultWorld {
     void work.then(() => (isDone = true));
     await this.#runUntil(() => this.simulation.scheduler.nowMs >= faultsMs + 2000, Infinity);
     world.isEnding = short.isEnding = true;
+    this.#compacted?.end();
     await this.#runUntil(() => isDone, livenessMs);
     if (!isDone) this.#note(`clients are not answered ${livenessMs} ms after healing`);
     await this.#settle("after healing");
@@ -173,6 +186,7 @@ class SimulatedCluster implements FaultWorld {
       commits: group.commits,
       starts,
       virtualMs: this.simulation.scheduler.nowMs,
+      compacted: this.#compacted?.gone ?? 0,
     };
   }
 
@@ -201,7 +215,7 @@ class SimulatedCluster implements FaultWorld {
     const [, changer] = this.#clients.slice(12);
     if (changer !== undefined && this.#scenario.changesMembers === true)
       jobs.push(this.#changeMembers(changer));
-    await Promise.all(jobs);
+    await Promise.all([...jobs, this.#compacted?.work()]);
   }
 
   /** Topics that come and go meanwhile. */
@@ -256,23 +270,7 @@ class SimulatedCluster implements FaultWorld {
     const isSettled = (): boolean => {
       const nodes = this.#serving();
       if (nodes.length < this.nodes.length - (this.#gone === undefined ? 0 : 1)) return false;
-      const states = nodes.map(({ cluster }) => cluster!.state());
-      const [first] = states;
-      const isEven = states.every((state) => {
-        return (
-          state.appliedIndex === first!.appliedIndex && state.leader !== "" && state.leader === first!.leader
-        );
-      });
-      return (
-        isEven &&
-        first!.partitions.every((_, at) => {
-          const of = states.map(({ partitions }) => partitions[at]);
-          return of.every(
-            (one) =>
-              one?.endOffset === of[0]?.endOffset && one?.leader === of[0]?.leader && one?.leader !== "",
-          );
-        })
-      );
+      return areAlike(nodes.map(({ cluster }) => cluster!.state()));
     };
     // Even once may be chance: a moment later it must be so as well.
     await this.#runUntil(isSettled, livenessMs);
@@ -290,6 +288,15 @@ class SimulatedCluster implements FaultWorld {
       for (let number = 0; number < count; number++) await this.#compare(name, number, world);
     }
     for (const problem of judgeGroups(this.#serving())) this.#note(problem);
+    await this.#soon(this.#compacted?.judge(this.#serving()) ?? Promise.resolve());
+  }
+
+  /** What a promise brings, when only disks have to be waited for. */
+  async #soon(promise: Promise<void>): Promise<void> {
+    let isDone = false;
+    void promise.then(() => (isDone = true));
+    await this.#runUntil(() => isDone, 10_000);
+    return promise;
   }
 
   /** Each node's copy of a partition: the same messages at the same offsets. */
@@ -302,8 +309,7 @@ class SimulatedCluster implements FaultWorld {
         continue;
       }
       const found = new Map<number, number>();
-      let isDone = false;
-      const reading = (async () => {
+      const reading = async (): Promise<void> => {
         for (let offset = log.startOffset; offset < log.committedEnd;) {
           const read = await log.read(offset, 2 ** 20);
           if (read.kind !== "records")
@@ -311,9 +317,8 @@ class SimulatedCluster implements FaultWorld {
           for (const [at, message] of messagesIn(read.bytes, offset)) found.set(at, message);
           offset = read.nextOffset;
         }
-      })().then(() => (isDone = true));
-      await this.#runUntil(() => isDone, 10_000);
-      await reading;
+      };
+      await this.#soon(reading());
       known ??= found;
       for (const [offset, message] of found) {
         const other = known.get(offset) ?? message;
