@@ -160,7 +160,7 @@ test("an identity of more than 64 KiB is none", async () => {
 /** A partition that this node leads and another one should, as far as `Balance` looks. */
 function ledBy(behind: number, silentMs: number, handedOverAtMs = -Infinity) {
   const progress = new Map([["n2", { matchIndex: 1000 - behind, heardAtMs: 100_000 - silentMs }]]);
-  const transfer = vi.fn(() => ({ kind: "refused", reason: "" }));
+  const transfer = vi.fn<() => object>(() => ({ kind: "refused", reason: "" }));
   const state = {
     role: "leader",
     id: "n1",

@@ -1,6 +1,6 @@
 /** What a node makes of strangers, and of nodes that are broken: they cost their own requests and nothing else. */
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { SeededRandom } from "#reference/base/prng.ts";
 import type { Message } from "../../raft/messages.ts";
 import { SmallCluster } from "../../testing/cluster/small-cluster.ts";
@@ -22,17 +22,17 @@ beforeEach(async () => {
   ({ clusterId } = cluster.leader!.cluster.state());
 });
 
-/** Nobody gave up, nothing was a bug, and records are still taken. */
-afterEach(async () => {
-  for (const { halted } of cluster.nodes.values()) expect(halted).toBeUndefined();
-  expect(cluster.bugs).toEqual([]);
-  const led = [...cluster.nodes.values()].find(({ name, cluster: node }) => {
-    return node.state().partitions[0]?.leader === name;
-  });
-  const produced = cluster.connect(led!.name).produce("orders", ["still there"]);
-  await cluster.until(() => led!.broker.topics.get("orders")!.partitions[0]!.log.committedEnd > 0);
-  expect(await produced).toMatchObject({ kind: "reply" });
-});
+/** Nodes that gave up, bugs, and records that nobody takes any more; nothing, when all is well. */
+async function harm(): Promise<unknown[]> {
+  await cluster.clock.advanceAsync(300);
+  const harmed: unknown[] = [...cluster.bugs];
+  for (const { halted } of cluster.nodes.values()) if (halted !== undefined) harmed.push(halted);
+  const leads = (name: string): boolean => cluster.node(name).cluster.state().partitions[0]?.leader === name;
+  const find = (): string | undefined => [...cluster.nodes.keys()].find(leads);
+  await cluster.until(() => find() !== undefined);
+  const { value } = await cluster.wait(cluster.connect(find()!).produce("orders", ["still there"]));
+  return value.kind === "error" ? [...harmed, value] : harmed;
+}
 
 const hello = (
   client: TestClient,
@@ -159,7 +159,7 @@ describe("a node that is broken", () => {
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => node.receive("n2", bytes)),
       { seed: 1, numRuns: 500 },
     );
-    await cluster.clock.advanceAsync(100);
+    expect(await harm()).toEqual([]);
   });
 
   test.each<[string, () => Message]>([
@@ -175,8 +175,8 @@ describe("a node that is broken", () => {
     ],
   ])("sends a partition's snapshot of %s", async (_, message) => {
     cluster.node("n1").cluster.receive("n2", frameOf(orders, message()));
-    await cluster.clock.advanceAsync(300);
-    expect(cluster.node("n1").broker.topics.get("orders")!.partitions[0]!.log.endOffset).toBe(0);
+    expect(await harm()).toEqual([]);
+    expect(cluster.node("n1").broker.topics.get("orders")!.partitions[0]!.log.endOffset).toBeLessThan(2);
   });
 
   test.each([
@@ -188,7 +188,7 @@ describe("a node that is broken", () => {
   ])("sends a snapshot of the metadata with %s in it", async (_, text) => {
     const data = new TextEncoder().encode(text);
     cluster.node("n1").cluster.receive("n2", frameOf(metadataGroup, piece(data)));
-    await cluster.clock.advanceAsync(300);
+    expect(await harm()).toEqual([]);
     expect(cluster.node("n1").cluster.state().appliedIndex).toBeLessThan(1000);
   });
 
@@ -208,7 +208,7 @@ describe("a node that is broken", () => {
     const entries = [{ kind: "command" as const, index: 2, term: 50, data: data() }];
     const message = { ...coup("n2", 50), ...previous, entries } as Message;
     replica.cluster.receive("n2", frameOf(orders, message));
-    await cluster.clock.advanceAsync(300);
-    expect(replica.broker.topics.get("orders")!.partitions[0]!.log.endOffset).toBe(0);
+    expect(await harm()).toEqual([]);
+    expect(replica.broker.topics.get("orders")!.partitions[0]!.log.endOffset).toBeLessThan(2);
   });
 });
