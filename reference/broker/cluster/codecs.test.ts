@@ -17,7 +17,7 @@ import { JournalState } from "./journal-state.ts";
 import { encodeTrim, isBatch, trimOffset } from "./partition-entry.ts";
 import type { PartitionSnapshot } from "./partition-snapshot.ts";
 import { decodePartitionSnapshot, encodePartitionSnapshot } from "./partition-snapshot.ts";
-import { decodeMessage, listMax, putMessage } from "./raft-codec.ts";
+import { decodeMessage, listMax, placeMax, putMessage } from "./raft-codec.ts";
 
 const seed = 20_261_121;
 const journalPath = "cluster/journal";
@@ -127,11 +127,11 @@ const row = fc
     return { previousIndex, previousTerm, entries, term };
   });
 const envelope = { from: fc.constant("n1"), to: fc.constant("n2") };
-const heard = { round: fc.integer({ min: -1 }), sentAtMs: fc.integer({ min: -1 }) };
+const heard = { round: number, sentAtMs: number };
 const kindOf = <Kind extends Message["kind"]>(kind: Kind) => ({
   kind: fc.constant(kind),
   ...envelope,
-  term: number,
+  term: fc.integer({ min: 0, max: placeMax }),
 });
 const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ ...kindOf("pre-vote-request"), lastIndex: number, lastTerm: number }),
@@ -322,6 +322,11 @@ describe("a message that Raft cannot have sent", () => {
     ["follows on an entry of no term", { ...append, previousTerm: 0, entries: [] }],
     ["is of no term", { ...append, term: -1, previousIndex: 0, previousTerm: 0, entries: [] }],
     ["commits nothing, and less", { ...append, commitIndex: -1 }],
+    ["is of a term that never comes", { ...append, term: placeMax + 1 }],
+    ["follows on a place that never comes", { ...append, previousIndex: placeMax + 1, entries: [] }],
+    ["brings a snapshot to a place that never comes", { ...piece, index: placeMax + 1 }],
+    ["belongs to no round", { ...append, round: -1 }],
+    ["was sent before time began", { ...append, sentAtMs: -1 }],
     [
       "lets nobody vote",
       { ...append, entries: [{ kind: "configuration", index: 8, term: 4, configuration: nobody }] },

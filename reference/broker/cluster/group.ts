@@ -18,6 +18,7 @@ import type { Raft } from "../../raft/state.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { GroupStorage } from "./group-storage.ts";
+import { isPossibleAnswer } from "./message-check.ts";
 
 /** What a group's entries change. */
 export interface GroupMachine {
@@ -129,7 +130,7 @@ export class Group {
 
   /** A message of another node. */
   receive(message: Message): void {
-    this.#run((node, nowMs) => node.step(message, nowMs));
+    if (isPossibleAnswer(message, this.state)) this.#run((node, nowMs) => node.step(message, nowMs));
   }
 
   /** A heartbeat of another node; returns whether it may be answered at once. If not, it is a message. */
@@ -172,9 +173,14 @@ export class Group {
 
   /** Anything that changes the core and says what came of it. */
   command<Result>(call: (node: RaftNode, nowMs: number) => Stepped<Result>): Result {
-    const { result, effects } = call(this.#node, this.#options.nowMs());
-    this.#carryOut(effects);
-    return result;
+    try {
+      const { result, effects } = call(this.#node, this.#options.nowMs());
+      this.#carryOut(effects);
+      return result;
+    } catch (error) {
+      this.#halt(error);
+      throw error;
+    }
   }
 
   /** Takes a snapshot, if there is reason to, and nothing is in the way. */
@@ -191,7 +197,12 @@ export class Group {
 
   #run(call: (node: RaftNode, nowMs: number) => readonly Effect[]): void {
     if (this.#isStopped) return;
-    this.#carryOut(call(this.#node, this.#options.nowMs()));
+    try {
+      this.#carryOut(call(this.#node, this.#options.nowMs()));
+    } catch (error) {
+      // What the core has half done is on no disk and in no message: nobody may go on from there.
+      this.#halt(error);
+    }
   }
 
   #carryOut(effects: readonly Effect[]): void {

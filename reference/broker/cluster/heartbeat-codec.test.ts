@@ -111,6 +111,11 @@ test("of a frame that is cut off or unsound, what comes before the fault is hear
     { previousIndex: 0 },
     { previousTerm: 0 },
     { previousTerm: 4 },
+    // Nor can be written down what is one higher.
+    { term: 2 ** 52 + 1 },
+    { previousIndex: 2 ** 52 + 1 },
+    { round: 2 ** 52 + 1 },
+    { sentAtMs: 2 ** 52 + 1 },
   ];
   for (const wrong of places) {
     const group = { incarnation: 1, partition: 0 };

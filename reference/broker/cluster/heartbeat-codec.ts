@@ -20,6 +20,7 @@ import { ByteReader, ByteWriter, uvarintBytesMax } from "../../protocol/primitiv
 import type { Heartbeat, HeartbeatAnswer } from "../../raft/heartbeat.ts";
 import type { Message } from "../../raft/messages.ts";
 import type { GroupId } from "./group-id.ts";
+import { placeMax } from "./raft-codec.ts";
 
 const mark = 255;
 const request = 0;
@@ -122,14 +123,20 @@ export class HeartbeatReader implements GroupId, Heartbeat, HeartbeatAnswer {
     this.sentAtMs = input.uvarint();
     if (kind === answer) {
       this.matchIndex = input.uvarint();
-      return input.failure === undefined;
+      return input.failure === undefined && this.#isBelievable(this.matchIndex);
     }
     this.previousIndex = input.uvarint();
     this.previousTerm = input.uvarint();
     this.commitIndex = input.uvarint();
     const isPlace =
       (this.previousIndex === 0) === (this.previousTerm === 0) && this.previousTerm <= this.term;
-    return kind === request && input.failure === undefined && isPlace;
+    const isSound = isPlace && this.#isBelievable(this.previousIndex);
+    return kind === request && input.failure === undefined && isSound;
+  }
+
+  /** Whether what is said in answer, one higher at most, can be written down. */
+  #isBelievable(index: number): boolean {
+    return Math.max(this.term, index, this.round, this.sentAtMs) <= placeMax;
   }
 
   /** The record as the message that it is. */

@@ -48,6 +48,19 @@ export function isMetadataMessage(message: Message, state: Readonly<Raft>): bool
   return data === undefined || Metadata.canRestore(data);
 }
 
+/**
+ * Whether a message, if it answers one of this leader's, speaks of a question that was asked and of entries that there
+ * are. What a member says of itself beyond that is believed.
+ */
+export function isPossibleAnswer(message: Message, { role, term, round, log }: Readonly<Raft>): boolean {
+  if (role !== "leader" || message.term !== term) return true;
+  if (message.kind === "snapshot-reply") return message.round <= round && message.index <= log.lastIndex;
+  if (message.kind !== "append-reply") return true;
+  const { outcome } = message;
+  if (message.round > round || outcome.kind === "stale") return message.round <= round;
+  return (outcome.kind === "matched" ? outcome.matchIndex : outcome.previousIndex) <= log.lastIndex;
+}
+
 /** The whole snapshot, when this piece completes it. */
 export function wholeSnapshot(
   { term, from, index, offset, data, isLast }: SnapshotRequest,

@@ -31,6 +31,9 @@ const entryKinds = ["command", "no-op", "configuration"] as const satisfies read
 /** The most items of a list that is read: no honest message comes near it. */
 export const listMax = 1_000_000;
 
+/** The last term and the last index that is believed: no cluster lives to see it, and 1 can be added to it. */
+export const placeMax: number = 2 ** 52;
+
 /** Where fields are written to. */
 export interface ByteSink {
   uint8(value: number): void;
@@ -99,17 +102,20 @@ export function decodeMessage(bytes: Uint8Array, from: string, to: string): Mess
   return isSound(message) ? message : undefined;
 }
 
-/** Whether a message can be one of Raft's. Rounds and times may be -1, for none; all else begins at 0 or 1. */
+/** Whether a message can be one of Raft's. */
 function isSound(message: Message): boolean {
   const { term } = message;
-  if (term < 0) return false;
+  if (term < 0 || term > placeMax || ("round" in message && Math.min(message.round, message.sentAtMs) < 0))
+    return false;
   switch (message.kind) {
     case "pre-vote-request":
     case "vote-request":
       return message.lastIndex >= 0 && message.lastTerm >= 0;
     case "append-request": {
       const { previousIndex, previousTerm, commitIndex, entries } = message;
-      return commitIndex >= 0 && isRow(entries, previousIndex, previousTerm, term);
+      return (
+        commitIndex >= 0 && previousIndex <= placeMax && isRow(entries, previousIndex, previousTerm, term)
+      );
     }
     case "append-reply": {
       const { outcome } = message;
@@ -118,7 +124,8 @@ function isSound(message: Message): boolean {
     }
     case "snapshot-request": {
       const { index, lastTerm, offset, configuration } = message;
-      return index >= 1 && lastTerm >= 1 && lastTerm <= term && offset >= 0 && isElectorate(configuration);
+      const isPlace = index >= 1 && index <= placeMax && lastTerm >= 1 && lastTerm <= term;
+      return isPlace && offset >= 0 && isElectorate(configuration);
     }
     case "snapshot-reply":
       return message.index >= 0 && message.offset >= 0;
