@@ -96,7 +96,10 @@ export type Changed =
 
 // #region change
 /** Begins a change of members. */
-export function changeMembers(raft: Raft, { voters, learners = [] }: MemberChange): Changed {
+export function changeMembers(raft: Raft, change: MemberChange): Changed {
+  // Each name once: a voter that stood there twice would have two votes, and majorities need not meet any more.
+  const voters = [...new Set(change.voters)];
+  const learners = [...new Set(change.learners)];
   const refused = (reason: (Changed & { kind: "refused" })["reason"]): Changed => ({
     kind: "refused",
     reason,
@@ -124,7 +127,7 @@ export function changeMembers(raft: Raft, { voters, learners = [] }: MemberChang
   if (hasSameVoters && hasSameLearners) return refused("nothing-changes");
   // 4. Learners have no say: they come and go in one step. Voters take two.
   const oldVoters = hasSameVoters ? [] : old.voters;
-  const configuration: Configuration = { voters: [...voters], oldVoters, learners: onlyLearners };
+  const configuration: Configuration = { voters, oldVoters, learners: onlyLearners };
   const index = raft.rules.replication.appendOwn(raft, { kind: "configuration", configuration });
   raft.rules.replication.broadcastEntries(raft);
   return { kind: "begun", index };

@@ -61,6 +61,15 @@ export function makeRaftOptions(options: Partial<RaftOptions> = {}): RaftOptions
   assert(heartbeatMs < electionTimeoutMinMs, "heartbeats must be more frequent than elections");
   assert(electionTimeoutMinMs < electionTimeoutMaxMs, "without a range of timeouts, votes split for ever");
   assert(clockDriftMax >= 0 && clockDriftMax < 1, `a clock drift of ${clockDriftMax}`);
+  const limits = [
+    "batchEntriesMax",
+    "batchBytesMax",
+    "inFlightMax",
+    "snapshotChunkBytesMax",
+    "proposalsMax",
+  ] as const;
+  for (const limit of limits)
+    assert(made[limit] >= 1, `${limit} of ${made[limit]}: nothing could ever be sent`);
   // A lease stands on two promises: nobody begins an election early, and nobody votes for one.
   assert(
     !made.hasLeaseReads || (made.hasPreVote && made.hasCheckQuorum),

@@ -5,6 +5,7 @@
  */
 import type { RaftCase } from "./case.ts";
 import { clientCases } from "./client-cases.ts";
+import { edgeCases } from "./edge-cases.ts";
 import { electionCases } from "./election-cases.ts";
 import { membershipCases } from "./membership-cases.ts";
 import { persistenceCases } from "./persistence-cases.ts";
@@ -16,4 +17,5 @@ export const raftCases: readonly RaftCase[] = [
   ...persistenceCases,
   ...clientCases,
   ...membershipCases,
+  ...edgeCases,
 ];
