@@ -1,6 +1,6 @@
 /**
- * A compacted topic in a simulated cluster: keys that change all the time, and keys that come, go and never return. What
- * was acknowledged is noted down, and in the end every node's log is held against it.
+ * A compacted topic in a simulated cluster: keys that change all the time, and keys that come, go and never return.
+ * What was acknowledged is noted down, and in the end every node's log is held against it.
  */
 import type { SeededRandom } from "#reference/base/prng.ts";
 import type { Simulation } from "../../simulator/simulation.ts";
