@@ -251,8 +251,7 @@ export class Session {
     // 2. Otherwise the timer moves forward: there is one for all.
     this.#stopTimer();
     this.#timerAtMs = deadlineMs;
-    const delayMs = Math.max(0, deadlineMs - this.#clock.monotonicTimeMs());
-    this.#cancelTimer = this.#clock.after(delayMs, () => this.#expire());
+    this.#cancelTimer = this.#clock.after(deadlineMs - this.#clock.monotonicTimeMs(), () => this.#expire());
   }
 
   /** Fails every request whose deadline has passed, and sets the timer to the next one. */

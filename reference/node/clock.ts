@@ -6,7 +6,7 @@ export const nodeClock: Clock = {
   wallTimeMs: () => Date.now(),
   monotonicTimeMs: () => performance.now(),
   after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
+    const timer = setTimeout(callback, Math.max(0, delayMs));
     return () => clearTimeout(timer);
   },
 };
