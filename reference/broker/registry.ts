@@ -4,6 +4,7 @@
  * Looking a topic up is a map access. Making and deleting one waits for the disk, and two of these at once on the same
  * name would race, so changes of the registry run one after the other.
  */
+import { sideBySide } from "#reference/base/side-by-side.ts";
 import type { Disk } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import type { Log } from "../storage/log.ts";
@@ -34,8 +35,10 @@ export interface Topic {
 /** Opens the log of a partition; the shell decides with what options. */
 export type OpenLog = (directory: string, config: TopicConfig) => Promise<Log>;
 
-/** Logs opened at once at start-up: enough to keep a disk busy, few enough not to run out of open files. */
+/** Logs opened at once: enough to keep a disk busy, few enough not to run out of open files. */
 const opensAtOnce = 16;
+/** Topics opened at once at start-up, each with so many logs. */
+const topicsAtOnce = 4;
 
 /** The most topics of one server. */
 export const topicsMaxDefault = 100_000;
@@ -69,11 +72,9 @@ export class TopicRegistry {
   /** Opens everything that is on disk. Rejects with a DiskError that names the file. */
   async load(): Promise<void> {
     const found = [...(await loadTopics(this.#disk))];
-    const queue = found.entries();
-    const work = async (): Promise<void> => {
-      for (const [, [name, config]] of queue) this.#topics.set(name, await this.#openTopic(name, config));
-    };
-    await Promise.all(Array.from({ length: opensAtOnce }, work));
+    await sideBySide(found, topicsAtOnce, async ([name, config]) => {
+      this.#topics.set(name, await this.#openTopic(name, config));
+    });
   }
 
   get count(): number {
@@ -154,11 +155,11 @@ export class TopicRegistry {
   }
 
   async #openTopic(name: string, config: TopicConfig): Promise<Topic> {
-    const partitions: Partition[] = [];
-    for (let number = 0; number < config.partitions; number++) {
+    const numbers = Array.from({ length: config.partitions }, (_, number) => number);
+    const partitions = await sideBySide(numbers, opensAtOnce, async (number) => {
       const log = await this.#openLog(partitionDirectory(name, number), config);
-      partitions.push(new Partition(name, number, config, log, this.#around));
-    }
+      return new Partition(name, number, config, log, this.#around);
+    });
     return { name, config, partitions };
   }
 

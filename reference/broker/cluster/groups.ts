@@ -6,6 +6,7 @@
  * not looked at before their patience can have come to its end. So a thousand groups that have nothing to do cost a
  * thousand comparisons a tick, and few frames.
  */
+import { sideBySide } from "#reference/base/side-by-side.ts";
 import type { Message } from "../../raft/messages.ts";
 import type { Topic } from "../registry.ts";
 import type { Partition } from "../partition.ts";
@@ -16,6 +17,8 @@ import { PartitionReplica } from "./partition-replica.ts";
 
 /** How often time passes. */
 const tickMs = 25;
+/** Groups that are opened at once. */
+const opensAtOnce = 16;
 /** A tick that comes so much later than it should finds a node that has been asleep. */
 const lateMs = 50;
 
@@ -94,19 +97,25 @@ export class Groups {
 
   /** Begins the groups of a topic's partitions; returns what is wrong with one of them, as one line. */
   async open(context: NodeContext, { partitions }: Topic): Promise<string | undefined> {
-    for (const partition of partitions) {
+    const replicas: PartitionReplica[] = [];
+    const open = async (partition: Partition): Promise<string | undefined> => {
       if (this.#isStopped) return undefined;
       const opened = await PartitionReplica.open(context, partition);
       if (opened.kind === "damaged") return opened.problem;
-      const { replica } = opened;
-      const { incarnation, partition: number } = replica.id;
-      const replicas = this.#topics.get(incarnation) ?? [];
-      this.#topics.set(incarnation, replicas);
-      replicas[number] = replica;
+      replicas[partition.number] = opened.replica;
+      this.#byPartition.set(partition, opened.replica);
+      return undefined;
+    };
+    const problems = await sideBySide(partitions, opensAtOnce, open);
+    // A node that has stopped meanwhile ends those that it has opened like all others.
+    for (const replica of replicas) {
+      if (replica === undefined) continue;
+      this.#topics.set(replica.id.incarnation, replicas);
       this.#members.push({ replica, lookAtMs: 0 });
-      this.#byPartition.set(partition, replica);
+      if (this.#isStopped) await replica.stop();
+      else replica.begin();
     }
-    return undefined;
+    return problems.find((problem) => problem !== undefined);
   }
 
   /** Ends the groups of a topic. */
@@ -124,6 +133,9 @@ export class Groups {
   start(context: NodeContext, metadata: Group, beatMs: number): void {
     this.#metadata = metadata;
     this.#beatMs = beatMs;
+    // Opening them may have taken longer than they have patience. The leaders are to be heard first.
+    const listenUntilMs = context.nowMs() + (context.raft.electionTimeoutMinMs ?? 0);
+    for (const member of this.#members) member.lookAtMs = listenUntilMs;
     this.#plan(context);
   }
 

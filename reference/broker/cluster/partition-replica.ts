@@ -63,6 +63,8 @@ export class PartitionReplica implements Led {
   /** The snapshot that was looked at last, and where it ends. */
   #snapshot: Snapshot | undefined;
   #snapshotEnd = 0;
+  /** Nobody has ever led, and this node shall. */
+  readonly #isFirst: boolean;
   /** Stands that are still to come, by the clock. */
   #standsAtMs: number[] = [];
 
@@ -151,7 +153,13 @@ export class PartitionReplica implements Led {
       return !this.#isStopped;
     });
     const isNew = durable.term === 0 && durable.entries.length === 0 && durable.snapshot === undefined;
-    if (isNew && isPreferred) this.#standsAtMs = firstStandsMs.map((afterMs) => context.nowMs() + afterMs);
+    this.#isFirst = isNew && isPreferred;
+  }
+
+  /** All groups of the topic are here: now the one that shall lead a new one asks for it. */
+  begin(): void {
+    if (!this.#isFirst) return;
+    this.#standsAtMs = firstStandsMs.map((afterMs) => this.#context.nowMs() + afterMs);
   }
 
   /** Who leads, as far as this node knows. */
