@@ -45,6 +45,9 @@ const firstStandsMs = [0, 50, 150, 350, 750];
 const drainMs = 500;
 const drainLookMs = 5;
 
+/** How long the others have to say what they hold: the next partition waits for its turn. */
+const askMs = 1000;
+
 /** One node's copy of one partition. */
 export class PartitionReplica implements Led {
   readonly id: GroupId;
@@ -306,16 +309,17 @@ export class PartitionReplica implements Led {
 
   /**
    * Tombstones before this offset are missed by nobody: every member has what it says for good. While one of them
-   * cannot be asked, all stay.
+   * does not answer, all stay.
    */
   async #tombstonesBefore(): Promise<number> {
-    const { source, node } = this.#context;
+    const { source, node, clock } = this.#context;
     const { voters, oldVoters, learners } = configurationOf(this.group.state);
     const others = new Set([...voters, ...oldVoters, ...learners]);
     others.delete(node);
     const request = { topic: this.partition.topic, ...this.id, offset: 0, bytesMax: 0 };
     const ends = [...others].map(async (other) => (await source(other).fetch(request)).safeEnd);
-    return Math.min(this.safeEnd, ...(await Promise.all(ends).catch(() => [0])));
+    const answers = Promise.all(ends).catch(() => [0]);
+    return Math.min(this.safeEnd, ...(await Promise.race([answers, pause(clock, askMs).then(() => [0])])));
   }
 
   /** From here on this node numbers the batches: behind everything in its log, agreed on or not. */
