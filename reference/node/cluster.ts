@@ -40,9 +40,12 @@ export interface ClusterEvents {
 
 const journalPath = `${clusterDirectory}/journal`;
 
+/** Messages of many groups share a frame of 1 MiB, a change of the metadata may take 3: both have to get through. */
+const frameSizeMin = 4 * 2 ** 20;
+
 /** Whether the settings ask for a cluster, and what is wrong with them. */
 export function judgeClusterSettings(settings: Settings): "alone" | "cluster" | ClusterProblem {
-  const { node, cluster, join, tlsCa, fsync } = settings;
+  const { node, cluster, join, tlsCa, fsync, frameSizeMax } = settings;
   if (node === "" && cluster.size === 0) {
     if (join) return problem("--join needs --node and --cluster");
     return tlsCa === "" ? "alone" : problem("tlsCa is for nodes of a cluster: it needs --node and --cluster");
@@ -52,6 +55,10 @@ export function judgeClusterSettings(settings: Settings): "alone" | "cluster" | 
   if (!cluster.has(node)) return problem(`--node ${node} is not among the nodes of --cluster`);
   if (fsync === "everysec") {
     return problem("--fsync everysec is not for a cluster: a node must keep what it has promised");
+  }
+  if (frameSizeMax < frameSizeMin) {
+    const why = `its nodes say up to ${frameSizeMin} bytes at once`;
+    return problem(`--frame-size-max ${frameSizeMax} is too small for a cluster: ${why}`);
   }
   const addresses = [...cluster.values()];
   const bad = addresses.find((address) => parseAddress(address) === undefined);

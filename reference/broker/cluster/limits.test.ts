@@ -9,9 +9,11 @@ import { SmallCluster } from "../../testing/cluster/small-cluster.ts";
 import { VirtualClock, settled } from "../../testing/clock.ts";
 import { encodeRecordBatch } from "../../storage/record-batch-builder.ts";
 import { Balance } from "./balance.ts";
+import { encodeClusterCommand } from "./commands.ts";
 import type { GroupMachine } from "./group.ts";
 import { Group } from "./group.ts";
 import { openIdentity } from "./identity.ts";
+import { commandBytesMax } from "./metadata-group.ts";
 import type { PartitionReplica } from "./partition-replica.ts";
 
 /** A group of one, whose storage keeps nothing and never makes it wait. */
@@ -200,3 +202,15 @@ test.each([
     expect(transfer.mock.calls.length > 0).toBe(gets);
   },
 );
+
+test("a change that would not fit into a frame between nodes is refused", async () => {
+  const cluster = await SmallCluster.open(["n1"]);
+  const { cluster: node } = cluster.node("n1");
+  const before = node.state().commitIndex;
+  const { value } = await cluster.wait(node.deleteTopic("x".repeat(commandBytesMax)));
+  expect(value).toMatchObject({ name: "record-too-large" });
+  expect(node.state().commitIndex).toBe(before);
+  const around = encodeClusterCommand({ kind: "delete-topic", topic: "" }).length;
+  const largest = await cluster.wait(node.deleteTopic("x".repeat(commandBytesMax - around)));
+  expect(largest.value).toMatchObject({ name: "topic-not-found" });
+});

@@ -31,6 +31,8 @@ interface Proposal {
 }
 
 const retryAfterMs = 100;
+/** The most bytes of one change: it has to reach the other nodes in one frame. */
+export const commandBytesMax: number = 3 * 2 ** 20;
 
 /** Keeps all of a group in the journal. */
 export function journalStorage(journal: RaftJournal): GroupStorage {
@@ -133,9 +135,14 @@ export class MetadataGroup implements Led {
   }
 
   /** Resolves to what a command came to here, or to why that is not known. */
-  ask(command: ClusterCommand): Promise<Applied> {
+  ask(change: ClusterCommand): Promise<Applied> {
+    const command = encodeClusterCommand(change);
+    if (command.length > commandBytesMax) {
+      const message = `a change of ${command.length} bytes exceeds ${commandBytesMax}`;
+      return Promise.resolve(refuse("record-too-large", message));
+    }
     return new Promise((settle) => {
-      this.#proposals.push({ command: encodeClusterCommand(command), settle });
+      this.#proposals.push({ command, settle });
       if (this.#proposals.length === 1) this.#schedule(() => this.#proposeAll());
     });
   }
