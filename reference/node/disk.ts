@@ -12,6 +12,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { makeDirectory } from "./make-directory.ts";
+import { SyncPlace } from "./sync-place.ts";
 import { DiskError, type Disk, type DiskErrorCode, type DiskFile, type OpenMode } from "../ports.ts";
 
 /** Writes and reads up to this size are made in place. */
@@ -163,6 +164,7 @@ export class NodeDisk implements Disk {
 /** Until when writes or reads of all files go to the thread pool: they share the disk that was slow. */
 let inlinePausedUntilMs = 0;
 let inlineReadsPausedUntilMs = 0;
+const syncPlace = new SyncPlace();
 
 /**
  * An open descriptor. `close` waits for the calls in flight: the kernel hands a closed number to the next
@@ -198,7 +200,14 @@ class NodeDiskFile implements DiskFile {
 
   /** Bytes and length, but not the time of the last change, which nobody here reads: `fdatasync`. */
   sync(): Promise<void> {
-    return this.#run("sync", (done) => fs.fdatasync(this.#descriptor, done));
+    if (syncPlace.isInPlace && !this.#isClosed) return this.#syncInline();
+    const startMs = performance.now();
+    return this.#run("sync", (done) => {
+      fs.fdatasync(this.#descriptor, (error) => {
+        if (error === null) syncPlace.notePool(startMs, performance.now());
+        done(error);
+      });
+    });
   }
 
   truncate(length: number): Promise<void> {
@@ -226,6 +235,17 @@ class NodeDiskFile implements DiskFile {
       return Promise.resolve(count);
     } catch (error) {
       return Promise.reject(diskError(error, "write", this.path));
+    }
+  }
+
+  #syncInline(): Promise<void> {
+    try {
+      const startMs = performance.now();
+      fs.fdatasyncSync(this.#descriptor);
+      syncPlace.noteInPlace(startMs, performance.now());
+      return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(diskError(error, "sync", this.path));
     }
   }
 
