@@ -230,7 +230,7 @@ export class Cluster implements Replication {
     }
     const replica = this.#groups.of(partition);
     if (replica === undefined) return refusing(notLeader(undefined));
-    replica.produce(connection, idHigh, idLow, bytes.slice(), acks);
+    replica.produce(connection, idHigh, idLow, bytes, acks);
   }
 
   async createTopic(name: string, given: TopicConfig): Promise<ErrorOutcome | undefined> {

@@ -235,7 +235,7 @@ export class PartitionReplica implements Led {
     return Math.min(this.group.nextTickMs, patientMs, this.#standsAtMs[0] ?? Infinity);
   }
 
-  /** Replicates a checked batch, which must be the replica's own, and answers the request. */
+  /** Replicates a checked batch, which is copied, and answers the request. */
   produce(connection: BrokerConnection, idHigh: number, idLow: number, batch: Uint8Array, acks: Acks): void {
     this.#produce.add({ connection, idHigh, idLow, acks }, batch);
   }

@@ -18,6 +18,7 @@ import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { Partition } from "../partition.ts";
 import type { RememberedBatch, SequenceVerdict } from "../producer-table.ts";
+import { BatchCopies } from "./batch-copies.ts";
 import type { Group } from "./group.ts";
 import { notLeader, unknownOutcome } from "./group.ts";
 import type { PendingProducers } from "./pending-producers.ts";
@@ -60,6 +61,7 @@ export class ProduceQueue {
   readonly #options: ProduceQueueOptions;
   #incoming: { readonly request: Request; readonly batch: Uint8Array }[] = [];
   readonly #waiting: { readonly quorum: Waiting[]; readonly leader: Waiting[] } = { quorum: [], leader: [] };
+  readonly #copies = new BatchCopies();
   #ids = new RecordIdSource();
   #nextOffset = 0;
   /** Takes nothing: the leadership is about to be handed over. */
@@ -80,9 +82,9 @@ export class ProduceQueue {
     return this.#waiting.quorum.length === 0;
   }
 
-  /** Takes a checked batch, which must be the queue's own. */
+  /** Takes a checked batch, which is overwritten after the call. */
   add(request: Request, batch: Uint8Array): void {
-    this.#incoming.push({ request, batch });
+    this.#incoming.push({ request, batch: this.#copies.of(batch) });
     if (this.#incoming.length === 1) this.#options.schedule(() => this.#proposeAll());
   }
 
