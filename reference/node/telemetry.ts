@@ -135,10 +135,11 @@ function collectEvents(metrics: BrokerMetrics, events: WideEvents): void {
 /** What the logs and the consumer groups are at this moment. */
 function collectBroker(metrics: BrokerMetrics, { topics, offsets }: Broker): void {
   for (const { name: topic, partitions } of topics.list()) {
-    for (const { number: partition, log } of partitions) {
+    const reports = partitions.map(({ number: partition, log }) => {
       const { startOffset, committedEnd, sizeBytes } = log;
-      metrics.reportPartition({ topic, partition, startOffset, endOffset: committedEnd, sizeBytes });
-    }
+      return { topic, partition, startOffset, endOffset: committedEnd, sizeBytes };
+    });
+    metrics.reportTopic(topic, reports);
   }
   for (const { group, topic, partition, offset } of offsets?.listAll() ?? []) {
     const end = topics.get(topic)?.partitions[partition]?.log.committedEnd ?? offset;

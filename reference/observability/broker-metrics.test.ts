@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { BrokerMetrics } from "./broker-metrics.ts";
+import { BrokerMetrics, partitionSeriesMax } from "./broker-metrics.ts";
 import { parseExposition } from "./exposition-parser.ts";
 import { MetricsRegistry } from "./metrics.ts";
 
@@ -51,6 +51,31 @@ test("a deleted topic is in no scrape any more", () => {
   metrics.topicDeleted("orders", 2);
   metrics.lagEnded("g", "orders", 1);
   expect(registry.expose()).not.toContain("orders");
+});
+
+test("a topic of many partitions has one series of each kind, and none when it is deleted", () => {
+  const [metrics, registry] = metricsOf();
+  const reports = (count: number) =>
+    Array.from({ length: count }, (_, partition) => {
+      return { topic: `t${count}`, partition, startOffset: 1, endOffset: 5, sizeBytes: 100 };
+    });
+  const lines = (): string[] =>
+    registry
+      .expose()
+      .split("\n")
+      .filter((line) => line.startsWith("oz_log_"));
+  metrics.reportTopic(`t${partitionSeriesMax}`, reports(partitionSeriesMax));
+  expect(lines()).toHaveLength(3 * partitionSeriesMax);
+  metrics.topicDeleted(`t${partitionSeriesMax}`, partitionSeriesMax);
+  const count = partitionSeriesMax + 1;
+  metrics.reportTopic(`t${count}`, reports(count));
+  expect(lines().toSorted()).toEqual([
+    `oz_log_end_offset{topic="t${count}",partition="all"} ${5 * count}`,
+    `oz_log_size_bytes{topic="t${count}",partition="all"} ${100 * count}`,
+    `oz_log_start_offset{topic="t${count}",partition="all"} ${count}`,
+  ]);
+  metrics.topicDeleted(`t${count}`, count);
+  expect(lines()).toEqual([]);
 });
 
 test("a closed connection is no longer open, and its reason is counted", () => {

@@ -30,7 +30,7 @@ export interface TopicMetrics {
 /** A series of a partition, as its owner reports it. */
 export interface PartitionReport {
   readonly topic: string;
-  readonly partition: number;
+  readonly partition: number | typeof allPartitions;
   readonly startOffset: number;
   readonly endOffset: number;
   readonly sizeBytes: number;
@@ -44,6 +44,14 @@ export interface LagReport {
   /** Records that it has not read yet. */
   readonly records: number;
 }
+
+/**
+ * A topic of more partitions has one series for all of them together, and not one for each: what a scrape brings must
+ * not grow with a number that whoever makes a topic can choose.
+ */
+export const partitionSeriesMax = 100;
+/** The label of partitions that are reported together. */
+export const allPartitions = "all";
 
 /** What the memory's owner reports; all of it is cheap to ask for. */
 export interface MemoryReport {
@@ -195,7 +203,9 @@ export class BrokerMetrics {
   topicDeleted(topic: string, partitionCount: number): void {
     for (const family of [this.#producedRecords, this.#producedBytes, this.#fetchedBytes])
       family.remove({ topic });
-    for (let partition = 0; partition < partitionCount; partition++) {
+    const isTogether = partitionCount > partitionSeriesMax;
+    const numbers = isTogether ? [allPartitions] : Array.from({ length: partitionCount }, (_, at) => at);
+    for (const partition of numbers) {
       const labels = { topic, partition: String(partition) };
       for (const family of [this.#logStart, this.#logEnd, this.#logSize]) family.remove(labels);
     }
@@ -206,7 +216,23 @@ export class BrokerMetrics {
     this.#lag.remove({ group, topic, partition: String(partition) });
   }
 
-  /** For a collector: what the logs are at this moment. */
+  /** For a collector: what the logs of a topic are at this moment. */
+  reportTopic(topic: string, partitions: readonly PartitionReport[]): void {
+    if (partitions.length <= partitionSeriesMax) {
+      for (const report of partitions) this.reportPartition(report);
+      return;
+    }
+    const sum = (of: "startOffset" | "endOffset" | "sizeBytes"): number =>
+      partitions.reduce((total, report) => total + report[of], 0);
+    const sums = {
+      startOffset: sum("startOffset"),
+      endOffset: sum("endOffset"),
+      sizeBytes: sum("sizeBytes"),
+    };
+    this.reportPartition({ topic, partition: allPartitions, ...sums });
+  }
+
+  /** For a collector: what a log is at this moment. */
   reportPartition(report: PartitionReport): void {
     const labels = { topic: report.topic, partition: String(report.partition) };
     this.#logStart.with(labels).set(report.startOffset);

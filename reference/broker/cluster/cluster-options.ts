@@ -45,6 +45,8 @@ export interface ClusterOptions {
   readonly raft?: Partial<RaftOptions>;
   /** Counts what the groups do. */
   readonly metrics?: ClusterMetrics;
+  /** The most partitions of all topics together. */
+  readonly partitionsMax?: number;
   /** Memory for entries that no snapshot has taken the place of yet. */
   readonly entryBytes?: EntryBytes;
   readonly schedule: (run: () => void) => void;

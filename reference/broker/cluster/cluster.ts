@@ -82,7 +82,7 @@ export class Cluster implements Replication {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.#groups = new Groups(options.entryBytes);
+    this.#groups = new Groups(options.entryBytes, options.partitionsMax);
     this.#balance = new Balance(options.clock);
     const { identity, random, bootstrap, clock, journal, peers, broker, checksum, schedule } = options;
     const outbox = new Outbox((node, frame) => {
@@ -239,7 +239,9 @@ export class Cluster implements Replication {
     const { group } = this.#metadata;
     const replicas = wishedVoters(this.#metadata) ?? configurationOf(group.state).voters;
     const config = { ...given, replicas };
-    const refused = await this.#metadata.propose({ kind: "create-topic", topic: name, config });
+    const refused = await this.#groups.make(given.partitions, () =>
+      this.#metadata.propose({ kind: "create-topic", topic: name, config }),
+    );
     if (refused !== undefined) return refused;
     // The others hear that it is agreed on with the next message: now, and not with the next heartbeat.
     void group.read();

@@ -8,6 +8,8 @@
  */
 import { sideBySide } from "#reference/base/side-by-side.ts";
 import type { Message } from "../../raft/messages.ts";
+import type { ErrorOutcome } from "../outcome.ts";
+import { refuse } from "../outcome.ts";
 import type { Topic } from "../registry.ts";
 import type { Partition } from "../partition.ts";
 import type { Group } from "./group.ts";
@@ -47,6 +49,12 @@ interface Member {
   lookAtMs: number;
 }
 
+/**
+ * The most partitions of all topics of a cluster. Each is a group on every node, and takes part of a processor and of
+ * memory without doing anything: a thousand about 5 % and 60 MB (bench/RESULTS.md, "Many partitions").
+ */
+export const clusterPartitionsMax = 4000;
+
 /** The groups. */
 export class Groups {
   #members: Member[] = [];
@@ -62,9 +70,31 @@ export class Groups {
   #cancel: () => void = () => {};
   #isStopped = false;
   readonly #entryBytes: EntryBytes;
+  readonly #partitionsMax: number;
+  /** Partitions of topics that are being made. */
+  #planned = 0;
 
-  constructor(entryBytes: EntryBytes = entryBytesDefault) {
+  constructor(entryBytes: EntryBytes = entryBytesDefault, partitionsMax = clusterPartitionsMax) {
     this.#entryBytes = entryBytes;
+    this.#partitionsMax = partitionsMax;
+  }
+
+  /** At the leader: makes a topic of so many partitions, if the cluster may have them, or resolves to why not. */
+  async make(
+    partitions: number,
+    make: () => Promise<ErrorOutcome | undefined>,
+  ): Promise<ErrorOutcome | undefined> {
+    const count = this.count + this.#planned;
+    if (count + partitions > this.#partitionsMax) {
+      const most = `a cluster has at most ${this.#partitionsMax} partitions`;
+      return refuse("invalid-request", `${most}: there are ${count}, and ${partitions} more are too many`);
+    }
+    this.#planned += partitions;
+    try {
+      return await make();
+    } finally {
+      this.#planned -= partitions;
+    }
   }
 
   /** Every partition's group. */

@@ -50,11 +50,13 @@ export class NodeTopics implements LocalTopics {
 
   async delete(name: string, incarnation: number, index: number): Promise<void> {
     const { broker, journal } = this.#context;
-    if (broker.topics.get(name)?.config.incarnation !== incarnation) return;
+    const topic = broker.topics.get(name);
+    if (topic?.config.incarnation !== incarnation) return;
     // Once this is written the groups never come back, and with them no promise that they have forgotten.
     await journal.store({ kind: "forget", incarnation, metadataIndex: index });
     await this.#groups.close(incarnation);
     throwRefusal(await broker.topics.delete(name));
+    broker.observer?.topicDeleted(name, topic.partitions.length);
   }
 }
 

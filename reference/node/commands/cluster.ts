@@ -9,6 +9,9 @@ import { parseAddress } from "../network.ts";
 
 type State = ReplyOf<"ClusterState">;
 
+/** Partitions that are named one by one. */
+const shownMax = 10;
+
 /** Adding a node waits for it to catch up. */
 const changeTimeoutMs = 130_000;
 
@@ -23,9 +26,12 @@ async function stateOf(client: Client): Promise<State> {
 const status = defineCommand({
   name: "status",
   summary: "Show the nodes, who leads, and how far each is.",
-  examples: ["oz cluster status --server 127.0.0.1:7420"],
+  examples: ["oz cluster status --server 127.0.0.1:7420", "oz cluster status --all"],
   hasJson: true,
-  options: serverOptions,
+  options: {
+    ...serverOptions,
+    all: option.flag(`List all partitions with something missing, not only the first ${shownMax}.`),
+  },
   run: ({ options, json, print, printJson, colors, io }) =>
     withClient(options, io.env, async (client) => {
       const state = await stateOf(client);
@@ -45,15 +51,25 @@ const status = defineCommand({
         const place = `${name.padEnd(width)}  ${address.padEnd(21)}  ${what.padEnd(7)}`;
         print(`${place}  ${`leads ${leads}`.padEnd(21)}  ${isKnown ? lag : "?"}`);
       }
-      const leaderless = partitions.filter((partition) => partition.leader === "");
-      const short = partitions.filter(({ behind }) => behind > 0);
-      for (const { topic, partition } of leaderless) print(`${topic}/${partition}  has no leader`);
-      for (const { topic, partition, behind } of short) {
-        print(`${topic}/${partition}  ${behind === 1 ? "1 node lacks" : `${behind} nodes lack`} records`);
-      }
+      for (const line of linesOf(partitions, options.all)) print(line);
       return leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
     }),
 });
+
+/** What is missing of the partitions, and a last line that counts when that is too long to read. */
+function linesOf(partitions: State["partitions"], isAll: boolean): string[] {
+  const leaderless = partitions.filter(({ leader }) => leader === "");
+  const short = partitions.filter(({ behind }) => behind > 0);
+  const lines = [
+    ...leaderless.map(({ topic, partition }) => `${topic}/${partition}  has no leader`),
+    ...short.map(({ topic, partition, behind }) => {
+      return `${topic}/${partition}  ${behind === 1 ? "1 node lacks" : `${behind} nodes lack`} records`;
+    }),
+  ];
+  if (isAll || lines.length <= shownMax) return lines;
+  const counts = `${leaderless.length} without a leader, ${short.length} of which a node lacks records`;
+  return [...lines.slice(0, shownMax), `of ${partitions.length} partitions: ${counts} (--all lists them)`];
+}
 
 async function change(
   client: Client,

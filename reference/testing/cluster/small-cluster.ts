@@ -26,6 +26,7 @@ export interface SmallClusterOptions {
   /** Nodes that wait to be added. */
   readonly joining?: readonly string[];
   readonly entryBytes?: EntryBytes;
+  readonly partitionsMax?: number;
   readonly segmentBytesMax?: number;
 }
 
@@ -124,7 +125,7 @@ export class SmallCluster {
 
   async #start(name: string): Promise<void> {
     const { clock, bugs } = this;
-    const { joining = [], entryBytes, segmentBytesMax = 2 ** 20 } = this.#options;
+    const { joining = [], entryBytes, partitionsMax, segmentBytesMax = 2 ** 20 } = this.#options;
     const random = new SeededRandom(name.length + (name.codePointAt(name.length - 1) ?? 0));
     const disk: SimulatedDisk = new SimulatedDisk({ gate: (call) => this.nodes.get(name)?.onDisk(call) });
     const isJoining = joining.includes(name);
@@ -160,6 +161,7 @@ export class SmallCluster {
       clock,
       random,
       ...(entryBytes !== undefined && { entryBytes }),
+      ...(partitionsMax !== undefined && { partitionsMax }),
       schedule: (run) => void clock.after(0, run),
       onHalt: (error) => (this.node(name).halted = error ?? "halted"),
     });

@@ -259,14 +259,22 @@ function fillTable(id, rows, textColumns, nothing) {
   }
 }
 
+/**
+ * How many partitions a topic has. Those of a large one share a series.
+ * @param {Scrape} now
+ * @param {string} topic
+ */
+function partitionsOf(now, topic) {
+  const own = (now.samples.get("oz_log_end_offset") ?? []).filter(({ labels }) => labels["topic"] === topic);
+  return own.some(({ labels }) => labels["partition"] === "all") ? "> 100" : String(own.length);
+}
+
 /** @param {Scrape} now */
 function showTables(now) {
   const earlier = before(5);
   const topics = labelValues(now, "oz_log_end_offset", "topic").map((topic) => [
     topic,
-    String(
-      (now.samples.get("oz_log_end_offset") ?? []).filter(({ labels }) => labels["topic"] === topic).length,
-    ),
+    partitionsOf(now, topic),
     asCount(sumOf(now, "oz_log_end_offset", { topic }) - sumOf(now, "oz_log_start_offset", { topic })),
     asBytes(sumOf(now, "oz_log_size_bytes", { topic })),
     asCount(rateOf(earlier, now, "oz_produced_records_total", { topic })),
