@@ -5,8 +5,8 @@
  * three nodes takes. That is well spent while a disk is waited for. In memory, or on a disk that keeps its cache when
  * the power goes, a sync is nothing but a system call, and is made in place.
  *
- * A sync that came back from the pool soon may have been such a one: then the next is tried in place. Those in place are
- * watched: when more than a sixth of them are slow, the pool gets them again. One alone says little, because the
+ * A sync that came back from the pool soon may have been such a one: then the next is tried in place. Those in place
+ * are watched: when more than a sixth of them are slow, the pool gets them again. One alone says little, because the
  * processor may have gone to somebody else meanwhile.
  */
 

@@ -1,9 +1,9 @@
 /**
  * Copies of batches that wait to be agreed on.
  *
- * An entry keeps its batch until a snapshot takes its place. An array of its own for each batch of one record costs more
- * than the record: memory outside the heap that is asked for, watched by the collector and given back. So small ones lie
- * in an array together. It lives as long as one of them does, but they come and go in order.
+ * An entry keeps its batch until a snapshot takes its place. An array of its own for each batch of one record costs
+ * more than the record: memory outside the heap that is asked for, watched by the collector and given back. So small
+ * ones lie in an array together. It lives as long as one of them does, but they come and go in order.
  */
 
 /** One array. Little, because a partition that falls silent keeps the last one. */
