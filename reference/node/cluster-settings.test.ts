@@ -19,7 +19,10 @@ test.each([
   [{ cluster: two }, "--cluster needs --node, the name of this server in it"],
   [{ node: "n3", cluster: two }, "--node n3 is not among the nodes of --cluster"],
   [{ join: "true" }, "--join needs --node and --cluster"],
-  [{ node: "n1", cluster: "n1=127.0.0.1:1,n2=nowhere" }, "--cluster: nowhere is not HOST:PORT"],
+  [
+    { node: "n1", cluster: "n1=127.0.0.1:1,n2=127.0.0.1:99999" },
+    "--cluster: 127.0.0.1:99999 is not HOST:PORT",
+  ],
   [{ node: "n1", cluster: "n1=127.0.0.1:1,n2=127.0.0.1:1" }, "--cluster: two nodes have the same address"],
   [
     { node: "n1", cluster: two, fsync: "everysec" },
