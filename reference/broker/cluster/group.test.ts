@@ -1,0 +1,214 @@
+/** What the shell of a group waits for: its storage, its machine, and the other nodes. */
+import { expect, test } from "vitest";
+import { SeededRandom } from "#reference/base/prng.ts";
+import type { Write } from "../../raft/effects.ts";
+import type { Entry } from "../../raft/entry.ts";
+import type { Message } from "../../raft/messages.ts";
+import { VirtualClock, settled } from "../../testing/clock.ts";
+import type { GroupMachine } from "./group.ts";
+import { Group } from "./group.ts";
+
+/** A group of three, of which this is n1; the test is its disk, its machine and the others. */
+class Bench {
+  readonly clock = new VirtualClock();
+  readonly group: Group;
+  readonly sent: Message[] = [];
+  readonly halts: unknown[] = [];
+  readonly snapshots: number[] = [];
+  readonly writes: { readonly write: Write; readonly onDurable: () => void }[] = [];
+  /** Entries that the machine has begun with, and how to let it end. */
+  readonly applying: { readonly entry: Entry; readonly done: () => void }[] = [];
+  isMachineSlow = false;
+  wantsSnapshot = false;
+  mayCompact = true;
+  isDiskSlow = false;
+
+  constructor() {
+    const machine: GroupMachine = {
+      restore: () => {},
+      apply: (entry) => {
+        if (!this.isMachineSlow) return undefined;
+        return new Promise<void>((done) => void this.applying.push({ entry, done }));
+      },
+      applied: () => {},
+      settled: () => Promise.resolve(),
+      save: () => new Uint8Array(1),
+      wantsSnapshot: false,
+      abandon: () => {},
+    };
+    Object.defineProperty(machine, "wantsSnapshot", { get: () => this.wantsSnapshot });
+    this.group = new Group({
+      raft: {
+        id: "n1",
+        random: new SeededRandom(1),
+        bootstrap: { voters: ["n1", "n2", "n3"], oldVoters: [], learners: [] },
+      },
+      storage: {
+        persist: (write, onDurable) => {
+          if (write.snapshot !== undefined) this.snapshots.push(write.snapshot.index);
+          this.writes.push({ write, onDurable });
+          if (!this.isDiskSlow) void Promise.resolve().then(() => this.sync());
+        },
+      },
+      machine,
+      nowMs: () => this.clock.monotonicTimeMs(),
+      send: (message) => void this.sent.push(message),
+      logBytesMax: () => 1000,
+      mayCompact: () => this.mayCompact,
+      onHalt: (error) => void this.halts.push(error),
+      onChange: () => {},
+    });
+  }
+
+  /** The disk has written what it was given. */
+  sync(): void {
+    for (const { onDurable } of this.writes.splice(0)) onDurable();
+  }
+
+  /** What n2 says in this term. */
+  hear(message: Pick<Message, "kind"> & object): void {
+    this.group.receive({ from: "n2", to: "n1", term: this.group.state.term, ...message } as Message);
+  }
+
+  /** n2 has all that n1 has. */
+  follow(): void {
+    const { round, log } = this.group.state;
+    const outcome = { kind: "matched", matchIndex: log.lastIndex };
+    this.hear({ kind: "append-reply", round, sentAtMs: 0, outcome } as Message);
+  }
+
+  async lead(): Promise<void> {
+    await this.group.start();
+    this.clock.advance(1000);
+    this.group.tick();
+    const { term } = this.group.state;
+    this.group.receive({ kind: "pre-vote-reply", from: "n2", to: "n1", term: term + 1, isGranted: true });
+    await settled();
+    this.hear({ kind: "vote-reply", isGranted: true } as Message);
+    await settled();
+    expect(this.group.state.role).toBe("leader");
+  }
+}
+
+test("a leader answers when its machine has carried out an entry of its own term, and not before", async () => {
+  const bench = new Bench();
+  bench.isMachineSlow = true;
+  await bench.lead();
+  expect(bench.group.isReady).toBe(false);
+  bench.follow();
+  await settled();
+  expect(bench.applying.map(({ entry }) => entry.kind)).toEqual(["no-op"]);
+  expect(bench.group.isReady).toBe(false);
+  bench.applying[0]!.done();
+  await settled();
+  expect(bench.group.isReady).toBe(true);
+});
+
+test("a read waits for the others, and then for the machine", async () => {
+  const bench = new Bench();
+  await bench.lead();
+  bench.follow();
+  await settled();
+  bench.isMachineSlow = true;
+  bench.group.propose([Uint8Array.of(1)]);
+  await settled();
+  bench.follow();
+  await settled();
+  const answers: unknown[] = [];
+  void bench.group.read().then((problem) => void answers.push(problem));
+  await settled();
+  expect(answers).toEqual([]);
+  bench.follow();
+  await settled();
+  expect(bench.applying).toHaveLength(1);
+  expect(answers).toEqual([]);
+  bench.applying[0]!.done();
+  await settled();
+  expect(answers).toEqual([undefined]);
+});
+
+test("a read ends when the group does, wherever it has come to", async () => {
+  const bench = new Bench();
+  await bench.lead();
+  bench.follow();
+  await settled();
+  bench.isMachineSlow = true;
+  bench.group.propose([Uint8Array.of(1)]);
+  await settled();
+  bench.follow();
+  const confirmed = bench.group.read();
+  bench.follow();
+  const unconfirmed = bench.group.read();
+  await settled();
+  bench.group.stop();
+  expect(await confirmed).toMatchObject({ name: "not-leader" });
+  expect(await unconfirmed).toMatchObject({ name: "not-leader" });
+  expect(await bench.group.read()).toMatchObject({ name: "not-leader" });
+});
+
+test("a snapshot is taken of what is on this node's own disk, however far the others are", async () => {
+  const bench = new Bench();
+  await bench.lead();
+  bench.follow();
+  await settled();
+  bench.isDiskSlow = true;
+  bench.group.propose([new Uint8Array(2000)]);
+  // n2 and n3 have it, and that is a majority without this node's disk.
+  const matched = { kind: "matched", matchIndex: bench.group.state.log.lastIndex };
+  for (const from of ["n2", "n3"]) {
+    const { round, term } = bench.group.state;
+    const heard = { from, to: "n1", term, round, sentAtMs: 0 };
+    bench.group.receive({ kind: "append-reply", ...heard, outcome: matched } as Message);
+  }
+  await settled();
+  expect(bench.group.appliedIndex).toBe(matched.matchIndex);
+  bench.group.compact();
+  expect(bench.snapshots).toEqual([]);
+  bench.sync();
+  await settled();
+  expect(bench.snapshots).toEqual([matched.matchIndex]);
+});
+
+test("a snapshot is taken when the machine wants one, and never while something is in its way", async () => {
+  const bench = new Bench();
+  await bench.lead();
+  bench.follow();
+  await settled();
+  bench.group.compact();
+  expect(bench.snapshots).toEqual([]);
+  bench.wantsSnapshot = true;
+  bench.mayCompact = false;
+  bench.group.compact();
+  expect(bench.snapshots).toEqual([]);
+  bench.mayCompact = true;
+  bench.group.compact();
+  expect(bench.snapshots).toEqual([1]);
+});
+
+test("a message waits for the write that it promises", async () => {
+  const bench = new Bench();
+  await bench.group.start();
+  bench.isDiskSlow = true;
+  const request = { kind: "vote-request", from: "n2", to: "n1", term: 4, lastIndex: 9, lastTerm: 3 } as const;
+  bench.clock.advance(1000);
+  bench.group.receive({ ...request, isTransfer: true });
+  await settled();
+  const votes = (): number => bench.sent.filter(({ kind }) => kind === "vote-reply").length;
+  expect(votes()).toBe(0);
+  bench.sync();
+  expect(votes()).toBe(1);
+});
+
+test("a group whose core fails stops, and says why once", async () => {
+  const bench = new Bench();
+  await bench.lead();
+  const { term } = bench.group.state;
+  const coup = { kind: "append-request", from: "n3", to: "n1", term, round: 0, sentAtMs: 0 } as const;
+  const nothing = { previousIndex: 0, previousTerm: 0, commitIndex: 0, entries: [] };
+  bench.group.receive({ ...coup, ...nothing });
+  bench.group.receive({ ...coup, ...nothing });
+  bench.group.tick();
+  expect(bench.halts).toMatchObject([{ message: `n1 and n3 both lead in term ${term}` }]);
+  expect(bench.group.isReady).toBe(false);
+  expect(bench.group.nextTickMs).toBe(Infinity);
+});
