@@ -200,6 +200,18 @@ export function encodeCommand(session: number, sequence: number, command: Uint8A
   return bytes;
 }
 
+/** The opposite of `encodeCommand`. The command is a view of `data`. */
+export function decodeCommand(data: Uint8Array): {
+  readonly session: number;
+  readonly sequence: number;
+  readonly command: Uint8Array;
+} {
+  assert(data.length >= commandHeaderBytes, () => `a command of ${data.length} bytes has no session`);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const session = view.getUint16(0) * 2 ** 32 + view.getUint32(2);
+  return { session, sequence: view.getUint32(6), command: data.subarray(commandHeaderBytes) };
+}
+
 /** A state machine that executes each command of each client once, however often it is in the log. */
 export class SessionTable {
   readonly #machine: StateMachine;
@@ -222,10 +234,7 @@ export class SessionTable {
   apply(index: number, data: Uint8Array): SessionReply {
     // 1. A new session is named by its entry's index, which nobody else has.
     if (data.length === 0) return this.#open(index);
-    assert(data.length >= commandHeaderBytes, () => `a command of ${data.length} bytes has no session`);
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    const id = view.getUint16(0) * 2 ** 32 + view.getUint32(2);
-    const sequence = view.getUint32(6);
+    const { session: id, sequence, command } = decodeCommand(data);
     const session = this.#sessions.get(id);
     // 2. Not known (any more): executing it could be the second time.
     if (session === undefined) return { kind: "expired" };
@@ -234,7 +243,7 @@ export class SessionTable {
     // 3. The number says which command it is; two equal commands are two commands.
     if (sequence < session.sequence) return { kind: "stale" };
     if (sequence > session.sequence) {
-      session.result = this.#machine.apply(data.subarray(commandHeaderBytes));
+      session.result = this.#machine.apply(command);
       session.sequence = sequence;
     }
     return { kind: "done", result: session.result };

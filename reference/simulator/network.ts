@@ -220,7 +220,10 @@ export class SimulatedNetwork<Payload> {
     };
     const { process } = endpoint;
     if (process === undefined) deliver();
-    else if (!process.receive(deliver)) this.#drop(id, "down");
+    else {
+      const lost = (): void => this.#drop(id, "down");
+      if (!process.receive(deliver, lost)) lost();
+    }
   }
 
   #drop(id: number, reason: DropReason): void {

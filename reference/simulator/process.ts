@@ -22,6 +22,12 @@ export interface ClockOptions {
 /** What the wall clocks show at the start, unless told otherwise. */
 export const wallTimeMsDefault = Date.UTC(2026, 0, 1);
 
+/** What happened to a program that stood still. */
+interface Held {
+  readonly run: () => void;
+  readonly lost: (() => void) | undefined;
+}
+
 /** One process of a simulation. */
 export class SimulatedProcess {
   readonly name: string;
@@ -33,7 +39,7 @@ export class SimulatedProcess {
    */
   onCrash: (() => void) | undefined;
   #state: "down" | "up" | "paused" = "down";
-  #held: (() => void)[] = [];
+  #held: Held[] = [];
   readonly #boot: () => void;
   readonly #scheduler: Scheduler;
   readonly #trace: TraceSink | undefined;
@@ -50,7 +56,7 @@ export class SimulatedProcess {
     this.#boot = boot;
     this.#scheduler = scheduler;
     this.#trace = trace;
-    this.clock = new SimulatedClock(scheduler, this, clock);
+    this.clock = new SimulatedClock(scheduler, this, clock, trace);
   }
 
   get isUp(): boolean {
@@ -71,6 +77,7 @@ export class SimulatedProcess {
     this.#state = "up";
     this.incarnation++;
     this.#record(this.incarnation === 1 ? "start" : "restart");
+    if (this.incarnation === 1) this.clock.show();
     this.#boot();
   }
 
@@ -78,8 +85,10 @@ export class SimulatedProcess {
   crash(event: "crash" | "halt" = "crash"): void {
     if (this.#state === "down") return;
     this.#state = "down";
+    const held = this.#held;
     this.#held = [];
     this.#record(event);
+    for (const { lost } of held) lost?.();
     this.onCrash?.();
   }
 
@@ -96,18 +105,23 @@ export class SimulatedProcess {
     this.#record("resume");
     const held = this.#held;
     this.#held = [];
-    for (const run of held) {
+    for (const happening of held) {
       // What it does may pause or end it again.
-      if (this.#state === "up") run();
-      else if (this.isPaused) this.#held.push(run);
+      if (this.#state === "up") happening.run();
+      else if (this.isPaused) this.#held.push(happening);
+      else happening.lost?.();
     }
   }
 
-  /** Something happens to the program: now, after the pause, or never. Returns whether it will. */
-  receive(run: () => void): boolean {
+  /**
+   * Something happens to the program: now, after the pause, or never. Returns whether it may; `lost` is called when it
+   * then does not, because the program ended while it stood still.
+   */
+  receive(run: () => void, lost?: () => void): boolean {
     if (this.#state === "up") run();
-    else if (this.#state === "paused") this.#held.push(run);
-    return this.#state !== "down";
+    else if (this.#state === "paused") this.#held.push({ run, lost });
+    else return false;
+    return true;
   }
 
   #record(event: "start" | "crash" | "restart" | "pause" | "resume" | "halt"): void {
@@ -124,8 +138,10 @@ export class SimulatedClock implements Clock {
   #changedAtUs = 0;
   #localAtChangeUs = 0;
   #wallOffsetMs: number;
+  readonly #trace: TraceSink | undefined;
 
-  constructor(scheduler: Scheduler, process: SimulatedProcess, options: ClockOptions) {
+  constructor(scheduler: Scheduler, process: SimulatedProcess, options: ClockOptions, trace?: TraceSink) {
+    this.#trace = trace;
     this.#scheduler = scheduler;
     this.#process = process;
     this.#rate = options.rate ?? 1;
@@ -171,11 +187,25 @@ export class SimulatedClock implements Clock {
     this.#localAtChangeUs = this.#localUs();
     this.#changedAtUs = this.#scheduler.nowUs;
     this.#rate = rate;
+    this.show();
   }
 
   /** Sets the wall clock forwards or back, as a time server would. The monotonic clock does not notice. */
   stepWallTime(byMs: number): void {
     this.#wallOffsetMs += byMs;
+    this.show();
+  }
+
+  /** Writes down what the clocks show. */
+  show(): void {
+    this.#trace?.record({
+      kind: "clock",
+      at: this.#scheduler.nowUs,
+      node: this.#process.name,
+      rate: this.#rate,
+      monotonicMs: this.monotonicTimeMs(),
+      wallMs: this.wallTimeMs(),
+    });
   }
 
   #localUs(): number {

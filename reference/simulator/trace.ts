@@ -2,8 +2,8 @@
  * The trace: everything that happened in a simulated cluster, one JSON object a line (`trace.ndjson`).
  *
  * Simulator, graders and viewers share this one format. It holds what a page needs to draw the cluster at any
- * moment: nodes and what becomes of them, every message with its fate, what each node believes (whole now and
- * then, and each change in between), faults, what clients asked and were told, and the rule that was broken.
+ * moment: nodes and what becomes of them, their clocks, every message with its fate, what each node believes (whole
+ * now and then, and each change in between), faults, what clients asked and were told, and the rule that was broken.
  * To show a moment, take the last `state` of each node before it and apply the `change`s since. To fork, run
  * the header's scenario again up to a moment and go on with other faults: a simulation has no other memory
  * than its scenario.
@@ -66,6 +66,18 @@ export type TraceEvent =
       readonly at: number;
       readonly node: string;
       readonly event: "start" | "crash" | "restart" | "pause" | "resume" | "halt";
+    }
+  /**
+   * What a node's clocks show, and how fast they run from now on: at its first start, and whenever one is disturbed.
+   * In between, local time is `monotonicMs + (now − at) · rate`; times in a node's state are its own monotonic ones.
+   */
+  | {
+      readonly kind: "clock";
+      readonly at: number;
+      readonly node: string;
+      readonly rate: number;
+      readonly monotonicMs: number;
+      readonly wallMs: number;
     }
   /** All that a node believes. */
   | { readonly kind: "state"; readonly at: number; readonly node: string; readonly state: Json }

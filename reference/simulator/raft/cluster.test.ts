@@ -1,6 +1,3 @@
-import Ajv from "ajv";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { referenceRules } from "#reference/raft/rules.ts";
 import { SessionTable, type SessionReply } from "#reference/raft/clients.ts";
@@ -8,7 +5,6 @@ import type { Raft, RaftRules } from "#reference/raft/state.ts";
 import { checkDeterminism } from "../determinism.ts";
 import { faultKinds } from "../faults.ts";
 import { shrink } from "../shrink.ts";
-import { parseTrace, TraceRecorder } from "../trace.ts";
 import { runScenario, type RunResult } from "./cluster.ts";
 import { replayCommand, replayLink } from "./replay.ts";
 import { drawScenario, scenarioFeatures } from "./scenario.ts";
@@ -66,53 +62,6 @@ describe("a simulated cluster", () => {
     for (const option of ["hasLeaseReads", "hasCheckQuorum", "hasPreVote"] as const) {
       expect(new Set(scenarios.map(({ options }) => options[option]))).toEqual(new Set([true, false]));
     }
-  });
-
-  test("writes a trace that matches the schema and holds what a viewer draws", () => {
-    const trace = new TraceRecorder();
-    const scenario = drawScenario({ seed: 12, nodeCount: 3, seconds: 4 });
-    const withoutTrace = runScenario(scenario);
-    const withTrace = runScenario(scenario, { trace, command: "oz simulate --seed 12" });
-    expect(withTrace).toEqual(withoutTrace);
-    const schema = JSON.parse(
-      readFileSync(join(import.meta.dirname, "../trace.schema.json"), "utf8"),
-    ) as object;
-    const validate = new Ajv().compile(schema);
-    const parsed = parseTrace(trace.toNdjson());
-    if (parsed.kind !== "trace") return expect.unreachable();
-    for (const line of [parsed.header, ...parsed.events])
-      expect(validate(line), JSON.stringify(line)).toBe(true);
-    const kinds = new Set(parsed.events.map(({ kind }) => kind));
-    for (const kind of [
-      "send",
-      "deliver",
-      "process",
-      "state",
-      "change",
-      "disk",
-      "invoke",
-      "return",
-      "note",
-      "end",
-    ]) {
-      expect(kinds).toContain(kind);
-    }
-    const sent = new Set(parsed.events.flatMap((event) => (event.kind === "send" ? event.id : [])));
-    for (const event of parsed.events) {
-      if (event.kind === "deliver" || event.kind === "drop") expect(sent).toContain(event.id);
-    }
-    const state = parsed.events.find((event) => event.kind === "state");
-    expect(state?.kind === "state" && Object.keys(state.state as object)).toEqual(
-      expect.arrayContaining([
-        "role",
-        "term",
-        "votedFor",
-        "commitIndex",
-        "entries",
-        "configuration",
-        "progress",
-      ]),
-    );
   });
 });
 

@@ -1,7 +1,10 @@
 /**
  * What travels on the simulated network: Raft's own messages, and clients' requests and answers.
  */
+import { decodeCommand, openSession } from "#reference/raft/clients.ts";
+import type { Write } from "#reference/raft/effects.ts";
 import type { Entry } from "#reference/raft/entry.ts";
+import type { RaftEvent } from "#reference/raft/events.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import type { Json } from "../trace.ts";
 
@@ -46,11 +49,40 @@ export function describePayload(payload: Payload): { readonly type: string; read
   }
 }
 
-/** An entry in a trace: index, term, and what it is. */
+/** An entry in a trace: index, term, and what it is; of a command, whose it is and to which counter it adds. */
 export function describeEntry(entry: Entry): Json {
   const { index, term, kind } = entry;
+  if (kind === "command") return { index, term, kind, ...describeCommand(entry.data) };
   if (kind !== "configuration") return { index, term, kind };
   return { index, term, kind, configuration: JSON.parse(JSON.stringify(entry.configuration)) as Json };
+}
+
+function describeCommand(data: Uint8Array): { readonly [field: string]: Json } {
+  if (data.length === openSession.length) return { does: "open" };
+  const { session, sequence, command } = decodeCommand(data);
+  return { does: "add", session, sequence, key: command[0] ?? null };
+}
+
+/** What a server tells about itself, as a trace keeps it: the design notes' debug list. */
+export function describeEvent(event: RaftEvent): Json {
+  const { kind: _kind, ...fields } = event;
+  if (event.kind === "append")
+    return { ...fields, entries: event.entries.map(describeEntry) } as unknown as Json;
+  if (event.kind !== "snapshot") return JSON.parse(JSON.stringify(fields)) as Json;
+  const { index, term, data } = event.snapshot;
+  return { step: event.step, index, term, bytes: data.length };
+}
+
+/** A write in a trace: what is in the record. */
+export function describeWrite({ number, term, votedFor, snapshot, replaceFrom, entries }: Write): Json {
+  const cut = replaceFrom === undefined ? {} : { replaceFrom, entries: entries.map(describeEntry) };
+  return {
+    number,
+    term,
+    votedFor: votedFor ?? null,
+    ...cut,
+    ...(snapshot === undefined ? {} : { snapshot: snapshot.index }),
+  };
 }
 
 function describeMessage(message: Message): Json {

@@ -8,11 +8,10 @@ import type { FaultKind } from "../faults.ts";
 import { faultKinds } from "../faults.ts";
 import type { ScenarioChoice } from "./scenario.ts";
 
-/** The command that runs this scenario again. */
-export function replayCommand(choice: ScenarioChoice): string {
-  return `npx oz simulate ${optionsOf(choice)
-    .map(([name, value]) => (value === "" ? `--${name}` : `--${name} ${value}`))
-    .join(" ")}`;
+/** The command that runs this scenario again; `mine` is the `--mine` of a run over a learner's modules. */
+export function replayCommand(choice: ScenarioChoice, mine?: string): string {
+  const options = optionsOf(choice).map(([name, value]) => `--${name} ${value}`);
+  return ["npx oz simulate", ...options, ...(mine === undefined ? [] : [mine])].join(" ");
 }
 
 /** Where the site shows it, below the site's address. */

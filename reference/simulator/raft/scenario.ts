@@ -22,6 +22,9 @@ export interface ScheduledOperation {
   readonly operation: Operation;
 }
 
+/** More entries than any run has. A scenario is JSON in a trace's header, and JSON has no infinity. */
+const neverCompacts = 2 ** 40;
+
 /** One run. */
 export interface RaftScenario {
   readonly seed: number;
@@ -77,7 +80,7 @@ export function drawScenario(choice: ScenarioChoice): RaftScenario {
       choice.hasOperator === false || isCalm ? [] : drawOperations(operations, nodes, durationMs, hasChanges),
     clients: shape.nextBetween(1, 4),
     thinkMaxMs: shape.pick([20, 100, 400]),
-    compactEntries: shape.pick([Infinity, 5, 15, 60]),
+    compactEntries: shape.pick([neverCompacts, 5, 15, 60]),
     options: drawOptions(shape, swarm, hasChanges),
     durationMs,
   };
@@ -158,6 +161,6 @@ function cutScenario(scenario: RaftScenario, { keep, without }: Cut): RaftScenar
     swarm: { ...swarm, network },
     faults: keep === undefined ? scenario.faults : scenario.faults.filter((_, index) => keep.includes(index)),
     ...(without.includes("operator") ? { operations: [] } : {}),
-    ...(without.includes("snapshots") ? { compactEntries: Infinity } : {}),
+    ...(without.includes("snapshots") ? { compactEntries: neverCompacts } : {}),
   };
 }

@@ -18,9 +18,16 @@ import type { Raft, RaftRules } from "#reference/raft/state.ts";
 import { unreachable } from "#reference/base/assert.ts";
 import type { SimulatedProcess } from "../process.ts";
 import type { Simulation } from "../simulation.ts";
+import type { Json } from "../trace.ts";
 import { addCommand, Counters, readAnswer } from "./counters.ts";
 import type { RaftDisk } from "./disk.ts";
-import type { ClientReply, ClientRequest, Payload } from "./messages.ts";
+import {
+  describeEvent,
+  describeWrite,
+  type ClientReply,
+  type ClientRequest,
+  type Payload,
+} from "./messages.ts";
 import { StateTracer } from "./state-tracer.ts";
 
 /** What a server is made of. */
@@ -32,7 +39,7 @@ export interface RaftServerOptions {
   readonly rules: RaftRules;
   readonly options: Partial<RaftOptions>;
   readonly bootstrap: Configuration | undefined;
-  /** The log is compacted when it has this many entries; Infinity never does. */
+  /** The log is compacted when it has this many entries. */
   readonly compactEntries: number;
   readonly clockRate: number;
   readonly observe: ((server: NodeId, event: RaftEvent) => void) | undefined;
@@ -127,7 +134,9 @@ export class RaftServer implements ServerView {
       options,
       rules,
       ...(bootstrap === undefined ? {} : { bootstrap }),
-      ...(observe === undefined ? {} : { observe: (event: RaftEvent) => observe(name, event) }),
+      ...(observe === undefined && simulation.trace === undefined
+        ? {}
+        : { observe: (event: RaftEvent) => this.#onEvent(event) }),
     });
     this.#node = node;
     this.#made.checkers.onStart(this);
@@ -176,7 +185,7 @@ export class RaftServer implements ServerView {
       case "persist": {
         const { write } = effect;
         this.#made.checkers.onWrite(this, write);
-        this.#recordDisk("write", write.number);
+        if (this.#made.simulation.trace !== undefined) this.#recordDisk("write", describeWrite(write));
         const { incarnation } = this.process;
         this.disk.write(write, {
           onDurable: (number) => this.#onDurable(number),
@@ -279,7 +288,7 @@ export class RaftServer implements ServerView {
     const node = this.#node;
     if (node === undefined || !this.process.isUp) return;
     this.#made.checkers.onStep(this);
-    this.#tracer?.look(node.state);
+    this.#tracer?.look(node.state, { appliedIndex: this.appliedIndex, values: this.machine.values });
     const { log } = node.state;
     if (this.appliedIndex - log.snapshotIndex >= this.#made.compactEntries) {
       const data = this.#sessions.save();
@@ -307,7 +316,22 @@ export class RaftServer implements ServerView {
     return this.process.clock.monotonicTimeMs();
   }
 
-  #recordDisk(event: "write" | "durable" | "lost" | "error", detail: number): void {
+  #onEvent(event: RaftEvent): void {
+    const { simulation, name, observe } = this.#made;
+    observe?.(name, event);
+    // Round trips are for metrics: a trace has every message and its answer.
+    if (simulation.trace === undefined || event.kind === "round-trip") return;
+    const at = simulation.scheduler.nowUs;
+    simulation.trace.record({
+      kind: "note",
+      at,
+      node: name,
+      topic: event.kind,
+      detail: describeEvent(event),
+    });
+  }
+
+  #recordDisk(event: "write" | "durable" | "lost" | "error", detail: Json): void {
     const { simulation, name } = this.#made;
     simulation.trace?.record({ kind: "disk", at: simulation.scheduler.nowUs, node: name, event, detail });
   }

@@ -26,9 +26,17 @@ export class StateTracer {
   }
 
   /** Called after each step. */
-  look(raft: Readonly<Raft>): void {
+  look(
+    raft: Readonly<Raft>,
+    machine: { readonly appliedIndex: number; readonly values: readonly number[] },
+  ): void {
     const at = this.#scheduler.nowUs;
-    const state = describeState(raft);
+    const { appliedIndex, values } = machine;
+    const state: Readonly<Record<string, Json>> = {
+      ...describeState(raft),
+      appliedIndex,
+      counters: [...values],
+    };
     const texts = Object.fromEntries(
       Object.entries(state).map(([field, value]) => [field, JSON.stringify(value)]),
     );
