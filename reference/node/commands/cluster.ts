@@ -5,12 +5,10 @@ import { defineCommand, done, failed, misused, option, positional } from "../cli
 import type { CommandResult } from "../cli/command.ts";
 import { describeFailure, serverOptions, withClient } from "../client-command.ts";
 import type { Client } from "../client.ts";
+import { partitionLines, partitionLinesMax } from "../cluster-status.ts";
 import { parseAddress } from "../network.ts";
 
 type State = ReplyOf<"ClusterState">;
-
-/** Partitions that are named one by one. */
-const shownMax = 10;
 
 /** Adding a node waits for it to catch up. */
 const changeTimeoutMs = 130_000;
@@ -30,7 +28,7 @@ const status = defineCommand({
   hasJson: true,
   options: {
     ...serverOptions,
-    all: option.flag(`List all partitions with something missing, not only the first ${shownMax}.`),
+    all: option.flag(`List all partitions with something missing, not only the first ${partitionLinesMax}.`),
   },
   run: ({ options, json, print, printJson, colors, io }) =>
     withClient(options, io.env, async (client) => {
@@ -51,25 +49,10 @@ const status = defineCommand({
         const place = `${name.padEnd(width)}  ${address.padEnd(21)}  ${what.padEnd(7)}`;
         print(`${place}  ${`leads ${leads}`.padEnd(21)}  ${isKnown ? lag : "?"}`);
       }
-      for (const line of linesOf(partitions, options.all)) print(line);
+      for (const line of partitionLines(partitions, options.all)) print(line);
       return leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
     }),
 });
-
-/** What is missing of the partitions, and a last line that counts when that is too long to read. */
-function linesOf(partitions: State["partitions"], isAll: boolean): string[] {
-  const leaderless = partitions.filter(({ leader }) => leader === "");
-  const short = partitions.filter(({ behind }) => behind > 0);
-  const lines = [
-    ...leaderless.map(({ topic, partition }) => `${topic}/${partition}  has no leader`),
-    ...short.map(({ topic, partition, behind }) => {
-      return `${topic}/${partition}  ${behind === 1 ? "1 node lacks" : `${behind} nodes lack`} records`;
-    }),
-  ];
-  if (isAll || lines.length <= shownMax) return lines;
-  const counts = `${leaderless.length} without a leader, ${short.length} of which a node lacks records`;
-  return [...lines.slice(0, shownMax), `of ${partitions.length} partitions: ${counts} (--all lists them)`];
-}
 
 async function change(
   client: Client,
