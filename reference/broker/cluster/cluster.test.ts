@@ -122,3 +122,23 @@ test("operators are told what cannot be", async () => {
   expect(await change(cluster, "remove", leader)).toContain("is the last node");
   expect(votersOf(cluster)).toEqual([leader]);
 });
+
+test("a change that another leader's entries have overtaken is refused, and one that waits at the end is in doubt", async () => {
+  const cluster = await SmallCluster.open(["n1", "n2", "n3"]);
+  const first = cluster.leader!;
+  isolate(cluster, first.name, true);
+  const overtaken = first.cluster.deleteTopic("nothing");
+  await cluster.until(() => cluster.leader !== undefined && cluster.leader !== first);
+  const second = cluster.leader!;
+  expect((await cluster.wait(second.cluster.deleteTopic("other"))).value).toMatchObject({
+    name: "topic-not-found",
+  });
+  isolate(cluster, first.name, false);
+  // It was told when its leader learned that it leads no more; whatever stands there now is another change.
+  expect((await cluster.wait(overtaken)).value?.name).not.toBe("topic-not-found");
+  isolate(cluster, second.name, true);
+  const open = second.cluster.deleteTopic("third");
+  await cluster.clock.advanceAsync(10);
+  second.cluster.stop().catch(() => {});
+  expect((await cluster.wait(open)).value).toMatchObject({ name: "request-timeout" });
+});
