@@ -168,3 +168,18 @@ test("while the lead is handed over nothing is taken, and what was taken is answ
   await cluster.clock.advanceAsync(300);
   expect(answer(client, next)).toMatchObject({ kind: "reply", value: { baseOffset: 1 } });
 });
+
+test("a batch that is broken or too large never gets into the log", async () => {
+  const { cluster, leader, client } = await open();
+  const whole = encodeRecordBatch([{ value: new Uint8Array(50) }]);
+  const changed = whole.slice();
+  changed[100] = 9;
+  const large = encodeRecordBatch([{ value: new Uint8Array(2 ** 20) }]);
+  const ids = [changed, whole.subarray(0, -1), large].map((batch) =>
+    client.send("Produce", { topic: "orders", partition: 0, batch }),
+  );
+  await cluster.clock.advanceAsync(300);
+  const names = ids.map((id) => answer(client, id)).map((reply) => reply?.kind === "error" && reply.name);
+  expect(names).toEqual(["corrupt-message", "invalid-request", "record-too-large"]);
+  expect(leader.broker.topics.get("orders")?.partitions[0]?.log.endOffset).toBe(0);
+});

@@ -1,0 +1,106 @@
+/** Whose a data folder is, and which cluster a node that joins takes over. */
+import { expect, test } from "vitest";
+import { crc32 } from "#reference/base/crc32.ts";
+import { SimulatedDisk } from "../../simulator/disk.ts";
+import { settled } from "../../testing/clock.ts";
+import type { Identity } from "./identity.ts";
+import { openIdentity } from "./identity.ts";
+
+const three = { n1: "a:1", n2: "b:2", n3: "c:3" };
+const id = "0123456789abcdef";
+
+async function open(
+  disk: SimulatedDisk,
+  members: Readonly<Record<string, string>>,
+  node = "n1",
+  isJoining = false,
+) {
+  return openIdentity(disk, crc32, node, new Map(Object.entries(members)), isJoining);
+}
+
+async function stored(
+  disk: SimulatedDisk,
+  members: Readonly<Record<string, string>>,
+  isJoining = false,
+): Promise<Identity> {
+  const opened = await open(disk, members, "n1", isJoining);
+  if (opened.kind === "refused") throw new Error(opened.problem);
+  await opened.identity.store();
+  return opened.identity;
+}
+
+test("the first nodes of a cluster come to the same id, in whatever order they are named", async () => {
+  const one = await stored(new SimulatedDisk(), three);
+  const other = await open(new SimulatedDisk(), { n3: "c:3", n1: "a:1", n2: "b:2" }, "n2");
+  expect(other).toMatchObject({ kind: "identity", isNew: true, identity: { clusterId: one.clusterId } });
+  const elsewhere = await open(new SimulatedDisk(), { ...three, n3: "c:4" });
+  expect(elsewhere).not.toMatchObject({ identity: { clusterId: one.clusterId } });
+  expect(one.first).toEqual(["n1", "n2", "n3"]);
+});
+
+test.each<[string, Readonly<Record<string, string>>, string, string | undefined]>([
+  ["as before", three, "n1", undefined],
+  ["with a node more", { ...three, n4: "d:4" }, "n1", undefined],
+  ["with one node of before", { n1: "a:1", n2: "b:2", n9: "x:9" }, "n1", undefined],
+  ["at another address of its own", { ...three, n1: "z:1" }, "n1", undefined],
+  ["alone", { n1: "a:1" }, "n1", undefined],
+  ["under another name", three, "n2", "it is the data of node n1, not of n2"],
+  ["with others altogether", { n1: "a:1", n2: "x:2", n3: "y:3" }, "n1", "it is the data of another cluster"],
+])("a folder opens again %s, or says whose it is", async (_, members, node, problem) => {
+  const disk = new SimulatedDisk();
+  const { clusterId } = await stored(disk, three);
+  const again = await open(disk, members, node);
+  if (problem === undefined) {
+    expect(again).toMatchObject({
+      kind: "identity",
+      isNew: false,
+      identity: { clusterId, first: ["n1", "n2", "n3"] },
+    });
+  } else {
+    expect(again).toMatchObject({ kind: "refused", problem: expect.stringContaining(problem) });
+  }
+});
+
+test("nodes that were named at any start count as known ones", async () => {
+  const disk = new SimulatedDisk();
+  await stored(disk, three);
+  await stored(disk, { ...three, n4: "d:4" });
+  expect(await open(disk, { n1: "a:1", n4: "d:4" })).toMatchObject({ kind: "identity" });
+});
+
+test("a node that joins takes over one cluster, for good, and answers when that is on disk", async () => {
+  const disk = new SimulatedDisk();
+  const identity = await stored(disk, { ...three, n1: "q:1" }, true);
+  expect([identity.clusterId, identity.first]).toEqual(["", []]);
+  for (const none of ["", "x", id.toUpperCase(), `${id}0`]) expect(await identity.admits(none)).toBe(false);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  disk.replan({ gate: ({ operation }) => (operation === "sync" ? promise : undefined) });
+  const answers: boolean[] = [];
+  // Two nodes introduce themselves at once, and one of another cluster.
+  for (const one of [id, id, "fedcba9876543210"])
+    void identity.admits(one).then((is) => void answers.push(is));
+  await settled();
+  expect(answers).toEqual([]);
+  resolve();
+  for (let turn = 0; turn < 10; turn++) await settled();
+  expect(answers).toEqual([true, true, false]);
+  expect(await open(disk.restart({ kind: "nothing" }), three)).toMatchObject({
+    identity: { clusterId: id, first: [] },
+  });
+});
+
+test.each([
+  ["has version 2, this program reads 1", (text: string) => text.replace('"version":1', '"version":2')],
+  ["is damaged", (text: string) => text.replace('"n3"', '"n4"')],
+  ["is damaged", (text: string) => text.replace('"crc32"', '"sum"')],
+  ["is damaged", (text: string) => text.slice(0, -1)],
+  ["is damaged", () => ""],
+  ["is damaged", () => "null\n"],
+  ["is damaged", () => '{"version":1}\n'],
+])("a file that %s is refused", async (problem, change) => {
+  const disk = new SimulatedDisk();
+  await stored(disk, three);
+  const text = new TextDecoder().decode(disk.peek("cluster/identity.json"));
+  disk.poke("cluster/identity.json", new TextEncoder().encode(change(text)));
+  expect(await open(disk, three)).toEqual({ kind: "refused", problem: `cluster/identity.json ${problem}` });
+});
