@@ -111,7 +111,7 @@ test("operators are told what cannot be", async () => {
   const cluster = await SmallCluster.open(["n1", "n2", "n3"]);
   const leader = cluster.leader!.name;
   const [first, second] = ["n1", "n2", "n3"].filter((name) => name !== leader);
-  expect(await change(cluster, "transfer", "n9")).toContain("n9");
+  expect(await change(cluster, "transfer", "n9")).toBe("the cluster has no node n9 that could lead");
   expect(await change(cluster, "remove", "n9")).toBe("the cluster has no node n9");
   expect(await change(cluster, "remove", leader)).toContain("transfer the leadership first");
   expect(await change(cluster, "frob", leader)).toContain("frob is not add, remove or transfer");
@@ -141,4 +141,17 @@ test("a change that another leader's entries have overtaken is refused, and one 
   await cluster.clock.advanceAsync(10);
   second.cluster.stop().catch(() => {});
   expect((await cluster.wait(open)).value).toMatchObject({ name: "request-timeout" });
+});
+
+test("a topic is made when each of its partitions is led, and one word moves them all", async () => {
+  const cluster = await SmallCluster.open(["n1", "n2", "n3"]);
+  const config = { partitions: 9, retentionMs: 0, retentionBytes: 0, isCompacted: false };
+  await cluster.wait(cluster.leader!.cluster.createTopic("orders", config));
+  const leaders = (): Set<string> =>
+    new Set(cluster.leader!.cluster.leadersOf("orders", 9).map(({ node }) => node));
+  expect([...leaders()].toSorted()).toEqual(["n1", "n2", "n3"]);
+  const target = ["n1", "n2", "n3"].find((name) => name !== cluster.leader!.name)!;
+  expect(await change(cluster, "transfer", target)).toBe("done");
+  await cluster.until(() => cluster.leader?.name === target, 1000);
+  await cluster.until(() => leaders().size === 1 && leaders().has(target), 1000);
 });

@@ -102,6 +102,8 @@ test("a deleted topic takes its groups along for good, until the metadata's snap
   const state = stateOf([...records, forget, write(orders, 9)]);
   expect([...state.groups.keys()]).toEqual(["0/0"]);
   expect([...state.forgotten]).toEqual([[7, 20]]);
+  state.apply(write(metadata, 3, { snapshot: { ...snapshot, index: 19 } }));
+  expect(state.forgotten.size).toBe(1);
   state.apply(write(metadata, 3, { snapshot: { ...snapshot, index: 20 } }));
   expect(state.forgotten.size).toBe(0);
 });
@@ -167,4 +169,43 @@ test("a record goes through bytes and back; other bytes are none", () => {
       expect(decodeJournalRecord(bytes.subarray(0, length))).toBeUndefined();
     }
   }
+});
+
+test("what a start finds is safe before anybody relies on it", async () => {
+  const never = new Promise<void>(() => {});
+  const disk = new SimulatedDisk();
+  const journal = await open(disk);
+  await journal.store(write(metadata, 1));
+  // The process ends while its disk is busy; the machine goes on.
+  disk.replan({ gate: ({ operation }) => (operation === "sync" ? never : undefined) });
+  void journal.store(write(metadata, 2, { votedFor: "n2" })).catch(() => {});
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+  const next = disk.restart({ kind: "everything" });
+  expect((await open(next)).state.groups.get("0/0")).toMatchObject({ term: 2, votedFor: "n2" });
+  const last = next.restart({ kind: "nothing" });
+  expect((await open(last)).state.groups.get("0/0")).toMatchObject({ term: 2, votedFor: "n2" });
+});
+
+test("a disk that fails is told once, to the node and to whoever waits, and nothing is written behind it", async () => {
+  const disk = new SimulatedDisk();
+  const journal = await open(disk);
+  const failures: unknown[] = [];
+  journal.onFailed = (error) => void failures.push(error);
+  disk.replan({ faults: [{ call: 0, kind: "fail", code: "no-space" }] });
+  const told = await Promise.all([1, 2].map((term) => journal.store(write(metadata, term)).catch(String)));
+  expect(told).toEqual([expect.stringContaining("no-space"), expect.stringContaining("no-space")]);
+  expect(failures).toMatchObject([{ code: "no-space" }]);
+  await expect(journal.store(write(metadata, 3))).rejects.toThrow("the journal is closed");
+  journal.append(write(metadata, 4), () => failures.push("durable"));
+  await journal.close();
+  expect(failures).toHaveLength(1);
+});
+
+test("a file that began anew grows for a while before it does so again", async () => {
+  const disk = new SimulatedDisk();
+  const journal = await open(disk, 2000);
+  const renamed = (): number => disk.counts["rename"] ?? 0;
+  while (renamed() < 2) await journal.store(write(metadata, 5));
+  for (let times = 0; times < 10; times++) await journal.store(write(metadata, 6));
+  expect(renamed()).toBe(2);
 });

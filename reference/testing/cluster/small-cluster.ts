@@ -58,6 +58,8 @@ export class SmallCluster {
   readonly cut = new Set<string>();
   /** What only a bug explains. */
   readonly bugs: unknown[] = [];
+  /** By node: those that it has a link to. */
+  readonly #links = new Map<string, ReadonlySet<string>>();
   readonly #names: readonly string[];
   readonly #options: SmallClusterOptions;
 
@@ -154,7 +156,7 @@ export class SmallCluster {
       bootstrap: first.length === 0 ? undefined : { voters: first, oldVoters: [], learners: [] },
       peers: {
         send: (to, frame) => this.#send(name, to, frame.slice()),
-        update: () => {},
+        update: (addresses) => void this.#links.set(name, new Set(addresses.keys())),
         source: (to) => this.#source(name, to),
       },
       checksum: crc32,
@@ -212,10 +214,10 @@ export class SmallCluster {
     };
   }
 
-  /** A node, when the one that asks knows where it is and is known there. */
+  /** A node, when the one that asks has a link to it and is known there. */
   #reach(from: string, to: string): SmallNode | undefined {
     const node = this.nodes.get(to);
-    const isKnown = this.node(from).cluster.members.has(to) && node?.cluster.members.has(from) === true;
+    const isKnown = this.#links.get(from)?.has(to) === true && node?.cluster.members.has(from) === true;
     if (!isKnown || node.halted !== undefined || this.cut.has(`${from}>${to}`)) return undefined;
     return node;
   }
