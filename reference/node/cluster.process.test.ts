@@ -2,6 +2,7 @@ import { appendFile, readFile, rm, truncate, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { call } from "../client/calls.ts";
+import { firstLine } from "./bench/server-process.ts";
 import { Client } from "./client.ts";
 import { TestCluster } from "./test-cluster.ts";
 import { leaderOf } from "./test-faults.ts";
@@ -191,4 +192,51 @@ test("strangers, other clusters' nodes and damaged promises are refused with one
   ]);
   await rm(journal);
   expect((await start(cluster.argvOf("n1"))).lines).toEqual([expect.stringContaining("journal is missing")]);
+});
+
+test("whoever asks for what cannot be is told in one line, and soon", async () => {
+  const cluster = await clusterOf(2);
+  const alone = processes.start([
+    "serve",
+    "--data",
+    await processes.folder(),
+    "--port",
+    "0",
+    "--admin-port",
+    "0",
+  ]);
+  const address = await firstLine(alone, /^listening on (\S+)$/);
+  const all = cluster.addresses.join(",");
+  const said = async (server: string, ...argv: readonly string[]) => {
+    const { code, stdout, stderr } = await processes.run(["cluster", ...argv, "--server", server]);
+    return { code, stdout: stdout.toString(), lines: stderr.trimEnd().split("\n") };
+  };
+  const line = (text: string) => [expect.stringContaining(text)];
+  const wrong = await processes.run(["cluster", "frob"]);
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/^oz: cluster: frob is [^\n]*\n$/)]);
+  expect(await said(all, "add", "n3")).toMatchObject({ code: 2, lines: line("n3 is not NAME=HOST:PORT") });
+  expect(await said(all, "transfer", "n9")).toMatchObject({ code: 1, lines: line("has no node n9") });
+  expect(await said(all, "remove", "n9")).toMatchObject({ code: 1, lines: line("has no node n9") });
+  expect(await said(address, "status")).toMatchObject({
+    code: 1,
+    stdout: "",
+    lines: line("not part of a cluster"),
+  });
+  expect(await said("127.0.0.1:1", "status")).toMatchObject({
+    code: 2,
+    stdout: "",
+    lines: line("cannot connect"),
+  });
+
+  // Half of the nodes are no majority.
+  const leader = await cluster.leader();
+  const left = cluster.nodes.find(({ name }) => name !== leader)!;
+  await cluster.kill(leader);
+  while ((await cluster.stateOf(left.name))?.leader !== "");
+  const status = await said(left.address, "status");
+  expect(status).toMatchObject({ code: 1, lines: line("no leader is known") });
+  expect(status.stdout).toContain("no leader");
+  const json = await said(left.address, "status", "--json");
+  expect(json.code).toBe(1);
+  expect(JSON.parse(json.stdout)).toMatchObject({ node: left.name, leader: "" });
 });

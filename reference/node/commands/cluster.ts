@@ -33,9 +33,11 @@ const status = defineCommand({
   run: ({ options, json, print, printJson, colors, io }) =>
     withClient(options, io.env, async (client) => {
       const state = await stateOf(client);
+      const verdict =
+        state.leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
       if (json) {
         printJson(state);
-        return done;
+        return verdict;
       }
       const { clusterId, term, leader, members, partitions, commitIndex, node } = state;
       print(`${colors.bold(clusterId)}  term ${term}, ${leader === "" ? "no leader" : `${leader} leads`}`);
@@ -50,7 +52,7 @@ const status = defineCommand({
         print(`${place}  ${`leads ${leads}`.padEnd(21)}  ${isKnown ? lag : "?"}`);
       }
       for (const line of partitionLines(partitions, options.all)) print(line);
-      return leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
+      return verdict;
     }),
 });
 
