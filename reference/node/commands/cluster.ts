@@ -33,8 +33,7 @@ const status = defineCommand({
   run: ({ options, json, print, printJson, colors, io }) =>
     withClient(options, io.env, async (client) => {
       const state = await stateOf(client);
-      const verdict =
-        state.leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
+      const verdict = state.leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
       if (json) {
         printJson(state);
         return verdict;
