@@ -7,7 +7,8 @@
  * ```
  *
  * The first kind is one atomic write of a group. A partition's batches are not in it: they stand in the partition's
- * log. The second says that a topic was deleted, by which entry of the metadata's log.
+ * log. The second says that a topic was deleted, by which entry of the metadata's log. FORMAT.md has each field, and
+ * a file as an example. Bytes that would not be written so are no record.
  */
 import type { Entry, NodeId, Snapshot } from "../../raft/entry.ts";
 import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";

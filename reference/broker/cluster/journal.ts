@@ -77,7 +77,7 @@ export class RaftJournal {
   #isStopped = false;
   #idle: Promise<void> = Promise.resolve();
 
-  /** Opens the journal, or makes it. `isNew` says that there must be none yet. Rejects with what the disk says. */
+  /** Opens the journal, or makes it. Rejects with what the disk says. */
   static async open(
     disk: Disk,
     path: string,

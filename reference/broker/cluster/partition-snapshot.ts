@@ -7,6 +7,8 @@
  * producer: | id 8 | epoch 2 | next sequence 4 | batches 1 | batch … |
  * batch:    | sequence 4 | count 4 | offset 8 | id milliseconds 8 | id sequence 4 |
  * ```
+ *
+ * Fields of 8 bytes are kept one higher, as all numbers of the cluster are (FORMAT.md).
  */
 import type { RecordId } from "../../storage/record-id.ts";
 import { ByteReader, ByteWriter } from "../../protocol/primitives.ts";
