@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { crc32 } from "#reference/base/crc32.ts";
 import type { ReplyOf } from "../../protocol/messages.ts";
 import { RaftLog } from "../../raft/log.ts";
 import type { SnapshotRequest } from "../../raft/messages.ts";
@@ -65,20 +66,27 @@ async function answer(log: Log, offset: number): Promise<ReplyOf<"PeerFetch">> {
 }
 
 /** A follower whose log is agreed on to `ownEnd`, and the nodes that it may ask. */
-function follower(log: Log, ownEnd: number, sources: Record<string, (offset: number) => Promise<Log>>) {
+function follower(
+  log: Log,
+  ownEnd: number,
+  sources: Record<string, (offset: number) => Promise<Log>>,
+  alter: (batches: Uint8Array) => Uint8Array = (batches) => batches,
+) {
   const failures: Error[] = [];
   const asked: string[] = [];
   const raft: Partial<Raft> = { log: new RaftLog(), term: 1, commitIndex: 0, incoming: undefined };
   const catchUp = new CatchUp({
     log,
     clock: stillClock,
+    checksum: crc32,
     storage: { beginCatchUp: () => Promise.resolve() } as Partial<PartitionStorage> as PartitionStorage,
     state: () => raft as Raft,
     offsetBehind: () => ownEnd,
     source: (node) => ({
       fetch: async ({ offset }) => {
         asked.push(`${node} ${offset}`);
-        return answer(await sources[node]!(offset), offset);
+        const said = await answer(await sources[node]!(offset), offset);
+        return { ...said, batches: alter(said.batches) };
       },
     }),
     name: { topic: "latest", incarnation: 1, partition: 0 },
@@ -194,4 +202,33 @@ test("records that may have been removed meanwhile are no good, and the node say
   expect(await offer("l", 4)).toBe("held back");
   expect(failures[0]?.message).toMatch(/^latest\/0 may hold keys that were removed/);
   expect(await contents(log)).toEqual(["0 a=1", "1 b=1"]);
+});
+
+test("records that are damaged where they are fetched from are not taken", async () => {
+  const source = await logOf("a=1", "b=2", "c=3");
+  const faults: ((batches: Uint8Array) => Uint8Array)[] = [
+    (batches) => batches.subarray(0, -1),
+    (batches) => batches.subarray(0, 50),
+    (batches) => batches.subarray(0, 3),
+    (batches) => new Uint8Array(batches.length),
+    (batches) => Uint8Array.of(...batches, 1, 2, 3),
+  ];
+  for (let at = 0; at < 120; at += 7) {
+    faults.push((batches) => {
+      const changed = batches.slice();
+      changed[at % changed.length] = (changed[at % changed.length] ?? 0) ^ 0x10;
+      return changed;
+    });
+  }
+  for (const fault of faults) {
+    const log = await logOf();
+    // The first answers are damaged; later ones are not.
+    let count = 0;
+    const { offer, failures } = follower(log, 0, { n1: () => Promise.resolve(source) }, (batches) =>
+      ++count <= 3 ? fault(batches) : batches,
+    );
+    expect(await offer("n1", 3)).toBe("taken");
+    expect(failures).toEqual([]);
+    expect(await contents(log)).toEqual(["0 a=1", "1 b=2", "2 c=3"]);
+  }
 });

@@ -19,13 +19,13 @@
  * are taken from logs that lack no tombstone behind this node's own records, or else all of them from one log, as it
  * is at one time. Tombstones stay while a member may need them (partition-replica.ts), so that this is rare.
  */
-import type { Clock } from "../../ports.ts";
+import type { Checksum, Clock } from "../../ports.ts";
 import { DiskError } from "../../ports.ts";
 import type { SnapshotRequest } from "../../raft/messages.ts";
 import type { Raft } from "../../raft/state.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import type { Log } from "../../storage/log.ts";
-import { baseOffsetAt, batchBytesAt, nextOffsetAt, recordCountAt } from "../../storage/record-batch.ts";
+import { baseOffsetAt, batchBytesAt, inspectBatch, nextOffsetAt, recordCountAt } from "../../storage/record-batch.ts";
 import { cutStandIn } from "../../storage/stand-in.ts";
 import type { PartitionStorage } from "./group-storage.ts";
 import { untilRoom } from "./log-room.ts";
@@ -41,6 +41,7 @@ export interface CatchUpSource {
 export interface CatchUpOptions {
   readonly log: Log;
   readonly clock: Clock;
+  readonly checksum: Checksum;
   readonly storage: PartitionStorage;
   readonly state: () => Readonly<Raft>;
   readonly offsetBehind: (index: number) => number;
@@ -168,8 +169,11 @@ export class CatchUp {
   }
 
   async #append(batches: Uint8Array, endOffset: number): Promise<void> {
-    const { log, clock } = this.#options;
+    const { log, clock, checksum, name } = this.#options;
     for (let at = 0; at < batches.length && log.endOffset < endOffset;) {
+      // A disk elsewhere may have forgotten something. What is taken is this node's to hand on.
+      const found = inspectBatch(batches, at, batches.length, checksum);
+      if (found.kind !== "intact") throw new Error(`${name.topic}/${name.partition} is damaged where it is fetched from`);
       const end = at + batchBytesAt(batches, at);
       if (nextOffsetAt(batches, at) > log.endOffset) {
         const result = log.replicate(partOf(batches.subarray(at, end), log.endOffset, endOffset));

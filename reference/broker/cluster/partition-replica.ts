@@ -120,6 +120,7 @@ export class PartitionReplica implements Led {
     this.#catchUp = new CatchUp({
       log,
       clock: context.clock,
+      checksum,
       storage: this.#storage,
       state: () => this.group.state,
       offsetBehind,
