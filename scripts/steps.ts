@@ -15,6 +15,8 @@ export interface Step {
   readonly command: readonly string[];
   /** Whether the command is Vitest, whose tests are counted one by one. */
   readonly isVitest?: boolean;
+  /** Environment variables for this step alone. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 interface Count {
@@ -50,7 +52,7 @@ async function runStep(step: Step): Promise<Count> {
   rmSync(report, { force: true });
   const extra =
     step.isVitest === true ? ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`] : [];
-  const isDone = await runCommand([...step.command, ...extra]);
+  const isDone = await runCommand([...step.command, ...extra], step.env);
   if (step.isVitest !== true) return isDone ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
   const count = readReport(report);
   // A run can fail without a failed test: a file that does not load, an error outside any test.
@@ -58,13 +60,13 @@ async function runStep(step: Step): Promise<Count> {
   return count;
 }
 
-function runCommand([program = "", ...args]: readonly string[]): Promise<boolean> {
+function runCommand([program = "", ...args]: readonly string[], env: Step["env"] = {}): Promise<boolean> {
   const path = `${join(root, "node_modules", ".bin")}${process.platform === "win32" ? ";" : ":"}${process.env.PATH}`;
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: root,
       stdio: ["ignore", "inherit", "inherit"],
-      env: { ...process.env, PATH: path, ASTRO_TELEMETRY_DISABLED: "1" },
+      env: { ...process.env, PATH: path, ASTRO_TELEMETRY_DISABLED: "1", ...env },
       shell: process.platform === "win32",
     });
     child.on("error", (error) => {

@@ -13,7 +13,8 @@ import { projectRoot, sourceTree } from "./source-tree.ts";
 
 /** Folders whose code takes part in every verification. */
 const toolFolders = ["exercises/tools", "exercises/grader", "exercises/lib"] as const;
-const stateFile = "verified.json";
+/** What is remembered: that the graders hold an exercise, and that all backends give its versions the same grades. */
+export type VerifiedFile = "verified.json" | "compared.json";
 
 /** Fingerprints by exercise. */
 export type Verified = Readonly<Record<string, string>>;
@@ -55,8 +56,9 @@ export function changedOnly(
   exercises: readonly Exercise[],
   tree: SourceTree,
   toolchain: string,
+  file: VerifiedFile = "verified.json",
 ): readonly Exercise[] {
-  const verified = readState<Verified>(stateFile, {});
+  const verified = readState<Verified>(file, {});
   return exercises.filter((exercise) => {
     const fingerprint = exerciseFingerprint(exercise, tree, toolchain);
     return fingerprint === undefined || verified[exercise.id] !== fingerprint;
@@ -64,11 +66,16 @@ export function changedOnly(
 }
 
 /** Remembers that these hold as they are now. */
-export function rememberVerified(exercises: readonly Exercise[], tree: SourceTree, toolchain: string): void {
-  const known = readState<Verified>(stateFile, {});
+export function rememberVerified(
+  exercises: readonly Exercise[],
+  tree: SourceTree,
+  toolchain: string,
+  file: VerifiedFile = "verified.json",
+): void {
+  const known = readState<Verified>(file, {});
   const added = exercises.flatMap((exercise) => {
     const fingerprint = exerciseFingerprint(exercise, tree, toolchain);
     return fingerprint === undefined ? [] : [[exercise.id, fingerprint] as const];
   });
-  writeState(stateFile, { ...known, ...Object.fromEntries(added) });
+  writeState(file, { ...known, ...Object.fromEntries(added) });
 }
