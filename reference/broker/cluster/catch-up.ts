@@ -25,7 +25,13 @@ import type { SnapshotRequest } from "../../raft/messages.ts";
 import type { Raft } from "../../raft/state.ts";
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import type { Log } from "../../storage/log.ts";
-import { baseOffsetAt, batchBytesAt, inspectBatch, nextOffsetAt, recordCountAt } from "../../storage/record-batch.ts";
+import {
+  baseOffsetAt,
+  batchBytesAt,
+  inspectBatch,
+  nextOffsetAt,
+  recordCountAt,
+} from "../../storage/record-batch.ts";
 import { cutStandIn } from "../../storage/stand-in.ts";
 import type { PartitionStorage } from "./group-storage.ts";
 import { untilRoom } from "./log-room.ts";
@@ -173,7 +179,8 @@ export class CatchUp {
     for (let at = 0; at < batches.length && log.endOffset < endOffset;) {
       // A disk elsewhere may have forgotten something. What is taken is this node's to hand on.
       const found = inspectBatch(batches, at, batches.length, checksum);
-      if (found.kind !== "intact") throw new Error(`${name.topic}/${name.partition} is damaged where it is fetched from`);
+      if (found.kind !== "intact")
+        throw new Error(`${name.topic}/${name.partition} is damaged where it is fetched from`);
       const end = at + batchBytesAt(batches, at);
       if (nextOffsetAt(batches, at) > log.endOffset) {
         const result = log.replicate(partOf(batches.subarray(at, end), log.endOffset, endOffset));
