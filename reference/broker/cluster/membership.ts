@@ -25,6 +25,10 @@ const addTimeoutMs = 60_000;
 /** How long a node that is to be added may take to answer. */
 const reachTimeoutMs = 5000;
 const removeTimeoutMs = 20_000;
+/** What a node may be called, as on the command line. */
+const namePattern = /^[a-zA-Z0-9._-]{1,64}$/;
+/** Clients get all addresses as one text, with commas between. */
+const addressPattern = /^[^\s,;=]{1,255}$/;
 
 /** The nodes that shall vote in every partition's group; undefined while that is being changed. */
 export function wishedVoters({ group, machine }: MetadataGroup): readonly string[] | undefined {
@@ -77,6 +81,8 @@ export function judgeAddress(
   node: string,
   address: string,
 ): ErrorOutcome | undefined {
+  if (!namePattern.test(node)) return refuse("invalid-request", `${JSON.stringify(node)} is no name of a node`);
+  if (!addressPattern.test(address)) return refuse("invalid-request", `${JSON.stringify(address)} is no address`);
   if (machine.leaving.has(node)) return beingRemoved(node);
   const { voters, learners } = configurationOf(group.state);
   const taken = [...voters, ...learners].find((name) => name !== node && addresses.get(name) === address);

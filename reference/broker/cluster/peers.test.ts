@@ -83,6 +83,47 @@ describe("a stranger", () => {
   });
 });
 
+test("a node that asks for records that there cannot be gets none, or a line", async () => {
+  const client = cluster.connect("n1");
+  expect(await hello(client)).toMatchObject({ kind: "reply" });
+  const { incarnation = 0 } = cluster.node("n1").broker.topics.get("orders")!.config;
+  const whole = { topic: "orders", incarnation, partition: 0, offset: 0, bytesMax: 1000 };
+  const wrong = [
+    { incarnation: incarnation + 1 },
+    { incarnation: 0 },
+    { partition: 7 },
+    { partition: 2 ** 31 - 1 },
+    { offset: 1 },
+    { offset: Number.MAX_SAFE_INTEGER },
+    { bytesMax: 0 },
+    { bytesMax: 2 ** 31 - 1 },
+    { topic: "" },
+  ];
+  for (const change of wrong) {
+    const { value } = await cluster.wait(client.ask("PeerFetch", { ...whole, ...change }));
+    if (value.kind === "reply") expect(value.value.batches).toEqual(new Uint8Array(0));
+    else expect(value.message).not.toBe("");
+  }
+  expect(await harm()).toEqual([]);
+});
+
+test.each([
+  ["", "d:4"],
+  ["n 4", "d:4"],
+  ["n4=", "d:4"],
+  ["x".repeat(65), "d:4"],
+  ["n4", ""],
+  ["n4", "d:4,e:5"],
+  ["n4", "d:4;e"],
+  ["n4", `${"x".repeat(300)}:1`],
+])("a node %j at %j cannot be added", async (node, address) => {
+  const connection = { state: {} } as Parameters<Cluster["change"]>[1];
+  const before = cluster.leader!.cluster.state().commitIndex;
+  const change = cluster.leader!.cluster.change({ action: "add", node, address }, connection);
+  expect((await cluster.wait(change)).value).toMatchObject({ name: "invalid-request" });
+  expect(cluster.leader!.cluster.state().commitIndex).toBe(before);
+});
+
 test("a node that was removed is told so when it comes back, until it is added again", async () => {
   const [gone, asked] = ["n1", "n2", "n3"].filter((name) => name !== cluster.leader!.name);
   const change = async (action: string): Promise<void> => {
