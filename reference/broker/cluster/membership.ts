@@ -81,8 +81,10 @@ export function judgeAddress(
   node: string,
   address: string,
 ): ErrorOutcome | undefined {
-  if (!namePattern.test(node)) return refuse("invalid-request", `${JSON.stringify(node)} is no name of a node`);
-  if (!addressPattern.test(address)) return refuse("invalid-request", `${JSON.stringify(address)} is no address`);
+  if (!namePattern.test(node))
+    return refuse("invalid-request", `${JSON.stringify(node)} is no name of a node`);
+  if (!addressPattern.test(address))
+    return refuse("invalid-request", `${JSON.stringify(address)} is no address`);
   if (machine.leaving.has(node)) return beingRemoved(node);
   const { voters, learners } = configurationOf(group.state);
   const taken = [...voters, ...learners].find((name) => name !== node && addresses.get(name) === address);
