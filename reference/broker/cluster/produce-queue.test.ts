@@ -41,6 +41,13 @@ function send(client: TestClient, text: string, baseSequence?: number): bigint {
   return client.send("Produce", { topic: "orders", partition: 0, batch });
 }
 
+/** As `send`, when there has been time to answer. */
+async function sent(cluster: SmallCluster, client: TestClient, text: string): Promise<bigint> {
+  const id = send(client, text);
+  await cluster.clock.advanceAsync(300);
+  return id;
+}
+
 /** What has been answered to a request so far. */
 function answer(client: TestClient, id: bigint) {
   const frame = client.received(id);
@@ -56,6 +63,9 @@ test("a batch is answered when a majority has it, and not before", async () => {
   isolate(cluster, leader.name, false);
   await cluster.clock.advanceAsync(300);
   expect(answer(client, id)).toMatchObject({ kind: "reply", value: { baseOffset: 0 } });
+  const { value: three } = await cluster.wait(client.produce("orders", ["b", "c", "d"]));
+  expect(three).toMatchObject({ kind: "reply", value: { baseOffset: 1 } });
+  expect(answer(client, await sent(cluster, client, "e"))).toMatchObject({ value: { baseOffset: 4 } });
 });
 
 test("with acks of the leader alone a batch is answered when the leader's disk has it", async () => {
