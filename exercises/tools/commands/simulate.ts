@@ -172,7 +172,12 @@ async function report(
   const scenario = drawScenario(shrunk);
   const last = runScenario(scenario).violation ?? violation;
   if (context.options.trace !== undefined) await writeTrace(shrunk, context.options.trace);
-  const found = { seed: choice.seed, ...last, replay: replayCommand(shrunk), link: replayLink(shrunk) };
+  const found = {
+    seed: choice.seed,
+    ...last,
+    replay: replayCommand(shrunk, mineOf()),
+    link: replayLink(shrunk),
+  };
   if (context.json) {
     context.printJson({ violations: 1, ...figures(tally), violation: { ...found, faults: scenario.faults } });
     return failed();
@@ -194,13 +199,18 @@ async function report(
   return failed();
 }
 
+/** The `--mine` of this command line: without it a replay would run the reference, which has not this bug. */
+function mineOf(): string | undefined {
+  return process.argv.find((argument) => /^--mine(=|$)/.test(argument));
+}
+
 async function writeTrace(choice: ScenarioChoice, file: string): Promise<void> {
   const { runScenario } = await import("#reference/simulator/raft/cluster.ts");
   const { drawScenario } = await import("#reference/simulator/raft/scenario.ts");
   const { replayCommand } = await import("#reference/simulator/raft/replay.ts");
   const { TraceRecorder } = await import("#reference/simulator/trace.ts");
   const trace = new TraceRecorder();
-  runScenario(drawScenario(choice), { trace, command: replayCommand(choice) });
+  runScenario(drawScenario(choice), { trace, command: replayCommand(choice, mineOf()) });
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, trace.toNdjson());
 }

@@ -1,6 +1,7 @@
 /**
  * Cases at the edges of the others: each kills a wrong rule that all of them let live.
  */
+import { encodeCommand, openSession, type StateMachine } from "#reference/raft/clients.ts";
 import type { Configuration } from "#reference/raft/entry.ts";
 import type { Message, SnapshotRequest } from "#reference/raft/messages.ts";
 import { append, Bench, entriesOf, matched, same, voteRequest } from "./bench.ts";
@@ -8,6 +9,13 @@ import type { RaftCase } from "./case.ts";
 
 const lease = { hasLeaseReads: true, clockDriftMax: 0 };
 const learning: Configuration = { voters: ["n1", "n2", "n3"], oldVoters: [], learners: ["n4"] };
+
+/** A state machine that has no state. */
+const echo: StateMachine = {
+  apply: (command) => command,
+  save: () => new Uint8Array(0),
+  load: () => undefined,
+};
 
 function ask(term: number, lastIndex = 0, lastTerm = 0): Message {
   return { kind: "pre-vote-request", from: "n3", to: "n1", term, lastIndex, lastTerm };
@@ -307,6 +315,47 @@ export const edgeCases: readonly RaftCase[] = [
         }),
       );
       same(bench.state.configurations.map(({ index }) => index), [2], "after the change went"); // prettier-ignore
+    },
+  },
+  {
+    name: "members that a log named go with it, when a snapshot takes its place",
+    quote: "Discard the entire log",
+    section: "Figure 13",
+    run(rules) {
+      const bench = new Bench({ rules });
+      const change = { kind: "configuration", index: 4, term: 1, configuration: learning } as const;
+      bench.step(append({ term: 1, entries: [...entriesOf(1, 1, 1), change] }));
+      const request = {
+        kind: "snapshot-request",
+        from: "n2",
+        to: "n1",
+        term: 3,
+        index: 2,
+        lastTerm: 2,
+      } as const;
+      const rest = { offset: 0, data: new Uint8Array(0), isLast: true, round: 0, sentAtMs: 0 };
+      bench.step({ ...request, ...rest, configuration: { ...learning, learners: [] } });
+      same(bench.state.configurations.map(({ index }) => index), [2], "configurations"); // prettier-ignore
+    },
+  },
+  {
+    name: "the session that was used longest ago goes, not the one that was opened first",
+    quote: "all servers must agree on when to expire a client's session",
+    section: "thesis 6.3",
+    run(rules) {
+      const table = new rules.clients.SessionTable(echo, 2);
+      const add = (session: number, sequence: number): string => {
+        return table.apply(9, encodeCommand(session, sequence, new Uint8Array([sequence]))).kind;
+      };
+      table.apply(1, openSession);
+      table.apply(2, openSession);
+      same(add(1, 1), "done", "a command in the first session");
+      const copy = new rules.clients.SessionTable(echo, 2);
+      copy.load(table.save());
+      for (const each of [table, copy]) each.apply(3, openSession);
+      same([add(2, 1), add(1, 2)], ["expired", "done"], "both sessions when a third was opened");
+      const after = copy.apply(9, encodeCommand(2, 1, new Uint8Array([1]))).kind;
+      same(after, "expired", "the second session at a server that took a snapshot over");
     },
   },
   {
