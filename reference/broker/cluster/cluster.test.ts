@@ -15,8 +15,11 @@ test("a node whose disk is full stops at once: it has nothing left to hand over"
   void client.produce("orders", ["a"], { partition: 0 }).catch(() => {});
   void client.produce("orders", ["b"], { partition: 1 }).catch(() => {});
   void client.produce("orders", ["c"], { partition: 2 }).catch(() => {});
+  const open = node.cluster.deleteTopic("none");
   await cluster.until(() => node.halted !== undefined);
   expect(node.halted).toMatchObject({ code: "no-space" });
+  // Whoever waits for a change is not left waiting.
+  expect((await cluster.wait(open)).value).toMatchObject({ kind: "error" });
   const { tookMs } = await cluster.wait(node.cluster.stop());
   expect(tookMs).toBeLessThan(20);
   // The others go on.
