@@ -98,3 +98,12 @@ test("a scrape says what the groups are now", () => {
   expect(valueOf(registry, "oz_cluster_partitions_under_replicated")).toBe(2);
   expect(valueOf(registry, "oz_raft_entry_memory_bytes")).toBe(77);
 });
+
+test("what a node says to the others is counted in frames and bytes", () => {
+  const registry = new MetricsRegistry();
+  const metrics = new ClusterMetrics(registry);
+  expect(valueOf(registry, "oz_cluster_sent_frames_total")).toBe(0);
+  for (const frameBytes of [100, 20]) metrics.sent(frameBytes);
+  expect(valueOf(registry, "oz_cluster_sent_frames_total")).toBe(2);
+  expect(valueOf(registry, "oz_cluster_sent_bytes_total")).toBe(120);
+});
