@@ -287,6 +287,8 @@ class SimulatedCluster implements FaultWorld {
       const count = this.#serving()[0]?.broker?.topics.get(name)?.partitions.length ?? 0;
       for (let number = 0; number < count; number++) await this.#compare(name, number, world);
     }
+    // Members that nobody hears any more expire while this looks on, and each node learns of it in its time.
+    await this.#runUntil(() => judgeGroups(this.#serving()).length === 0, 2000);
     for (const problem of judgeGroups(this.#serving())) this.#note(problem);
     await this.#soon(this.#compacted?.judge(this.#serving()) ?? Promise.resolve());
   }
