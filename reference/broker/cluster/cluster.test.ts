@@ -84,6 +84,16 @@ test("a node that was away finds a leader of which it has never heard", async ()
   expect(cluster.leader?.name).toBe("n4");
 });
 
+test("a node writes down who has joined its cluster, to know it again", async () => {
+  const cluster = await SmallCluster.open(["n1", "n2"], { joining: ["n4"] });
+  expect(await change(cluster, "add", "n4")).toBe("done");
+  const written = (name: string): string => {
+    return new TextDecoder().decode(cluster.node(name).disk.peek("cluster/identity.json"));
+  };
+  await cluster.until(() => ["n1", "n2"].every((name) => written(name).includes("n4=n4")));
+  expect(votersOf(cluster)).toEqual(["n1", "n2", "n4"]);
+});
+
 test("a node that does not answer is not added, and soon said so", async () => {
   const cluster = await SmallCluster.open(["n1", "n2"]);
   const startMs = cluster.clock.monotonicTimeMs();

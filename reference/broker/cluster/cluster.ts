@@ -13,6 +13,7 @@ import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import { messageNameOf } from "../../protocol/messages.ts";
 import type { RaftOptions } from "../../raft/options.ts";
 import { configurationOf } from "../../raft/state.ts";
+import { ignoreDiskError } from "../../storage/file-io.ts";
 import { checkRecordBatch } from "../../storage/record-batch.ts";
 import type { BrokerConnection } from "../connection.ts";
 import { refusalOfAppend } from "../disk-refusal.ts";
@@ -389,5 +390,7 @@ export class Cluster implements Replication {
     if (addresses === this.#knownAddresses) return;
     this.#knownAddresses = addresses;
     this.#options.peers.update(members);
+    // A disk that fails is found out about by what the node has promised.
+    void this.#options.identity.remember(members).catch(ignoreDiskError);
   }
 }

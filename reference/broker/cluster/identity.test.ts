@@ -68,6 +68,22 @@ test("nodes that were named at any start count as known ones", async () => {
   expect(await open(disk, { n1: "a:1", n4: "d:4" })).toMatchObject({ kind: "identity" });
 });
 
+test("nodes that the cluster has got since count as known ones, when all the first ones have been replaced", async () => {
+  const disk = new SimulatedDisk();
+  const identity = await stored(disk, three);
+  const replaced = { n1: "a:1", n4: "d:4", n5: "e:5" };
+  expect(await open(disk, replaced)).toMatchObject({ kind: "refused" });
+  // Twice at once, as when two nodes come one after the other.
+  const notes = [{ ...three, n4: "d:4" }, replaced].map((members) => {
+    return identity.remember(new Map(Object.entries(members)));
+  });
+  await Promise.all(notes);
+  expect(await open(disk.restart({ kind: "nothing" }), replaced)).toMatchObject({ kind: "identity" });
+  const { calls } = disk;
+  await identity.remember(new Map(Object.entries(three)));
+  expect(disk.calls).toBe(calls);
+});
+
 test("a node that joins takes over one cluster, for good, and answers when that is on disk", async () => {
   const disk = new SimulatedDisk();
   const identity = await stored(disk, { ...three, n1: "q:1" }, true);

@@ -48,10 +48,12 @@ export class Identity {
   readonly #checksum: Checksum;
   /** The first members: the log says nothing of them. Empty for a node that joined later. */
   readonly first: readonly string[];
-  readonly #members: readonly string[];
+  #members: readonly string[];
   #clusterId: string;
   /** The id that was taken over, on its way to the disk. */
   #taking: Promise<void> | undefined;
+  /** The last write; the next one waits for it. */
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(disk: Disk, checksum: Checksum, { node, clusterId, members, first }: StoredIdentity) {
     this.#disk = disk;
@@ -79,7 +81,25 @@ export class Identity {
     return clusterId === this.#clusterId;
   }
 
-  async store(): Promise<void> {
+  /**
+   * Notes the nodes that the cluster has got meanwhile. When all the first ones have been replaced, these are the ones
+   * that the next start names.
+   */
+  async remember(members: ReadonlyMap<string, string>): Promise<void> {
+    const names = [...members].map(([name, address]) => `${name}=${address}`);
+    const all = [...new Set([...this.#members, ...names])];
+    if (all.length === this.#members.length) return;
+    this.#members = all;
+    await this.store();
+  }
+
+  store(): Promise<void> {
+    const written = this.#writing.then(() => this.#write());
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+
+  async #write(): Promise<void> {
     const { node, first } = this;
     const stored: StoredIdentity = { clusterId: this.#clusterId, node, members: this.#members, first };
     await this.#disk.makeDirectory(clusterDirectory);
@@ -111,7 +131,8 @@ export async function openIdentity(
   const known = new Set(stored.members.filter(isOther));
   const others = names.filter(isOther);
   if (others.length > 0 && known.size > 0 && !others.some((member) => known.has(member))) {
-    return refused(`it is the data of another cluster (${stored.clusterId}, with ${[...known].join(", ")})`);
+    const whose = `it is the data of another cluster (${stored.clusterId}, with ${[...known].join(", ")})`;
+    return refused(`${whose}; if those were replaced, name one of them as well`);
   }
   // What is written down grows with the cluster; the id stays.
   const all = [...new Set([...stored.members, ...names])];
