@@ -93,6 +93,7 @@ describe("TLS in a cluster", () => {
     const server = cluster.addresses.join(",");
     const asking = ["--server", server, "--tls-ca", pathOf("authority"), "--token", "shop=s3cret"];
     await cluster.serve(first);
+    await cluster.caughtUp();
     const moved = await oz.run(["cluster", "transfer", first, ...asking]);
     expect({ ...moved, stdout: moved.stdout.toString() }).toEqual({
       code: 0,
