@@ -73,13 +73,18 @@ function follower(
   alter: (batches: Uint8Array) => Uint8Array = (batches) => batches,
 ) {
   const failures: Error[] = [];
+  /** Where the snapshot ended each time that the group's own entries were put back. */
+  const putBack: number[] = [];
   const asked: string[] = [];
   const raft: Partial<Raft> = { log: new RaftLog(), term: 1, commitIndex: 0, incoming: undefined };
   const catchUp = new CatchUp({
     log,
     clock: stillClock,
     checksum: crc32,
-    storage: { beginCatchUp: () => Promise.resolve() } as Partial<PartitionStorage> as PartitionStorage,
+    storage: {
+      beginCatchUp: () => Promise.resolve(),
+      endCatchUp: async (_, snapshotEnd) => void putBack.push(snapshotEnd),
+    } as Partial<PartitionStorage> as PartitionStorage,
     state: () => raft as Raft,
     offsetBehind: () => ownEnd,
     source: (node) => ({
@@ -112,7 +117,7 @@ function follower(
     }
     return "held back";
   };
-  return { offer, failures, asked };
+  return { offer, failures, asked, putBack, catchUp };
 }
 
 test("a log with gaps is taken over, of stand-ins what lies between the log's end and the snapshot's", async () => {
@@ -231,4 +236,21 @@ test("records that are damaged where they are fetched from are not taken", async
     expect(failures).toEqual([]);
     expect(await contents(log)).toEqual(["0 a=1", "1 b=2", "2 c=3"]);
   }
+});
+
+test("when another leader has the entries, the group's own are put back before it is over", async () => {
+  const source = await logOf("a=1", "b=2");
+  const { promise, resolve } = Promise.withResolvers<Log>();
+  const { offer, putBack, catchUp, failures } = follower(await logOf(), 0, { n1: () => promise });
+  expect(await offer("n1", 2)).toBe("held back");
+  expect(catchUp.isActive).toBe(true);
+  catchUp.giveUp();
+  catchUp.giveUp();
+  await Promise.resolve();
+  // What was asked for may come yet, and must not come behind the group's own.
+  expect([catchUp.isActive, putBack]).toEqual([true, []]);
+  resolve(source);
+  for (let turn = 0; turn < 200; turn++) await Promise.resolve();
+  expect([catchUp.isActive, putBack]).toEqual([false, [0]]);
+  expect(failures).toEqual([]);
 });
