@@ -1,4 +1,4 @@
-// Generated from reference/client/session.ts (stub 3a31e304).
+// Generated from reference/client/session.ts (stub 01ceda56).
 // Write your solution here; `npx oz reset 01-protocol/05-session` starts again.
 /**
  * A session: many requests at once over one connection, and each of them settled exactly once.
@@ -254,8 +254,7 @@ export class Session {
     // 2. Otherwise the timer moves forward: there is one for all.
     this.#stopTimer();
     this.#timerAtMs = deadlineMs;
-    const delayMs = Math.max(0, deadlineMs - this.#clock.monotonicTimeMs());
-    this.#cancelTimer = this.#clock.after(delayMs, () => this.#expire());
+    this.#cancelTimer = this.#clock.after(deadlineMs - this.#clock.monotonicTimeMs(), () => this.#expire());
   }
 
   /** Fails every request whose deadline has passed, and sets the timer to the next one. */
