@@ -7,6 +7,7 @@ import type { RaftCase } from "./case.ts";
 import { clientCases } from "./client-cases.ts";
 import { edgeCases } from "./edge-cases.ts";
 import { electionCases } from "./election-cases.ts";
+import { memberEdgeCases } from "./member-edge-cases.ts";
 import { membershipCases } from "./membership-cases.ts";
 import { persistenceCases } from "./persistence-cases.ts";
 import { replicationCases } from "./replication-cases.ts";
@@ -18,4 +19,5 @@ export const raftCases: readonly RaftCase[] = [
   ...clientCases,
   ...membershipCases,
   ...edgeCases,
+  ...memberEdgeCases,
 ];
