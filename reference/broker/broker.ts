@@ -10,8 +10,7 @@
  */
 import { assert } from "#reference/base/assert.ts";
 import { viewOf } from "#reference/base/bytes.ts";
-import type { Account } from "../memory/budget.ts";
-import type { Clock, Disk, Random } from "../ports.ts";
+import type { Clock, Random } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { checksumBytes, requestHeaderBytes } from "../protocol/frame.ts";
 import { refuseUnreadable, requestVersions } from "../protocol/handshake.ts";
@@ -21,11 +20,10 @@ import { messageNameOf, messages } from "../protocol/messages.ts";
 import { isTraced, takeTraceContext, traceContextBytes } from "../protocol/trace-context.ts";
 import type { TraceContext } from "../protocol/trace-context.ts";
 import { Authentication } from "./authentication.ts";
-import type { AuthenticationOptions } from "./authentication.ts";
 import type { Call, Handler } from "./call.ts";
 import type { BackPressure } from "./back-pressure.ts";
+import type { BrokerLimits, BrokerOptions } from "./broker-options.ts";
 import type { Replication } from "./cluster/replication.ts";
-import type { HotTails } from "./hot-tails.ts";
 import type { BrokerConnection } from "./connection.ts";
 import { replyError, replyPayload } from "./connection.ts";
 import { rememberTrace, runClosed } from "./connection-state.ts";
@@ -41,54 +39,13 @@ import type { ErrorOutcome, Outcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 import type { Partition } from "./partition.ts";
 import type { GroupOffsets } from "./offset-store.ts";
-import type { CompactionLimits, RetentionDefaults } from "./housekeeping.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { loadProducers } from "./producer-loading.ts";
 import type { ProduceContext } from "./produce.ts";
 import { produce } from "./produce.ts";
 import { ReadMemory } from "./read-memory.ts";
-import type { RateLimits } from "./rate-limit.ts";
 import { RateLimiter } from "./rate-limit.ts";
-import type { OpenLog } from "./registry.ts";
 import { TopicRegistry } from "./registry.ts";
-
-/** The limits that Hello announces. */
-export interface BrokerLimits {
-  readonly frameSizeMax: number;
-  readonly recordSizeMax: number;
-  readonly inFlightMax: number;
-  readonly idleTimeoutMs: number;
-}
-
-/** What a broker is made of. */
-export interface BrokerOptions {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly openLog: OpenLog;
-  readonly limits: BrokerLimits;
-  readonly serverName?: string;
-  /** Counts and logs requests. */
-  readonly observer?: BrokerObserver;
-  readonly authentication?: AuthenticationOptions;
-  readonly offsets?: GroupOffsets;
-  /** The part of the memory budget that answers on their way out may use. */
-  readonly fetchAccount?: Account;
-  /** Keeps the newest records of followed partitions in memory. */
-  readonly tails?: HotTails;
-  /** Holds producers back while memory is short. */
-  readonly backPressure?: BackPressure;
-  /** For topics that do not say themselves; zeros keep everything. */
-  readonly retention?: RetentionDefaults;
-  /** When topics with `isCompacted` are compacted. */
-  readonly compaction?: CompactionLimits;
-  /** What one client may send; no limit when absent. */
-  readonly rates?: RateLimits;
-  /** Partitions of a topic that Produce makes; 0 refuses to make one. */
-  readonly autoCreatePartitions?: number;
-  /** Told of a handler that threw: a bug of ours, which costs one request and nothing more. */
-  readonly onBug?: (error: unknown) => void;
-}
 
 /** Bytes of a frame that a batch cannot have: the fixed fields of Produce and of Fetch's reply, and some to spare. */
 export const frameBytesAroundBatch = 512;

@@ -1,7 +1,7 @@
 /** A broker on a simulated disk, with scripted clients and virtual time: everything but the processes. */
 import { SeededRandom } from "#reference/base/prng.ts";
 import { Broker } from "../broker/broker.ts";
-import type { BrokerOptions } from "../broker/broker.ts";
+import type { BrokerOptions } from "../broker/broker-options.ts";
 import type { ConnectionState } from "../broker/connection-state.ts";
 import { newConnectionState } from "../broker/connection-state.ts";
 import { OffsetStore } from "../broker/offset-store.ts";
