@@ -51,8 +51,8 @@ interface Member {
 
 /**
  * The most partitions of all topics of a cluster. Each is a group on every node, and takes part of a processor and of
- * memory without doing anything: a thousand about 5 % and 60 MB. With 4,000 and other work on the machine elections did not come
- * to rest (bench/RESULTS.md, "Many partitions").
+ * memory without doing anything: a thousand about 5 % and 60 MB. With 4,000, and other work on the machine, elections
+ * did not come to rest (bench/RESULTS.md, "Many partitions").
  */
 const clusterPartitionsMax = 2000;
 
