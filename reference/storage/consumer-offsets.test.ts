@@ -51,6 +51,18 @@ describe("committing", () => {
     expect(keys.map((each) => again.fetch(each))).toEqual([0, 1, 2, 3, 4]);
   });
 
+  test("what a start has found outlives the power, also where a sync had failed before", async () => {
+    const rehearsal = new SimulatedDisk();
+    await (await open(rehearsal)).commit(key, 7);
+    const fault = { call: rehearsal.calls - 1, kind: "fail", code: "input-output" } as const;
+    const disk = new SimulatedDisk({ faults: [fault] });
+    expect(await (await open(disk)).commit(key, 7)).toMatchObject({ kind: "failed" });
+    // The process ends, the machine does not: the entry can be read, and no sync will write it any more.
+    const again = disk.restart({ kind: "everything" });
+    expect((await open(again)).fetch(key)).toBe(7);
+    expect((await reopen(again)).fetch(key)).toBe(7);
+  });
+
   test("commits that come together share a sync", async () => {
     const disk = new SimulatedDisk();
     const offsets = await open(disk);

@@ -37,6 +37,7 @@ import {
   type OffsetEntry,
   type OffsetKey,
 } from "./offset-entry.ts";
+import { setLengthAgain } from "./write-again.ts";
 
 export type { OffsetEntry, OffsetKey } from "./offset-entry.ts";
 
@@ -136,7 +137,10 @@ export class ConsumerOffsets {
     // 3. Cut what lies behind the last entry: the next one must land right behind it.
     if (loaded.endPosition < bytes.length) await file.truncate(loaded.endPosition);
     // 4. What was just read may be in memory only, and its name too: a process that ended here may not have come to
-    //    its syncs. Nothing may be relied on before it is on disk.
+    //    its syncs, or one of them failed, and then the next one does not write it either. Nothing may be relied on
+    //    before it was written again and is on disk.
+    await writeFully(file, bytes.subarray(0, loaded.endPosition), 0);
+    await setLengthAgain(file);
     await file.sync();
     await disk.syncDirectory(directoryOf(path));
     return new ConsumerOffsets(options, file, loaded);

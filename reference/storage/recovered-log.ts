@@ -22,6 +22,8 @@ export interface RecoveredLog {
   readonly segments: readonly RecoveredSegment[];
   /** The next offset to give out; past the last segment's end when records at the end were lost. */
   readonly endOffset: number;
+  /** Everything before it is proved to be on disk; what follows was read, which proves nothing (write-again.ts). */
+  readonly durableOffset?: number;
   /** All offsets from the start on that are missing or unreadable, in order. */
   readonly damage: readonly DamagedRange[];
   readonly findings: readonly Finding[];

@@ -232,7 +232,9 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
     idMilliseconds: last.idMilliseconds,
     idSequence: last.idSequence,
   };
-  if (isNew || findings.length > 0) await saveState(disk, directory, recovered, checksum);
+  // What was found is not promised before the log has written it again (write-again.ts).
+  const proved = { ...recovered, recoveryOffset: plan.durableOffset };
+  if (isNew || findings.length > 0) await saveState(disk, directory, proved, checksum);
   const head = segments[0]?.baseOffset ?? plan.endOffset;
   const missing = { from: state.startOffset, to: head, position: 0, endPosition: 0 };
   const damage = segments
@@ -241,8 +243,9 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
   if (missing.from < missing.to) damage.unshift(missing);
   for (const range of damage)
     findings.push({ kind: "damaged", segment: segmentOf(segments, range, directory), ...range });
+  const { endOffset, durableOffset } = plan;
   const files = { recycled, hasTombstoneMark };
-  return { state: recovered, segments, endOffset: plan.endOffset, damage, findings, ...files };
+  return { state: recovered, segments, endOffset, durableOffset, damage, findings, ...files };
 }
 
 // #region apply

@@ -14,6 +14,7 @@ import { scanSegment } from "./recovery.ts";
 import { Segment, type SegmentMark, type SegmentState } from "./segment.ts";
 import { indexPath, recycledPath, segmentPath } from "./segment-files.ts";
 import type { DamagedRange } from "./sparse-index.ts";
+import { writeAgain } from "./write-again.ts";
 
 /** What the segments of a log share. */
 export interface SegmentSetOptions {
@@ -42,6 +43,7 @@ export class SegmentSet {
 
   /** The segments that recovery found, and a new active one unless the last of them can go on being it. */
   static async open(options: SegmentSetOptions, recovered: RecoveredLog): Promise<SegmentSet> {
+    await writeAgain(options.disk, options.directory, recovered);
     const set = new SegmentSet(options, recovered);
     for (const found of recovered.segments) {
       const segment = set.#make(found.baseOffset, found);

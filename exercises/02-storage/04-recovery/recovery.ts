@@ -1,4 +1,4 @@
-// Generated from reference/storage/recovery.ts (stub 85efa109).
+// Generated from reference/storage/recovery.ts (stub d2c87afe).
 // Write your solution here; `npx oz reset 02-storage/04-recovery` starts again.
 /**
  * Recovery: what a log is after a crash, decided from what is on the disk and from nothing else.
@@ -153,7 +153,9 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
     idMilliseconds: last.idMilliseconds,
     idSequence: last.idSequence,
   };
-  if (isNew || findings.length > 0) await saveState(disk, directory, recovered, checksum);
+  // What was found is not promised before the log has written it again (write-again.ts).
+  const proved = { ...recovered, recoveryOffset: plan.durableOffset };
+  if (isNew || findings.length > 0) await saveState(disk, directory, proved, checksum);
   const head = segments[0]?.baseOffset ?? plan.endOffset;
   const missing = { from: state.startOffset, to: head, position: 0, endPosition: 0 };
   const damage = segments
@@ -162,8 +164,9 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
   if (missing.from < missing.to) damage.unshift(missing);
   for (const range of damage)
     findings.push({ kind: "damaged", segment: segmentOf(segments, range, directory), ...range });
+  const { endOffset, durableOffset } = plan;
   const files = { recycled, hasTombstoneMark };
-  return { state: recovered, segments, endOffset: plan.endOffset, damage, findings, ...files };
+  return { state: recovered, segments, endOffset, durableOffset, damage, findings, ...files };
 }
 
 // #region apply

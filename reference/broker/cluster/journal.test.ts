@@ -209,3 +209,19 @@ test("a file that began anew grows for a while before it does so again", async (
   for (let times = 0; times < 10; times++) await journal.store(write(metadata, 6));
   expect(renamed()).toBe(2);
 });
+
+test("what a start has found outlives the power, also where a sync had failed before", async () => {
+  const rehearsal = new SimulatedDisk();
+  const [record] = records;
+  if (record === undefined) throw new Error("no records");
+  await (await open(rehearsal)).store(record);
+  const failing = { call: rehearsal.calls - 1, kind: "fail", code: "input-output" } as const;
+  const disk = new SimulatedDisk({ faults: [failing] });
+  const journal = await open(disk);
+  await expect(journal.store(record)).rejects.toThrow("sync");
+  // The process ends, the machine does not: what was written can be read, and no sync will write it any more.
+  const again = disk.restart({ kind: "everything" });
+  expect((await open(again)).state).toEqual(stateOf([record]));
+  const afterwards = again.restart({ kind: "nothing" });
+  expect((await open(afterwards)).state).toEqual(stateOf([record]));
+});

@@ -98,10 +98,10 @@ export class RaftJournal {
     }
     const read = readRecords(bytes, checksum);
     if (typeof read === "string") return { kind: "damaged", problem: `${path}: ${read}` };
+    // What was found may be in memory only, if the machine did not stop, and after a sync that failed the next one does
+    // not write it either: it is written anew before it is relied on.
+    await writeAtomically(disk, path, bytes.subarray(0, read.endPosition));
     const file = await disk.open(path, "read-write");
-    if (read.endPosition < bytes.length) await file.truncate(read.endPosition);
-    // What was found may be in memory only, if the machine did not stop: make it safe before it is relied on.
-    await file.sync();
     const journal = new RaftJournal(
       { disk, path, checksum, rewriteBytesMin },
       file,

@@ -1,4 +1,4 @@
-// Generated from reference/storage/consumer-offsets.ts (stub 45ca5ae6).
+// Generated from reference/storage/consumer-offsets.ts (stub 38ef4229).
 // Write your solution here; `npx oz reset 02-storage/06-consumer-offsets` starts again.
 /**
  * Consumer offsets: how far each group has read each partition, kept over restarts.
@@ -40,6 +40,7 @@ import {
   type OffsetEntry,
   type OffsetKey,
 } from "#reference/storage/offset-entry.ts";
+import { setLengthAgain } from "#reference/storage/write-again.ts";
 
 export type { OffsetEntry, OffsetKey } from "#reference/storage/offset-entry.ts";
 

@@ -1,4 +1,4 @@
-// Generated from reference/storage/consumer-offsets.ts (stub 36336dd7).
+// Generated from reference/storage/consumer-offsets.ts (stub ae748365).
 // Write your solution here; `npx oz reset 02-storage/06-consumer-offsets` starts again.
 /**
  * Consumer offsets: how far each group has read each partition, kept over restarts.
@@ -40,6 +40,7 @@ import {
   type OffsetEntry,
   type OffsetKey,
 } from "#reference/storage/offset-entry.ts";
+import { setLengthAgain } from "#reference/storage/write-again.ts";
 
 export type { OffsetEntry, OffsetKey } from "#reference/storage/offset-entry.ts";
 
@@ -139,7 +140,10 @@ export class ConsumerOffsets {
     // 3. Cut what lies behind the last entry: the next one must land right behind it.
     if (todo("when is there something to cut?")) await file.truncate(loaded.endPosition);
     // 4. What was just read may be in memory only, and its name too: a process that ended here may not have come to
-    //    its syncs. Nothing may be relied on before it is on disk.
+    //    its syncs, or one of them failed, and then the next one does not write it either. Nothing may be relied on
+    //    before it was written again and is on disk.
+    await writeFully(file, bytes.subarray(0, loaded.endPosition), 0);
+    await setLengthAgain(file);
     await file.sync();
     await todo("and the file's name?");
     return new ConsumerOffsets(options, file, loaded);
