@@ -29,6 +29,8 @@ export function compact(raft: Raft, index: number, data: Uint8Array): boolean {
   const term = raft.log.termAt(index)!;
   // 3. The configuration as of that entry; later ones are still in the log.
   const { configuration } = raft.configurations.findLast((at) => at.index <= index)!;
+  // A server that joined knows none before the first that stands in its log, and must not say that there was none.
+  if (configuration.voters.length === 0) return false;
   const snapshot: Snapshot = { index, term, configuration, data };
   adopt(raft, snapshot);
   raft.log.compactTo(index, term);

@@ -1,6 +1,7 @@
 /**
  * Cases at the edges of those about members: each kills a wrong rule that all others let live.
  */
+import type { Configuration, Entry } from "#reference/raft/entry.ts";
 import { Bench, same } from "./bench.ts";
 import type { RaftCase } from "./case.ts";
 
@@ -67,6 +68,27 @@ export const memberEdgeCases: readonly RaftCase[] = [
       );
       same(told.length > 0, true, "tells others how far it has committed");
       same(farewell.filter(({ kind }) => kind === "timeout-now").length, 1, "tells one to begin");
+    },
+  },
+  {
+    name: "a server that joined takes no snapshot before it has been told a configuration",
+    quote: "the snapshot also includes the latest configuration in the log as of last included index",
+    section: "§7",
+    run(rules) {
+      const bench = new Bench({ rules, id: "n4", voters: [] });
+      const configuration = { voters: ["n1", "n2", "n3", "n4"], oldVoters: [], learners: [] };
+      const entries: Entry[] = [
+        { kind: "no-op", index: 1, term: 1 },
+        { kind: "command", index: 2, term: 1, data: new Uint8Array(1) },
+        { kind: "configuration", index: 3, term: 1, configuration },
+      ];
+      const head = { kind: "append-request", from: "n1", to: "n4", term: 1, round: 1, sentAtMs: 1 } as const;
+      bench.step({ ...head, previousIndex: 0, previousTerm: 0, commitIndex: 3, entries });
+      const compact = (index: number): Configuration | undefined => {
+        bench.run((node, nowMs) => node.compact(index, new Uint8Array(0), nowMs));
+        return bench.state.snapshot?.configuration;
+      };
+      same([compact(2), compact(3)], [undefined, configuration], "the configuration of its snapshot");
     },
   },
 ];
