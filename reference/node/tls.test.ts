@@ -37,7 +37,10 @@ async function nodePort(options: { readonly cert?: Buffer; readonly minVersion?:
 }
 
 /** Why a node's connection to `address` fails. */
-async function failureAt(address: string, options: { readonly maxVersion?: "TLSv1.2" } = {}): Promise<string | undefined> {
+async function failureAt(
+  address: string,
+  options: { readonly maxVersion?: "TLSv1.2" } = {},
+): Promise<string | undefined> {
   const network = new NodeNetwork({ tls: { ca, ...options } });
   const error: unknown = await network.connect(address).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(Error);

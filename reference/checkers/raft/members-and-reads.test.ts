@@ -173,7 +173,7 @@ describe("logs and disks", () => {
 
 describe("members", () => {
   const of = (voters: string, oldVoters = "", learners = ""): Configuration => {
-    return { voters: [...voters], oldVoters: [...oldVoters], learners: [...learners] };
+    return { voters: voters.split(""), oldVoters: oldVoters.split(""), learners: learners.split("") };
   };
   const change = (to: Configuration): Entry => {
     return { kind: "configuration", index: 3, term: 2, configuration: to };

@@ -199,7 +199,7 @@ export class SmallCluster {
       return node;
     };
     const answered = <Reply extends object>(reply: Reply | ErrorOutcome): Reply => {
-      if ("kind" in reply && reply.kind === "error") throw new Error((reply as ErrorOutcome).message);
+      if ("kind" in reply && reply.kind === "error") throw new Error(reply.message);
       return reply as Reply;
     };
     return {
