@@ -59,6 +59,8 @@ test("topics, groups and tail work together", async () => {
   expect(await run("consume", "t", "--group", "g", "--count", "2")).toBe("1\n2\n");
   expect(await run("groups", "describe", "g")).toContain("t/1  at 2 of 3, 1 behind\n");
   expect(await run("groups", "set", "g", "t", "0", "--partition", "1")).toBe("g reads t/1 from 0 on\n");
+  await run("groups", "set", "g", "t", "0");
+  expect(await run("groups", "describe", "g")).toBe("t/0  at 0 of 0, 0 behind\nt/1  at 0 of 3, 3 behind\n");
   expect(await run("consume", "t", "--group", "g", "--count", "1")).toBe("1\n");
   expect(await run("tail", "t", "--partition", "1", "--lines", "1", "--once")).toBe("3\n");
   expect(await run("topics", "delete", "t")).toBe("deleted t\n");

@@ -31,7 +31,7 @@ const describe = defineCommand({
     withClient(options, io.env, async (client) => {
       const offsets = await client.fetchOffsets(group);
       const rows = [];
-      for (const { topic, partition, offset } of offsets) {
+      for (const { topic, partition, offset } of offsets.toSorted(byPlace)) {
         const { startOffset, endOffset } = await client.getOffset(topic, partition);
         rows.push({ topic, partition, offset, startOffset, endOffset, lag: Math.max(0, endOffset - offset) });
       }
@@ -43,6 +43,17 @@ const describe = defineCommand({
       return done;
     }),
 });
+
+interface Place {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** Positions come in the order in which they were first committed. */
+function byPlace(left: Place, right: Place): number {
+  if (left.topic !== right.topic) return left.topic < right.topic ? -1 : 1;
+  return left.partition - right.partition;
+}
 
 const set = defineCommand({
   name: "set",
