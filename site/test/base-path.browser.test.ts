@@ -150,6 +150,15 @@ test("the pictures obey the policy", async () => {
   await page.close();
 });
 
+test("the simulator finds its worker below the path and obeys the policy", async () => {
+  const { page, strays, violations, complaints } = await open("simulator/#seed=1&nodes=3&seconds=2");
+  await page.locator("[data-sim='verdict']", { hasText: "No rule was broken" }).waitFor();
+  expect(strays).toEqual([]);
+  expect(await violations()).toEqual([]);
+  expect(complaints).toEqual([]);
+  await page.close();
+});
+
 test("the service worker keeps to the path, works from there, and isolates pages that the host cannot", async () => {
   const context = await browser.newContext();
   const page = await context.newPage();

@@ -59,6 +59,9 @@ test("after one visit to the first page, a learner opens a lesson without a netw
   await page.locator(".verdict-line h2", { hasText: "Solved" }).waitFor();
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
 
+  await page.goto(`${server.url}simulator/#seed=1&nodes=3&seconds=2`);
+  await page.locator("[data-sim='verdict']", { hasText: "No rule was broken" }).waitFor();
+
   await page.goto(`${server.url}no/such/page/`);
   expect(await page.locator("h1").innerText()).toContain("Nothing is stored at this offset");
   await page.goto(`${server.url}01-protocol`);

@@ -90,7 +90,9 @@ test("a broken rule ends with exit status 1, and its replay command shows it aga
   expect(out).toMatch(
     /^broken: (quorum-durability|commit-monotone|leader-completeness) in seed \d+, event \d+, at /,
   );
-  expect(out).toMatch(/\n {2}link: {3}\/simulator\/#seed=/);
+  expect(out).toMatch(
+    /\n {2}link: {3}\/simulator\/#seed=\S+ {2}\(below the address that npm start prints\)\n/,
+  );
   const replay = /replay: npx oz simulate (.+)/.exec(out)?.[1]?.split(" ") ?? [];
   expect(replay).toContain("--keep");
   const again = simulate([...replay, "--json"], planted);
@@ -99,4 +101,9 @@ test("a broken rule ends with exit status 1, and its replay command shows it aga
     violations: 1,
     violation: { rule: /broken: (\S+)/.exec(out)![1] },
   });
+  // The page of a link runs the reference, and not what a learner wrote.
+  const mine = simulate([...replay, "--mine=01-protocol/01-primitives"], planted);
+  expect(mine.code).toBe(1);
+  expect(mine.out).toMatch(/\n {2}replay: .* --mine=01-protocol\/01-primitives\n/);
+  expect(mine.out).not.toContain("link:");
 });

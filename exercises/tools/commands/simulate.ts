@@ -15,8 +15,17 @@ import {
   type CommandResult,
   type Parsed,
 } from "#reference/node/cli/command.ts";
-import { faultKinds, type FaultKind } from "#reference/simulator/faults.ts";
+import { faultKinds } from "#reference/simulator/faults.ts";
 import type { RunResult, Violation } from "#reference/simulator/raft/cluster.ts";
+import {
+  commandSecondsMax,
+  parseFaults,
+  parseFeatures,
+  parseNumbers,
+  replayCommand,
+  replayLink,
+  scenarioDefaults,
+} from "#reference/simulator/raft/replay.ts";
 import { scenarioFeatures, type ScenarioChoice } from "#reference/simulator/raft/scenario.ts";
 import type { Cut } from "#reference/simulator/cut.ts";
 
@@ -29,9 +38,9 @@ const options = {
     defaultText: "all",
   }),
   seconds: option.integer("S", "How long the faults go on, in virtual seconds.", {
-    default: 60,
+    default: scenarioDefaults.seconds,
     min: 1,
-    max: 3600,
+    max: commandSecondsMax,
   }),
   keep: option.parsed(
     "LIST",
@@ -152,7 +161,6 @@ async function report(
 ): Promise<CommandResult> {
   const { runScenario } = await import("#reference/simulator/raft/cluster.ts");
   const { drawScenario } = await import("#reference/simulator/raft/scenario.ts");
-  const { replayCommand, replayLink } = await import("#reference/simulator/raft/replay.ts");
   const { shrink } = await import("#reference/simulator/shrink.ts");
   context.note(`seed ${choice.seed} breaks ${violation.rule}; looking for the shortest schedule that does`);
   const given = choice.cut ?? { keep: undefined, without: [] };
@@ -176,7 +184,8 @@ async function report(
     seed: choice.seed,
     ...last,
     replay: replayCommand(shrunk, mineOf()),
-    link: replayLink(shrunk),
+    // The page runs the reference of the site that it is on: it cannot show what a learner's module did.
+    link: mineOf() === undefined ? replayLink(shrunk) : undefined,
   };
   if (context.json) {
     context.printJson({ violations: 1, ...figures(tally), violation: { ...found, faults: scenario.faults } });
@@ -194,7 +203,7 @@ async function report(
     print(`    ${String(atMs).padStart(7)} ms  operator: ${JSON.stringify(operation)}`);
   }
   print(`  replay: ${found.replay}`);
-  print(`  link:   ${found.link}`);
+  if (found.link !== undefined) print(`  link:   ${found.link}  (below the address that npm start prints)`);
   print(`  after ${summary(tally)}`);
   return failed();
 }
@@ -207,7 +216,6 @@ function mineOf(): string | undefined {
 async function writeTrace(choice: ScenarioChoice, file: string): Promise<void> {
   const { runScenario } = await import("#reference/simulator/raft/cluster.ts");
   const { drawScenario } = await import("#reference/simulator/raft/scenario.ts");
-  const { replayCommand } = await import("#reference/simulator/raft/replay.ts");
   const { TraceRecorder } = await import("#reference/simulator/trace.ts");
   const trace = new TraceRecorder();
   runScenario(drawScenario(choice), { trace, command: replayCommand(choice, mineOf()) });
@@ -255,30 +263,4 @@ function parseSeeds(text: string): Parsed<{ readonly first: number; readonly las
   return match !== null && first <= last
     ? { value: { first, last } }
     : { problem: "must be two numbers, as in 1..1000" };
-}
-
-function parseFaults(text: string): Parsed<readonly FaultKind[]> {
-  if (text === "all") return { value: faultKinds };
-  return parseList(text, faultKinds);
-}
-
-function parseFeatures(text: string): Parsed<readonly string[]> {
-  return parseList(text, scenarioFeatures);
-}
-
-function parseList<Item extends string>(text: string, items: readonly Item[]): Parsed<readonly Item[]> {
-  if (text === "none") return { value: [] };
-  const names = text.split(",");
-  const known = items.filter((item) => names.includes(item));
-  const unknown = names.find((name) => !items.some((item) => item === name));
-  return unknown === undefined
-    ? { value: known }
-    : { problem: `does not know ${unknown}; there is ${items.join(", ")}` };
-}
-
-function parseNumbers(text: string): Parsed<readonly number[]> {
-  if (text === "none") return { value: [] };
-  const numbers = text.split(",").map(Number);
-  const isList = /^\d+(,\d+)*$/.test(text);
-  return isList ? { value: numbers } : { problem: "must be numbers with commas between them" };
 }
