@@ -2,8 +2,8 @@
  * Writing again what a start has found, because reading it proves nothing.
  *
  * When a sync fails, the kernel gives up on what it could not write, and forgets that it did: the bytes can still be
- * read, from memory, and the next sync of the file succeeds without writing them. A process that is started again sees a
- * log that looks whole, and whatever it promises about these records ends with the next power loss. Bytes that are
+ * read, from memory, and the next sync of the file succeeds without writing them. A process that is started again sees
+ * a log that looks whole, and whatever it promises about these records ends with the next power loss. Bytes that are
  * written again are to be synced again.
  */
 import type { Disk, DiskFile } from "../ports.ts";
