@@ -122,7 +122,7 @@ test.each([
 test("what breaks a rule in the command breaks it in the page behind the command's link", async () => {
   const printed = simulatePlanted();
   const [, rule = ""] = /^broken: (\S+) in seed/.exec(printed) ?? [];
-  const [, path = ""] = /\n {2}link: {3}\/(simulator\/#\S+) /.exec(printed) ?? [];
+  const [, path = ""] = /\n {2}link: {3}(simulator\/#\S+) /.exec(printed) ?? [];
   const sentence = printed.split("\n")[1]?.trim() ?? "";
   expect([rule, path, sentence]).not.toContain("");
   let isPlanted = false;

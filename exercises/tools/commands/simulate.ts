@@ -203,7 +203,7 @@ async function report(
     print(`    ${String(atMs).padStart(7)} ms  operator: ${JSON.stringify(operation)}`);
   }
   print(`  replay: ${found.replay}`);
-  if (found.link !== undefined) print(`  link:   ${found.link}  (below the address that npm start prints)`);
+  if (found.link !== undefined) print(`  link:   ${found.link}  (after the address that npm start prints)`);
   print(`  after ${summary(tally)}`);
   return failed();
 }

@@ -147,7 +147,7 @@ describe("a wrong rule is found", () => {
     // What a learner's module did wrong, only the learner's module does again.
     expect(replayCommand(small, "--mine=commit")).toBe(`${replayCommand(small)} --mine=commit`);
     expect(replayLink(small)).toMatch(
-      /^\/simulator\/#seed=\d+&nodes=3&seconds=15&faults=partition%2Cisolate&keep=/,
+      /^simulator\/#seed=\d+&nodes=3&seconds=15&faults=partition%2Cisolate&keep=/,
     );
   });
 });

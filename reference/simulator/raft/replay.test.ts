@@ -22,7 +22,7 @@ const choices: fc.Arbitrary<ScenarioChoice> = fc.record(
 /** What follows the address of the page. */
 function fragmentOf(choice: ScenarioChoice): string {
   const [page, fragment] = replayLink(choice)!.split("#");
-  expect(page).toBe("/simulator/");
+  expect(page).toBe("simulator/");
   return `#${fragment}`;
 }
 

@@ -23,10 +23,10 @@ export function replayCommand(choice: ScenarioChoice, mine?: string): string {
   return ["npx oz simulate", ...options, ...(mine === undefined ? [] : [mine])].join(" ");
 }
 
-/** Where the site shows it, below the site's address; undefined when it is too long for a page. */
+/** Where the site shows it: what follows the address of its first page. Undefined when it is too long for a page. */
 export function replayLink(choice: ScenarioChoice): string | undefined {
   if (choice.seconds > linkSecondsMax) return undefined;
-  return `/simulator/#${optionsOf(choice)
+  return `simulator/#${optionsOf(choice)
     .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
     .join("&")}`;
 }
