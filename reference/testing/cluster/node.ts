@@ -43,7 +43,8 @@ export interface SimulatedNodeOptions {
   readonly onBug: (what: string) => void;
 }
 
-const askTimeoutMs = 2000;
+/** A question that the network loses is asked again about as soon as TCP would send it again. */
+const askTimeoutMs = 500;
 /** Few keys at once, so that a log takes several rounds. */
 const hastyCompaction = { intervalMs: 150, growthPercent: 0, tombstoneKeepMs: 300, keysMax: 12 };
 
