@@ -17,6 +17,13 @@ const processTests = `${folders}/**/*.process.test.ts`;
 const browserTests = `${folders}/**/*.browser.test.ts`;
 const toolTests = `${folders}/**/*.tool.test.ts`;
 
+/**
+ * How often a test that failed is tried again where real processes or a real browser take part: on a machine that is
+ * busy with other things, one of some hundreds may be late. What passes only then is named at the end of `npm test`.
+ * Unit tests get no second try: nothing but their own code can make them fail.
+ */
+const retry = 1;
+
 export default defineConfig({
   test: {
     maxWorkers: 2,
@@ -37,6 +44,7 @@ export default defineConfig({
           include: [processTests],
           exclude,
           pool: "forks",
+          retry,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -59,6 +67,7 @@ export default defineConfig({
           exclude,
           globalSetup: "site/test/build-once.ts",
           pool: "forks",
+          retry,
           // Against a page that hangs. The limits are far above what anything takes on a machine that is busy with
           // other things: a test that fails now and then is worth less than none.
           testTimeout: 180_000,

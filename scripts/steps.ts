@@ -2,12 +2,14 @@
  * Runs a list of steps one after the other, shows what each prints, goes on past a failure, and closes with one line
  * that a machine can read: `N passed, N failed`.
  *
- * A step that runs Vitest counts each of its tests; any other step counts as one.
+ * A step that runs Vitest counts each of its tests; any other step counts as one. Tests that passed only when they were
+ * tried again count as passed, and are named at the end so that nobody overlooks them: each of them is a bug, if only
+ * of the test.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 
 export interface Step {
   readonly name: string;
@@ -22,6 +24,24 @@ export interface Step {
 interface Count {
   passed: number;
   failed: number;
+  /** Tests that failed and then passed: where, and the first line of what was wrong. */
+  readonly secondTries: string[];
+}
+
+/** The part of Vitest's report in JSON that is read here. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly assertionResults: readonly {
+      readonly ancestorTitles: readonly string[];
+      readonly title: string;
+      readonly status: string;
+      /** Of all tries: a test that passed has some only when it was tried again. */
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
 }
 
 const root = join(import.meta.dirname, "..");
@@ -30,7 +50,7 @@ const reports = join(root, ".oz", "reports");
 /** Runs every step and returns the exit status: 0 when nothing failed. */
 export async function runSteps(steps: readonly Step[]): Promise<number> {
   mkdirSync(reports, { recursive: true });
-  const total: Count = { passed: 0, failed: 0 };
+  const total: Count = { passed: 0, failed: 0, secondTries: [] };
   const broken: string[] = [];
   for (const step of steps) {
     const startedAt = performance.now();
@@ -38,11 +58,13 @@ export async function runSteps(steps: readonly Step[]): Promise<number> {
     const count = await runStep(step);
     total.passed += count.passed;
     total.failed += count.failed;
+    total.secondTries.push(...count.secondTries);
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     if (count.failed > 0) broken.push(step.name);
     process.stdout.write(`${count.failed === 0 ? "ok" : "FAILED"}: ${step.name} (${seconds} s)\n`);
   }
   process.stdout.write(broken.length === 0 ? "\n" : `\nfailed: ${broken.join(", ")}\n`);
+  for (const test of total.secondTries) process.stdout.write(`passed only at the second try: ${test}\n`);
   process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
   return total.failed === 0 ? 0 : 1;
 }
@@ -53,7 +75,7 @@ async function runStep(step: Step): Promise<Count> {
   const extra =
     step.isVitest === true ? ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`] : [];
   const isDone = await runCommand([...step.command, ...extra], step.env);
-  if (step.isVitest !== true) return isDone ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  if (step.isVitest !== true) return { passed: isDone ? 1 : 0, failed: isDone ? 0 : 1, secondTries: [] };
   const count = readReport(report);
   // A run can fail without a failed test: a file that does not load, an error outside any test.
   if (!isDone && count.failed === 0) count.failed = 1;
@@ -79,14 +101,24 @@ function runCommand([program = "", ...args]: readonly string[], env: Step["env"]
 
 function readReport(path: string): Count {
   try {
-    const report = JSON.parse(readFileSync(path, "utf8")) as {
-      numPassedTests: number;
-      numFailedTests: number;
-    };
-    return { passed: report.numPassedTests, failed: report.numFailedTests };
+    const report = JSON.parse(readFileSync(path, "utf8")) as Report;
+    const { numPassedTests: passed, numFailedTests: failed } = report;
+    return { passed, failed, secondTries: secondTriesIn(report) };
   } catch {
-    return { passed: 0, failed: 1 };
+    return { passed: 0, failed: 1, secondTries: [] };
   }
+}
+
+function secondTriesIn({ testResults }: Report): string[] {
+  return testResults.flatMap(({ name, assertionResults }) => {
+    const file = relative(root, name).replaceAll(sep, "/");
+    return assertionResults
+      .filter(({ status, failureMessages }) => status === "passed" && failureMessages.length > 0)
+      .map(({ ancestorTitles, title, failureMessages: [message = ""] }) => {
+        const path = [file, ...ancestorTitles.filter((ancestor) => ancestor !== ""), title].join(" > ");
+        return `${path}\n  the first try: ${message.split("\n")[0]}`;
+      });
+  });
 }
 
 /** Type checks: one for each environment, since each has its own globals. */
