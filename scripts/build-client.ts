@@ -1,16 +1,17 @@
 /**
- * Builds the client library as a package of its own: `dist/client`, ready for `npm pack` and `npm publish`.
+ * Builds the client library as a package of its own, ready for `npm pack` and `npm publish`: into `dist/client`, or
+ * into the folder that is named. Tests name one each: two that build side by side would write into each other's package.
  *
  * Node does not strip types from packages in node_modules, so a library must be JavaScript with declarations beside it.
  * The package has no dependencies and works from Node 20 on; pages get a bundle without any built-in module of Node.
  */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "..");
-const target = join(root, "dist/client");
+const target = resolve(process.argv[2] ?? join(root, "dist/client"));
 const types = join(target, "types");
 
 rmSync(target, { recursive: true, force: true });

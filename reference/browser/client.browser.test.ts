@@ -1,4 +1,6 @@
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -8,18 +10,20 @@ import { serveStatic } from "../../scripts/static-server.ts";
 
 /** The bundle that is shipped, in a real browser: broker and client in one page, with no server behind it. */
 const root = join(import.meta.dirname, "../..");
+const folder = mkdtempSync(join(tmpdir(), "offset-zero-client-page-"));
 let browser: Browser;
 let server: StaticServer;
 
 beforeAll(async () => {
-  execFileSync(process.execPath, [join(root, "scripts/build-client.ts")], { stdio: "pipe" });
-  server = await serveStatic(join(root, "dist/client"));
+  execFileSync(process.execPath, [join(root, "scripts/build-client.ts"), folder], { stdio: "pipe" });
+  server = await serveStatic(folder);
   browser = await launchBrowser();
 });
 
 afterAll(async () => {
   await browser.close();
   await server.close();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 /** Runs in the page, where a script has put the library. */

@@ -24,9 +24,10 @@ let broker: ReturnType<typeof spawn>;
 let address = "";
 
 beforeAll(async () => {
-  execFileSync(process.execPath, [join(root, "scripts/build-client.ts")], { stdio: "pipe" });
+  const built = join(folder, "built");
+  execFileSync(process.execPath, [join(root, "scripts/build-client.ts"), built], { stdio: "pipe" });
   mkdirSync(project);
-  const npm = ["pack", join(root, "dist/client"), "--pack-destination", folder];
+  const npm = ["pack", built, "--pack-destination", folder];
   execFileSync("npm", npm, { stdio: "pipe", cwd: folder });
   const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz")) ?? "";
   writeFileSync(
