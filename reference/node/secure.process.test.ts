@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { call } from "../client/calls.ts";
+import { firstLine } from "./bench/server-process.ts";
 import { Client } from "./client.ts";
 import type { NodeClientOptions } from "./client.ts";
 import { TestCluster } from "./test-cluster.ts";
@@ -193,10 +194,7 @@ describe("authentication", () => {
 
 test("the admin port shows metrics and health", async () => {
   const child = oz.start(["serve", "--data", await oz.folder(), "--port", "0", "--json"]);
-  const [line] = (await new Promise<Buffer[]>((resolve) =>
-    child.stdout?.once("data", (chunk: Buffer) => resolve([chunk])),
-  )) as [Buffer];
-  const { listening } = JSON.parse(line.toString()) as {
+  const { listening } = JSON.parse(await firstLine(child, /^(\{.*\})$/)) as {
     listening: { host: string; port: number; adminPort: number };
   };
   const admin = `http://127.0.0.1:${listening.adminPort}`;
