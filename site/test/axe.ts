@@ -9,6 +9,13 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/
 /** All rules in the light theme, those about colour in the dark one, since nothing else differs. */
 export async function violations(page: Page, theme: "light" | "dark", within = "html"): Promise<string[]> {
   await page.emulateMedia({ colorScheme: theme });
+  // A colour on its way to another one is neither.
+  await page.evaluate(async () => {
+    const moving = document
+      .getAnimations()
+      .filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity);
+    await Promise.allSettled(moving.map(({ finished }) => finished));
+  });
   await page.evaluate(axeSource);
   const rules = theme === "dark" ? { runOnly: ["color-contrast", "link-in-text-block"] } : {};
   const options = JSON.stringify({ resultTypes: ["violations"], ...rules });

@@ -40,11 +40,11 @@ test("after one visit to the first page, a learner opens a lesson without a netw
   const { complaints } = watchPage(page);
   await page.goto(server.url);
   await waitUntilKept(page);
-  expect(await page.locator("[data-offline]").innerText()).toContain("Works offline");
+  await expect.poll(() => page.locator("[data-offline]").innerText()).toContain("Works offline");
   await cut(context, server);
 
   await page.reload();
-  expect(await page.locator(".offline-mark").isVisible()).toBe(true);
+  await expect.poll(() => page.locator(".offline-mark").isVisible()).toBe(true);
   await page.goto(`${server.url}${lesson}?exercise=${id}`);
   await page.waitForFunction(() => Boolean(document.activeElement?.closest(".monaco-editor")));
   const { solution } = readBundle(id);
@@ -57,13 +57,13 @@ test("after one visit to the first page, a learner opens a lesson without a netw
   }, solution);
   await page.keyboard.press("Control+Enter");
   await page.locator(".verdict-line h2", { hasText: "Solved" }).waitFor();
-  expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+  await expect.poll(() => page.evaluate(() => crossOriginIsolated)).toBe(true);
 
   await page.goto(`${server.url}simulator/#seed=1&nodes=3&seconds=2`);
   await page.locator("[data-sim='verdict']", { hasText: "No rule was broken" }).waitFor();
 
   await page.goto(`${server.url}no/such/page/`);
-  expect(await page.locator("h1").innerText()).toContain("Nothing is stored at this offset");
+  await expect.poll(() => page.locator("h1").innerText()).toContain("Nothing is stored at this offset");
   await page.goto(`${server.url}01-protocol`);
   expect(new URL(page.url()).pathname).toBe("/01-protocol/");
   expect(complaints.filter((line) => !line.includes("404"))).toEqual([]);
@@ -94,16 +94,18 @@ test("a new version waits for the reader, and then replaces the old one whole", 
   await page.reload();
   const bar = page.locator(".update-bar");
   await bar.waitFor();
-  expect(await title.innerText()).toBe(before);
+  await expect.poll(() => title.innerText()).toBe(before);
   await page.reload();
-  expect(await title.innerText(), "the old version stays until the reader asks for the new one").toBe(before);
+  await expect
+    .poll(() => title.innerText(), { message: "the old version stays until the reader asks for the new one" })
+    .toBe(before);
   await bar.getByRole("button", { name: "Reload" }).click();
   await page.locator("h1", { hasText: "Second edition" }).waitFor();
-  expect(await bar.count()).toBe(0);
+  await expect.poll(() => bar.count()).toBe(0);
   await waitUntilKept(page);
   await cut(context, server);
   await page.reload();
-  expect(await title.innerText()).toBe("Second edition");
+  await expect.poll(() => title.innerText()).toBe("Second edition");
   await context.close();
   rmSync(folder, { recursive: true, force: true });
 });

@@ -100,10 +100,10 @@ test("the theme is the reader's choice, kept, and set before anything is painted
   const { page, context } = await visit(site, "");
   await page.getByLabel("Theme").selectOption("dark");
   await page.goto(site.url + lesson);
-  expect(await page.evaluate(() => document.documentElement.dataset["theme"])).toBe("dark");
-  expect(await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)).toBe(
-    "rgb(21, 20, 18)",
-  );
+  await expect.poll(() => page.evaluate(() => document.documentElement.dataset["theme"])).toBe("dark");
+  await expect
+    .poll(() => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor))
+    .toBe("rgb(21, 20, 18)");
   const blocking = await page.locator("head > script").first().getAttribute("src");
   expect(blocking).toContain("theme.js");
   await context.close();
@@ -111,8 +111,8 @@ test("the theme is the reader's choice, kept, and set before anything is painted
 
 test("without JavaScript the prose is whole and says what needs it", async () => {
   const { page, context } = await visit(site, lesson, { javaScriptEnabled: false });
-  expect(await page.getByText("The exercises need JavaScript").first().isVisible()).toBe(true);
-  expect(await page.locator(".source-code code").first().isVisible()).toBe(true);
+  await expect.poll(() => page.getByText("The exercises need JavaScript").first().isVisible()).toBe(true);
+  await expect.poll(() => page.locator(".source-code code").first().isVisible()).toBe(true);
   await context.close();
 });
 
@@ -135,6 +135,6 @@ test("progress goes out to a file and comes back from it", async () => {
   await (await chooser).setFiles(path);
   await page.locator(".import-note", { hasText: "Brought in 1 exercise;" }).waitFor();
   const mark = page.locator('[data-progress="01-protocol/01-primitives"] .progress-text');
-  expect(await mark.innerText()).toBe("solved");
+  await expect.poll(() => mark.innerText()).toBe("solved");
   await context.close();
 });

@@ -31,9 +31,9 @@ function words(page: Page, name: (typeof names)[number]) {
 test("a picture is fetched when the reader comes near it, and stands as text until then", async () => {
   const { page, context, scripts } = await visit(site, "pictures/");
   expect(scripts.filter((url) => url.includes("crash-explorer"))).toEqual([]);
-  expect(await page.locator('[data-picture="crash-explorer"] .picture-text').textContent()).toContain(
-    "always:",
-  );
+  await expect
+    .poll(() => page.locator('[data-picture="crash-explorer"] .picture-text').textContent())
+    .toContain("always:");
   await picture(page, "crash-explorer");
   expect(scripts.filter((url) => url.includes("crash-explorer"))).toHaveLength(1);
   await context.close();
@@ -44,22 +44,24 @@ test("a bit that is flipped by keyboard is refused, and sealing the frame makes 
   const figure = await picture(page, "frame-inspector");
   await figure.locator(".byte[tabindex='0']").focus();
   for (let at = 4; at < 20; at++) await page.keyboard.press("ArrowRight");
-  expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toContain("Byte 20");
+  await expect
+    .poll(() => page.evaluate(() => document.activeElement?.getAttribute("aria-label")))
+    .toContain("Byte 20");
   await figure.getByRole("button", { name: /^Bit 0 of byte 20/ }).focus();
   await page.keyboard.press("Enter");
   const verdict = figure.locator(".picture-verdict");
-  expect(await verdict.innerText()).toContain("Refused as corrupt-message");
+  await expect.poll(() => verdict.innerText()).toContain("Refused as corrupt-message");
   await figure.getByRole("button", { name: "Recompute length and checksum" }).click();
-  expect(await verdict.innerText()).toContain("An intact request.");
+  await expect.poll(() => verdict.innerText()).toContain("An intact request.");
   await figure.getByRole("textbox", { name: "requestId" }).fill("4294967296");
-  expect(await figure.getByRole("textbox", { name: "All bytes" }).inputValue()).toContain(
-    "00 00 00 01 00 00 00 00",
-  );
+  await expect
+    .poll(() => figure.getByRole("textbox", { name: "All bytes" }).inputValue())
+    .toContain("00 00 00 01 00 00 00 00");
   await figure.getByRole("textbox", { name: "requestId" }).fill("many");
-  expect(await figure.locator(".frame-problem", { hasText: "A whole number" }).count()).toBe(1);
+  await expect.poll(() => figure.locator(".frame-problem", { hasText: "A whole number" }).count()).toBe(1);
   await figure.getByRole("textbox", { name: "All bytes" }).fill("00 00 00 01");
-  expect(await verdict.innerText()).toContain("Refused as malformed-frame");
-  expect(await words(page, "frame-inspector")).toContain("Refused as malformed-frame");
+  await expect.poll(() => verdict.innerText()).toContain("Refused as malformed-frame");
+  await expect.poll(() => words(page, "frame-inspector")).toContain("Refused as malformed-frame");
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -68,13 +70,13 @@ test("a cut made by keyboard makes two chunks, and a damaged frame ends the stre
   const { page, context, complaints } = await visit(site, "pictures/");
   const figure = await picture(page, "stream-splitter");
   await figure.getByRole("button", { name: "One chunk" }).click();
-  expect(await figure.locator(".chunks li").count()).toBe(1);
+  await expect.poll(() => figure.locator(".chunks li").count()).toBe(1);
   await figure.locator(".byte[tabindex='0']").focus();
   await page.keyboard.press("End");
   await page.keyboard.press("Enter");
-  expect(await figure.locator(".chunks li").count()).toBe(2);
+  await expect.poll(() => figure.locator(".chunks li").count()).toBe(2);
   await figure.getByLabel("damage frame 2").check();
-  expect(await words(page, "stream-splitter")).toContain("ignored: after a fault");
+  await expect.poll(() => words(page, "stream-splitter")).toContain("ignored: after a fault");
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -102,6 +104,8 @@ test("the slider of a look-up and the crash's slider move by arrow keys, and the
 
 test("the crash can be dragged along the calls", async () => {
   const { page, context } = await visit(site, "pictures/");
+  // A picture above it that comes to life later would move it away from the pointer.
+  for (const name of names) await picture(page, name);
   const figure = await picture(page, "crash-explorer");
   const box = (await figure.locator(".lane-track").first().boundingBox())!;
   await page.mouse.move(box.x + box.width * 0.9, box.y + box.height / 2);
@@ -128,7 +132,7 @@ test.each([
     );
     expect(lines, colorScheme).toEqual([]);
   }
-  expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
+  await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
   expect(complaints).toEqual([]);
   await context.close();
 });

@@ -52,22 +52,22 @@ test("a test that was failed comes back after 1, 3, 7 and 21 days, by keyboard, 
   const { name, must } = await stumble(page);
   await page.reload();
   await page.locator(".review-count", { hasText: "Nothing to review now" }).waitFor();
-  expect(await count(page)).toContain("11 January");
+  await expect.poll(() => count(page)).toContain("11 January");
   let now = begin;
   for (const days of [1, 3, 7, 21]) {
     now += days * dayMs + marginMs;
     await page.clock.setSystemTime(now);
     await page.reload();
     await page.locator(".review-count", { hasText: "1 to review now" }).waitFor();
-    expect(await page.locator(".review-card h3").innerText()).toBe(name.replaceAll("`", ""));
+    await expect.poll(() => page.locator(".review-card h3").innerText()).toBe(name.replaceAll("`", ""));
     await page.getByRole("button", { name: "Show the rule" }).focus();
     await page.keyboard.press("Enter");
-    expect(await page.locator(".review-card").innerText()).toContain(must.replaceAll("`", ""));
-    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("I knew it");
+    await expect.poll(() => page.locator(".review-card").innerText()).toContain(must.replaceAll("`", ""));
+    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("I knew it");
     await page.keyboard.press("Enter");
     await page.locator(".review-count", { hasText: "Nothing to review" }).waitFor();
   }
-  expect(await count(page)).toContain("Nothing to review.");
+  await expect.poll(() => count(page)).toContain("Nothing to review.");
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -85,15 +85,15 @@ test("a wrong prediction in a lesson comes back the next day, and a wrong answer
   await page.goto(`${site.url}progress/`);
   await page.locator(".review-count", { hasText: "1 to review now" }).waitFor();
   await page.locator(".review-choices button").nth(wrong).click();
-  expect(await page.locator(".review-card .verdict").innerText()).toContain("Not yet");
+  await expect.poll(() => page.locator(".review-card .verdict").innerText()).toContain("Not yet");
   await page.getByRole("button", { name: "Next" }).click();
-  expect(await count(page)).toContain("12 January");
+  await expect.poll(() => count(page)).toContain("12 January");
   await page.clock.setSystemTime(begin + 2 * dayMs + 2 * marginMs);
   await page.reload();
   await page.locator(".review-choices button").nth(prediction.answer).click();
-  expect(await page.locator(".review-card .verdict").innerText()).toBe("Right.");
+  await expect.poll(() => page.locator(".review-card .verdict").innerText()).toBe("Right.");
   await page.getByRole("button", { name: "Next" }).click();
-  expect(await count(page)).toContain("15 January");
+  await expect.poll(() => count(page)).toContain("15 January");
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -101,17 +101,17 @@ test("a wrong prediction in a lesson comes back the next day, and a wrong answer
 test("objectives show what is reached, begun and open", async () => {
   const { page, context } = await visit(site, "progress/");
   const sum = page.locator("[data-objective-sum]");
-  expect(await sum.innerText()).toMatch(/^0 of \d+ objectives reached\.$/);
+  await expect.poll(() => sum.innerText()).toMatch(/^0 of \d+ objectives reached\.$/);
   await stumble(page);
   await page.reload();
   const { exercise } = readBundle(id);
   const last = exercise.tests.at(-1)!.objective;
   const reached = Object.keys(exercise.objectives).length - 1;
-  expect(await sum.innerText()).toMatch(new RegExp(`^${reached} of \\d+`));
+  await expect.poll(() => sum.innerText()).toMatch(new RegExp(`^${reached} of \\d+`));
   const texts = page.locator(`[data-progress="${id}"] li`, {
     hasText: exercise.objectives[last]!.replaceAll("`", ""),
   });
-  expect(await texts.locator(".objective-text").innerText()).toMatch(/open|\d+ of \d+ tests/);
+  await expect.poll(() => texts.locator(".objective-text").innerText()).toMatch(/open|\d+ of \d+ tests/);
   await context.close();
 });
 
@@ -123,6 +123,7 @@ test("the review goes out with an export and comes back with it", async () => {
   await page.reload();
   await page.getByRole("button", { name: "Show the rule" }).click();
   await page.getByRole("button", { name: "I knew it" }).click();
+  await page.locator(".review-count", { hasText: "Nothing to review" }).waitFor();
   const before = await count(page);
   await page.goto(site.url);
   const [download] = await Promise.all([
@@ -139,6 +140,6 @@ test("the review goes out with an export and comes back with it", async () => {
   await page.locator(".import-note", { hasText: "Brought in" }).waitFor();
   await page.goto(`${site.url}progress/`);
   await page.locator(".review-count").waitFor();
-  expect(await count(page)).toBe(before);
+  await expect.poll(() => count(page)).toBe(before);
   await context.close();
 });

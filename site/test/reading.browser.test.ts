@@ -24,17 +24,17 @@ test("the search opens by a key, finds as one types, and leads to the place by k
   await page.keyboard.type("overlong uvarint");
   await page.locator(".search-count", { hasText: /\d+ found/ }).waitFor();
   await page.keyboard.press("ArrowDown");
-  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("A");
+  await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe("A");
   await page.keyboard.press("ArrowUp");
   await input.fill("What a checksum does not promise");
   await page.locator(".search-results a", { hasText: "What a checksum does not promise" }).first().waitFor();
   await page.keyboard.press("Enter");
   await page.waitForURL(/#what-a-checksum-does-not-promise$/);
-  expect(await page.locator("h2#what-a-checksum-does-not-promise").count()).toBe(1);
+  await expect.poll(() => page.locator("h2#what-a-checksum-does-not-promise").count()).toBe(1);
   await page.keyboard.press("/");
   await page.locator("dialog[open]").waitFor();
   await page.keyboard.press("Escape");
-  expect(await page.locator("dialog[open]").count()).toBe(0);
+  await expect.poll(() => page.locator("dialog[open]").count()).toBe(0);
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -42,7 +42,7 @@ test("the search opens by a key, finds as one types, and leads to the place by k
 test("the contents show which section is being read", async () => {
   const { page, context } = await visit(site, "01-protocol/01-bytes/");
   const current = page.locator('.toc [aria-current="location"]');
-  expect(await current.count()).toBe(0);
+  await expect.poll(() => current.count()).toBe(0);
   for (const name of ["Text is not its length", "A window or a copy"]) {
     await page.locator("h2", { hasText: name }).evaluate((heading) => heading.scrollIntoView());
     await expect.poll(() => current.allInnerTexts()).toEqual([name]);
@@ -79,7 +79,7 @@ test("the search works without a network, once the course is kept", async () => 
   await page.getByRole("searchbox", { name: "Search for" }).fill("frame-too-large");
   await page.locator(".search-results a", { hasText: "frame-too-large" }).first().click();
   await page.waitForURL(/frame-too-large/);
-  expect(await page.locator("h1").innerText()).toBe("frame-too-large");
+  await expect.poll(() => page.locator("h1").innerText()).toBe("frame-too-large");
   await browser.close();
 });
 
@@ -110,15 +110,17 @@ test("on paper there is the text, the answers unfolded and the pictures as words
   const { page, context } = await visit(site, "01-protocol/02-framing/");
   await page.emulateMedia({ media: "print", colorScheme: "dark" });
   const isVisible = (selector: string) => page.locator(selector).first().isVisible();
-  expect(await isVisible(".prose h1")).toBe(true);
-  expect(await isVisible("details.explanation .answer")).toBe(true);
+  await expect.poll(() => isVisible(".prose h1")).toBe(true);
+  await expect.poll(() => isVisible("details.explanation .answer")).toBe(true);
   for (const selector of [".site-header", ".lesson-aside", ".turn", "button"]) {
-    expect(await page.locator(selector).filter({ visible: true }).count(), selector).toBe(0);
+    await expect
+      .poll(() => page.locator(selector).filter({ visible: true }).count(), { message: selector })
+      .toBe(0);
   }
-  expect(await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)).toBe(
-    "rgb(255, 255, 255)",
-  );
-  expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+  await expect
+    .poll(() => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor))
+    .toBe("rgb(255, 255, 255)");
+  await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
   await context.close();
 });
 

@@ -60,11 +60,11 @@ function verdict(page: Page): Promise<string> {
 test("a link runs its seed, and the trace can be filtered and taken along", async () => {
   const { page, context, complaints } = await visit(site, link);
   await waitForRows(page);
-  expect(await verdict(page)).toBe("No rule was broken");
-  expect(await page.locator("[data-sim='command']").innerText()).toBe(
-    "npx oz simulate --seed 42 --nodes 5 --seconds 10",
-  );
-  expect(await page.locator("[data-sim='done'] li").count()).toBeGreaterThan(5);
+  await expect.poll(() => verdict(page)).toBe("No rule was broken");
+  await expect
+    .poll(() => page.locator("[data-sim='command']").innerText())
+    .toBe("npx oz simulate --seed 42 --nodes 5 --seconds 10");
+  await expect.poll(() => page.locator("[data-sim='done'] li").count()).toBeGreaterThan(5);
   const count = page.locator("[data-sim='rows-count']");
   const all = await count.innerText();
   expect(all).toMatch(/^The last 500 of [\d,]+ lines/);
@@ -73,8 +73,8 @@ test("a link runs its seed, and the trace can be filtered and taken along", asyn
   await page.locator("[data-sim='until']").fill("0");
   await page.keyboard.press("Enter");
   await expect.poll(() => count.innerText()).toMatch(/^\d+ lines\.$/);
-  const who = await page.locator("[data-sim='rows'] td:nth-child(2)").allInnerTexts();
-  expect(new Set(who)).toEqual(new Set(["n3"]));
+  const who = page.locator("[data-sim='rows'] td:nth-child(2)");
+  await expect.poll(async () => new Set(await who.allInnerTexts())).toEqual(new Set(["n3"]));
   const waiting = page.waitForEvent("download");
   await page.getByRole("button", { name: "Download trace.ndjson" }).click();
   const trace = parseTrace(readFileSync(await (await waiting).path(), "utf8"));
@@ -85,8 +85,8 @@ test("a link runs its seed, and the trace can be filtered and taken along", asyn
 
 test("with no scenario there is a form, which the keyboard fills and sends, and back leads back", async () => {
   const { page, context, complaints, scripts } = await visit(site, "simulator/");
-  expect(await page.getByLabel("Seed").inputValue()).toBe("1");
-  expect(await page.locator("[data-sim='results']").isHidden()).toBe(true);
+  await expect.poll(() => page.getByLabel("Seed").inputValue()).toBe("1");
+  await expect.poll(() => page.locator("[data-sim='results']").isHidden()).toBe(true);
   expect(scripts.filter((url) => url.includes("worker"))).toEqual([]);
   await page.getByLabel("Seed").fill("7");
   await page.getByLabel("Servers").selectOption("3");
@@ -94,7 +94,7 @@ test("with no scenario there is a form, which the keyboard fills and sends, and 
   await page.keyboard.press("Enter");
   await waitForRows(page);
   expect(new URL(page.url()).hash).toBe("#seed=7&nodes=3&seconds=2");
-  expect(await verdict(page)).toBe("No rule was broken");
+  await expect.poll(() => verdict(page)).toBe("No rule was broken");
   // The same again is a run again, and another seed another.
   await page.getByRole("button", { name: "Run" }).click();
   await waitForRows(page);
@@ -112,8 +112,8 @@ test.each([
   const { page, context, complaints } = await visit(site, `simulator/${fragment}`);
   const alert = page.locator("[data-sim='problem']");
   await alert.waitFor();
-  expect(await alert.innerText()).toContain(problem);
-  expect(await page.locator("[data-sim='results']").isHidden()).toBe(true);
+  await expect.poll(() => alert.innerText()).toContain(problem);
+  await expect.poll(() => page.locator("[data-sim='results']").isHidden()).toBe(true);
   expect(await violations(page, "light")).toEqual([]);
   expect(complaints).toEqual([]);
   await context.close();
@@ -137,9 +137,11 @@ test("what breaks a rule in the command breaks it in the page behind the command
   const { page, context, complaints } = await visit(site, path, {}, plant);
   await waitForRows(page);
   expect(isPlanted).toBe(true);
-  expect(await verdict(page)).toContain(`Broken: ${rule}`);
-  expect(await page.locator("[data-sim='sentence']").innerText()).toBe(sentence);
-  expect(await page.locator("[data-sim='rows'] tr[data-kind='violation']").innerText()).toContain(sentence);
+  await expect.poll(() => verdict(page)).toContain(`Broken: ${rule}`);
+  await expect.poll(() => page.locator("[data-sim='sentence']").innerText()).toBe(sentence);
+  await expect
+    .poll(() => page.locator("[data-sim='rows'] tr[data-kind='violation']").innerText())
+    .toContain(sentence);
   for (const colorScheme of ["light", "dark"] as const) {
     expect(await violations(page, colorScheme), colorScheme).toEqual([]);
   }
@@ -153,13 +155,13 @@ test("results fit a phone and are accessible there, in both themes", async () =>
   for (const colorScheme of ["light", "dark"] as const) {
     expect(await violations(page, colorScheme), colorScheme).toEqual([]);
   }
-  expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
+  await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
   await context.close();
 });
 
 test("without JavaScript a sentence says so", async () => {
   const { page, context } = await visit(site, link, { javaScriptEnabled: false });
-  expect(await page.getByText("The simulator is JavaScript").isVisible()).toBe(true);
-  expect(await page.getByRole("button", { name: "Run" }).isVisible()).toBe(false);
+  await expect.poll(() => page.getByText("The simulator is JavaScript").isVisible()).toBe(true);
+  await expect.poll(() => page.getByRole("button", { name: "Run" }).isVisible()).toBe(false);
   await context.close();
 });

@@ -95,7 +95,9 @@ test.each([
     await count.filter({ hasText: "No differences." }).waitFor();
     await expect.poll(async () => (await stored(page)).text).toBe(solution);
     await page.getByRole("button", { name: "Back to your code" }).click();
-    expect((await stored(page)).history?.map((version) => version.text)).toContain(text);
+    await expect
+      .poll(async () => (await stored(page)).history?.map((version) => version.text))
+      .toContain(text);
     expect(complaints).toEqual([]);
     await context.close();
   },
@@ -108,15 +110,15 @@ test("an earlier attempt can be opened beside the code, and brought back, and th
     seedStorage(fresh, { [recordKey]: recordWith("export const now = 1;\n", { history: [attempt] }) }),
   );
   await editorReady(page);
-  expect(await page.locator(".history li").innerText()).toContain("run: 12 of");
+  await expect.poll(() => page.locator(".history li").innerText()).toContain("run: 12 of");
   await page.getByRole("button", { name: /^Open the version of/ }).click();
   await page.locator(".comparison-count", { hasText: "Difference 1 of" }).waitFor();
   await page.getByRole("button", { name: "Bring it back whole" }).click();
   await page.locator(".toast", { hasText: "An earlier version is shown." }).waitFor();
-  expect((await stored(page)).text).toBe(old);
-  expect(await page.locator(".history-actions.is-shown").count()).toBe(1);
+  await expect.poll(async () => (await stored(page)).text).toBe(old);
+  await expect.poll(() => page.locator(".history-actions.is-shown").count()).toBe(1);
   await page.locator(".toast").getByRole("button", { name: "Undo" }).click();
-  expect((await stored(page)).text).toBe("export const now = 1;\n");
+  await expect.poll(async () => (await stored(page)).text).toBe("export const now = 1;\n");
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -129,9 +131,11 @@ test("formatting changes the layout and nothing else, says what it cannot read, 
   await editorReady(page);
   await choose(page, "Format the code");
   await page.locator(".toast", { hasText: "Formatted." }).waitFor();
-  expect((await stored(page)).text).toBe("export function twice(n: number): number {\n  return n * 2;\n}\n");
+  await expect
+    .poll(async () => (await stored(page)).text)
+    .toBe("export function twice(n: number): number {\n  return n * 2;\n}\n");
   await page.locator(".toast").getByRole("button", { name: "Undo" }).click();
-  expect((await stored(page)).text).toBe(untidy);
+  await expect.poll(async () => (await stored(page)).text).toBe(untidy);
   await page.locator(".editor-host textarea, .editor-host .native-edit-context").first().focus();
   await replaceText(page, "const a = 1;\nconst b = = 2;\n");
   await choose(page, "Format the code");
@@ -184,7 +188,9 @@ test("with Vim keys on, motions work, :w runs the tests, and Escape, then Tab, s
   await page.locator(".editor-host textarea, .editor-host .native-edit-context").first().focus();
   await page.keyboard.press("Escape");
   await page.keyboard.press("Tab");
-  expect(await page.evaluate(() => document.activeElement?.closest(".monaco-editor") === null)).toBe(true);
+  await expect
+    .poll(() => page.evaluate(() => document.activeElement?.closest(".monaco-editor") === null))
+    .toBe(true);
 
   await page.reload();
   await page.locator(".vim-status", { hasText: "NORMAL" }).waitFor();
@@ -203,28 +209,28 @@ test("? lists the keys, F6 goes round the panes, and borders move by keyboard an
   const { page, context, complaints } = await visit(site, workspace);
   await editorReady(page);
   await page.keyboard.press("F6");
-  expect(await page.evaluate(() => document.activeElement?.id)).toBe("oz-panel");
+  await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("oz-panel");
   await page.keyboard.press("F6");
-  expect(await page.evaluate(() => document.activeElement?.id)).toBe("main");
+  await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("main");
   await page.keyboard.press("?");
   const sheet = page.getByRole("dialog", { name: "Keys" });
   await sheet.waitFor();
-  expect(await sheet.innerText()).toContain("Run the tests");
+  await expect.poll(() => sheet.innerText()).toContain("Run the tests");
   await sheet.getByLabel(/Keys without Ctrl or Alt/).uncheck();
   await page.keyboard.press("Escape");
   await sheet.waitFor({ state: "hidden" });
   await page.keyboard.press("?");
-  expect(await sheet.isVisible()).toBe(false);
+  await expect.poll(() => sheet.isVisible()).toBe(false);
   await page.keyboard.press("F6");
   await page.waitForFunction(() => Boolean(document.activeElement?.closest(".monaco-editor")));
 
   const border = page.getByRole("separator", { name: "Height of the editor" });
   await border.focus();
   await page.keyboard.press("ArrowUp");
-  expect(await border.getAttribute("aria-valuenow")).toBe("55");
+  await expect.poll(() => border.getAttribute("aria-valuenow")).toBe("55");
   await page.reload();
   await editorReady(page);
-  expect(await border.getAttribute("aria-valuenow")).toBe("55");
+  await expect.poll(() => border.getAttribute("aria-valuenow")).toBe("55");
   expect(complaints).toEqual([]);
   await context.close();
 });

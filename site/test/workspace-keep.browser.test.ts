@@ -59,16 +59,18 @@ test("a damaged file is refused with a line and changes nothing; a whole one can
   for (const [text, line] of refusals) {
     await chooseFile(page, text);
     await page.locator(".toast", { hasText: line }).waitFor();
-    expect(await everything(page)).toBe(before);
+    await expect.poll(() => everything(page)).toBe(before);
   }
 
   await chooseFile(page, whole.replace("mine = 1", "theirs = 2"));
   await page.locator(".toast", { hasText: "Brought in 1 exercise;" }).waitFor();
   await page.locator(".editor-host", { hasText: "theirs" }).waitFor();
-  expect((await stored(page)).history?.map(({ text }) => text)).toEqual(["export const mine = 1;\n"]);
+  await expect
+    .poll(async () => (await stored(page)).history?.map(({ text }) => text))
+    .toEqual(["export const mine = 1;\n"]);
   await page.locator(".toast").getByRole("button", { name: "Undo" }).click();
   await page.locator(".editor-host", { hasText: "mine" }).waitFor();
-  expect((await stored(page)).text).toBe("export const mine = 1;\n");
+  await expect.poll(async () => (await stored(page)).text).toBe("export const mine = 1;\n");
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -145,7 +147,7 @@ test("two tabs show the same text and do not fill each other's history", async (
   await second.locator(".editor-host", { hasText: "first" }).waitFor();
   await page.keyboard.type("x");
   await second.locator(".editor-host", { hasText: "x" }).waitFor();
-  expect((await stored(page)).history).toEqual([]);
+  await expect.poll(async () => (await stored(page)).history).toEqual([]);
   await context.close();
 });
 
@@ -157,8 +159,8 @@ test("a record that cannot be read is kept beside, not written over", async () =
   await page.locator(".toast", { hasText: `oz:unreadable:${id}` }).waitFor();
   await replaceText(page, "export const mine = 1;\n");
   await page.locator(".saved", { hasText: "saved here" }).waitFor();
-  expect(await page.evaluate((key) => localStorage.getItem(key), `oz:unreadable:${id}`)).toContain(
-    "precious",
-  );
+  await expect
+    .poll(() => page.evaluate((key) => localStorage.getItem(key), `oz:unreadable:${id}`))
+    .toContain("precious");
   await context.close();
 });

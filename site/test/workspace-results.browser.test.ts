@@ -24,35 +24,37 @@ test("a link to a test runs it with its seed and opens it: rule, difference, byt
   const row = page.locator("#test-decode-request");
   const failure = row.locator("details[open] .failure");
   await failure.waitFor();
-  expect(await page.locator(".tests details[open]").count()).toBe(1);
+  await expect.poll(() => page.locator(".tests details[open]").count()).toBe(1);
   await page.waitForFunction(() => document.activeElement?.closest("#test-decode-request") !== null);
-  expect(await page.locator(".run-note").innerText()).toContain("seed 7");
+  await expect.poll(() => page.locator(".run-note").innerText()).toContain("seed 7");
 
   // The whole page stays in its place: only the panel scrolls.
-  expect(await page.evaluate(() => [document.documentElement.scrollTop, document.body.scrollTop])).toEqual([
-    0, 0,
-  ]);
+  await expect
+    .poll(() => page.evaluate(() => [document.documentElement.scrollTop, document.body.scrollTop]))
+    .toEqual([0, 0]);
 
   const compared = failure.locator(".compared dd");
-  expect(await compared.nth(0).innerText()).toContain("requestId: 0n");
-  expect(await compared.nth(1).innerText()).toContain("exceeds 16777216");
+  await expect.poll(() => compared.nth(0).innerText()).toContain("requestId: 0n");
+  await expect.poll(() => compared.nth(1).innerText()).toContain("exceeds 16777216");
 
   const bytes = failure.locator(".bytes").first();
-  expect(await bytes.locator("tr").first().locator("td").first().getAttribute("class")).toContain(
-    "is-marked",
-  );
-  expect(await bytes.locator(".byte-note").innerText()).toContain("Byte 0");
+  await expect
+    .poll(() => bytes.locator("tr").first().locator("td").first().getAttribute("class"))
+    .toContain("is-marked");
+  await expect.poll(() => bytes.locator(".byte-note").innerText()).toContain("Byte 0");
   const length = failure.locator(".fields tbody tr").first();
-  expect(await length.innerText()).toMatch(/0–4\s+length ← here\s+0x00000010 = 16/);
+  await expect.poll(() => length.innerText()).toMatch(/0–4\s+length ← here\s+0x00000010 = 16/);
   await length.hover();
-  expect(await bytes.locator(".is-lit").allInnerTexts()).toHaveLength(4);
+  await expect.poll(() => bytes.locator(".is-lit").allInnerTexts()).toHaveLength(4);
 
   await row.locator("button", { hasText: "frame.test.ts" }).first().click();
-  expect(await page.locator('.file-tabs [aria-selected="true"]').innerText()).toContain("frame.test.ts");
+  await expect
+    .poll(() => page.locator('.file-tabs [aria-selected="true"]').innerText())
+    .toContain("frame.test.ts");
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   await failure.getByRole("button", { name: "Copy a link" }).click();
   await failure.getByRole("button", { name: "Copied" }).waitFor();
-  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(site.url + address);
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe(site.url + address);
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -78,7 +80,7 @@ test("the address follows the learner, and forgets the exercise when it is close
 test("a link to a test that there is not says so", async () => {
   const { page, context } = await visit(site, `${lesson}?exercise=${id}&test=no-such-test`);
   await page.locator(".toast", { hasText: "no-such-test" }).waitFor();
-  expect(await page.locator(".verdict-line, .is-running").count()).toBe(0);
+  await expect.poll(() => page.locator(".verdict-line, .is-running").count()).toBe(0);
   await context.close();
 });
 
@@ -92,11 +94,15 @@ test("expected and actual that share most of their words show only where they pa
   await verdict(page, /tests pass\./);
   const marks = page.locator(".test details[open] .compared mark");
   await marks.first().waitFor();
-  expect(await marks.allInnerTexts()).toEqual(["0x02", "0x01"]);
+  await expect.poll(() => marks.allInnerTexts()).toEqual(["0x02", "0x01"]);
   // Both sides have bytes and fields; a field lights up those of its own side.
   await page.getByRole("region", { name: "actual fields" }).locator("tbody tr").first().hover();
-  expect(await page.getByRole("region", { name: "actual bytes" }).locator(".is-lit").count()).toBe(4);
-  expect(await page.getByRole("region", { name: "expected bytes" }).locator(".is-lit").count()).toBe(0);
+  await expect
+    .poll(() => page.getByRole("region", { name: "actual bytes" }).locator(".is-lit").count())
+    .toBe(4);
+  await expect
+    .poll(() => page.getByRole("region", { name: "expected bytes" }).locator(".is-lit").count())
+    .toBe(0);
   await context.close();
 });
 
@@ -109,8 +115,8 @@ test("what the code prints is in the console, and errors outside any test stand 
   await editorReady(page);
   await page.keyboard.press("Control+s");
   await page.locator(".verdict-line").waitFor();
-  expect(await page.locator(".diagnostics").innerText()).toContain("late");
+  await expect.poll(() => page.locator(".diagnostics").innerText()).toContain("late");
   await page.getByRole("tab", { name: /Console/ }).click();
-  expect(await page.locator(".console-lines").innerText()).toContain("hello [ 1, 2 ]");
+  await expect.poll(() => page.locator(".console-lines").innerText()).toContain("hello [ 1, 2 ]");
   await context.close();
 });

@@ -44,10 +44,10 @@ test("a learner solves an exercise with the network cut off: first wrong, then r
   await page.keyboard.press("Control+s");
   await verdict(page, /tests pass\./);
   const failure = page.locator(".test details[open] .failure");
-  expect(await failure.count()).toBe(1);
-  expect(await failure.locator(".rule-id").innerText()).toMatch(/^R\d+$/);
-  expect(await failure.locator(".failure-message").innerText()).not.toBe("");
-  expect(await failure.locator(".replay code").innerText()).toContain(`npx oz test ${id}`);
+  await expect.poll(() => failure.count()).toBe(1);
+  await expect.poll(() => failure.locator(".rule-id").innerText()).toMatch(/^R\d+$/);
+  await expect.poll(() => failure.locator(".failure-message").innerText()).not.toBe("");
+  await expect.poll(() => failure.locator(".replay code").innerText()).toContain(`npx oz test ${id}`);
 
   await page
     .locator(".editor-host .monaco-editor textarea, .editor-host .native-edit-context")
@@ -60,10 +60,12 @@ test("a learner solves an exercise with the network cut off: first wrong, then r
   await context.setOffline(false);
   await page.goto(site.url + lesson);
   const card = page.locator(`.exercise-card[data-progress="${id}"]`);
-  expect(await card.locator(".progress-text").innerText()).toBe("solved");
+  await expect.poll(() => card.locator(".progress-text").innerText()).toBe("solved");
   await page.goto(`${site.url}${lesson}?exercise=${id}`);
   await page.locator(".monaco-editor .view-line").first().waitFor();
-  expect(await page.evaluate((key) => localStorage.getItem(key), `oz:exercise:${id}`)).toContain("solvedAt");
+  await expect
+    .poll(() => page.evaluate((key) => localStorage.getItem(key), `oz:exercise:${id}`))
+    .toContain("solvedAt");
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -76,16 +78,20 @@ test("everything can be reached by keyboard, and Escape then Tab leaves the edit
   await page.keyboard.press("Control+Enter");
   await verdict(page, /tests pass\./);
   await page.keyboard.press("Tab");
-  expect(await page.evaluate(() => document.activeElement?.closest(".monaco-editor") !== null)).toBe(true);
+  await expect
+    .poll(() => page.evaluate(() => document.activeElement?.closest(".monaco-editor") !== null))
+    .toBe(true);
   await page.keyboard.press("Escape");
   await page.keyboard.press("Tab");
-  expect(await page.evaluate(() => document.activeElement?.closest(".monaco-editor") === null)).toBe(true);
+  await expect
+    .poll(() => page.evaluate(() => document.activeElement?.closest(".monaco-editor") === null))
+    .toBe(true);
   await page.getByRole("tab", { name: /Results/ }).focus();
   await page.keyboard.press("ArrowRight");
   await page.locator(".hints").waitFor();
   await page.locator(".hints button").first().focus();
   await page.keyboard.press("Enter");
-  expect(await page.locator(".hint-group li").count()).toBe(1);
+  await expect.poll(() => page.locator(".hint-group li").count()).toBe(1);
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -100,9 +106,9 @@ test("the editor's type checker knows the exercise's modules", async () => {
   );
   const problems = page.locator(".problems", { hasText: "1 type error" });
   await problems.waitFor();
-  expect(await problems.getAttribute("title")).toContain(
-    "'number' is not assignable to parameter of type 'string'",
-  );
+  await expect
+    .poll(() => problems.getAttribute("title"))
+    .toContain("'number' is not assignable to parameter of type 'string'");
   await context.close();
 });
 
@@ -134,9 +140,9 @@ test("the light editor finds code that cannot be run while it is written, and sa
   const problems = page.locator(".problems", { hasText: "1 error" });
   await problems.tap();
   await page.locator(".toast", { hasText: /^Line \d+: / }).waitFor();
-  expect(await page.locator(".cm-failed-line").innerText()).toContain("const half");
+  await expect.poll(() => page.locator(".cm-failed-line").innerText()).toContain("const half");
   await page.locator(".menu summary").tap();
-  expect(await page.getByText("It does not check types").isVisible()).toBe(true);
+  await expect.poll(() => page.getByText("It does not check types").isVisible()).toBe(true);
   await page.keyboard.press("Escape");
   await page.locator(".cm-content").first().focus();
   await replaceText(page, stubs[exercise.depth]);
@@ -157,10 +163,12 @@ test("a reset and another stub keep the learner's text, and undo brings it back"
   await page.locator(".menu summary").click();
   await page.getByRole("button", { name: "Reset to the stub" }).click();
   await page.locator(".toast", { hasText: "Reset. Your code is in the history." }).waitFor();
-  expect((await stored()).text).toBe(readBundle(id).stubs[readBundle(id).exercise.depth]);
+  await expect
+    .poll(async () => (await stored()).text)
+    .toBe(readBundle(id).stubs[readBundle(id).exercise.depth]);
   await page.getByRole("button", { name: "Undo" }).click();
   await page.locator(".toast", { hasText: "Your code is back." }).waitFor();
-  expect((await stored()).text).toBe("export const mine = 1;\n");
+  await expect.poll(async () => (await stored()).text).toBe("export const mine = 1;\n");
   // The editor draws in a frame of its own.
   await page.locator(".editor-host", { hasText: "mine" }).waitFor();
   await context.close();
@@ -180,13 +188,13 @@ test("beside the solution, an arrow takes over one difference and nothing else",
   await page.getByRole("button", { name: "Compare with the solution" }).click();
   const arrow = page.locator(".comparison .revertButton").first();
   await arrow.waitFor();
-  expect(await stored()).toBe(stub);
+  await expect.poll(() => stored()).toBe(stub);
   await arrow.click();
   await expect.poll(stored).not.toBe(stub);
   const text = await stored();
   expect(text).not.toBe(solution);
   await page.getByRole("button", { name: "Close the workspace" }).click();
-  expect(await page.locator(".workspace").count()).toBe(0);
+  await expect.poll(() => page.locator(".workspace").count()).toBe(0);
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -201,12 +209,12 @@ test("on a phone there is one pane at a time and a light editor, and Monaco is n
   await replaceText(page, readBundle(id).solution);
   await page.getByRole("button", { name: /^Run/ }).tap();
   await verdict(page, /Solved/);
-  expect(await page.locator(".code-area").isVisible()).toBe(false);
+  await expect.poll(() => page.locator(".code-area").isVisible()).toBe(false);
   await page.getByRole("button", { name: "Text", exact: true }).tap();
-  expect(await page.locator(".panel").isVisible()).toBe(false);
-  expect(await page.locator(".exercise-card").first().isVisible()).toBe(true);
+  await expect.poll(() => page.locator(".panel").isVisible()).toBe(false);
+  await expect.poll(() => page.locator(".exercise-card").first().isVisible()).toBe(true);
   expect(requests.filter((url) => url.includes("/editor/"))).toEqual([]);
-  expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+  await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
   expect(complaints).toEqual([]);
   await context.close();
 });
