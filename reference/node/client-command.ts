@@ -22,11 +22,14 @@ export interface ServerOptionValues {
   readonly token: string | undefined;
 }
 
+/** Connects to one server and no other, in the same way as to the ones that the user named. The caller closes it. */
+export type ConnectTo = (address: string) => Promise<Client>;
+
 /** Connects, runs `work`, closes. What the server or the network refuses becomes one line and an exit code. */
 export async function withClient(
   options: ServerOptionValues,
   env: Readonly<Record<string, string | undefined>>,
-  work: (client: Client) => Promise<CommandResult>,
+  work: (client: Client, connectTo: ConnectTo) => Promise<CommandResult>,
 ): Promise<CommandResult> {
   const { Client } = await import("./client.ts");
   const { parseAddress } = await import("./network.ts");
@@ -37,15 +40,16 @@ export async function withClient(
   if (typeof tls === "string") return misused(tls);
   const credentials = credentialsOf(options.token ?? env["OZ_TOKEN"]);
   if (credentials === undefined) return misused("--token must be NAME=TOKEN");
+  const connection = { clientName: "oz", tls, ...credentials };
   let client: Client;
   try {
-    client = await Client.connect(addresses, { clientName: "oz", tls, ...credentials });
+    client = await Client.connect(addresses, connection);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     return misused(`server ${options.server}: ${error.message}${connectionHint(error, options.tls)}`);
   }
   try {
-    return await work(client);
+    return await work(client, (address) => Client.connect(address, connection));
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     return failed(describeFailure(error));

@@ -7,12 +7,15 @@
 import { viewOf } from "#reference/base/bytes.ts";
 import type { Peers, PeerSource } from "../broker/cluster/cluster-options.ts";
 import type { Identity } from "../broker/cluster/identity.ts";
+import { introduce, noteAnswer } from "../broker/cluster/meeting.ts";
+import { memberCalled, nameOf } from "../broker/cluster/member-id.ts";
 import { call } from "../client/calls.ts";
 import type { Introduction } from "../client/handshake-call.ts";
 import { ServerPool } from "../client/pool.ts";
-import { ProtocolError } from "../client/protocol-error.ts";
+import { ProtocolError, protocolError } from "../client/protocol-error.ts";
 import type { Session } from "../client/session.ts";
 import type { Clock, Network } from "../ports.ts";
+import type { ReplyOf } from "../protocol/messages.ts";
 import { messages } from "../protocol/messages.ts";
 import { fastChecksum } from "./checksum/fast-crc32.ts";
 import { describeTlsFailure } from "./tls.ts";
@@ -71,14 +74,10 @@ export class NodePeers implements Peers {
   }
 
   source(node: string): PeerSource {
-    const sessionOf = async (): Promise<Session> => {
-      const link = this.#links.get(node);
-      if (link === undefined) throw new Error(`no node ${node} is known`);
-      return link.connected();
-    };
+    const sessionOf = (): Promise<Session> => this.#sessionOf(node);
     return {
       state: async () => call(await sessionOf(), "PeerState", {}),
-      members: async () => (await call(await sessionOf(), "ClusterState", {})).members,
+      members: async () => (await this.stateOf(node)).members,
       transfer: async (target) => {
         const request = { action: "transfer", node: target, address: "" };
         await call(await sessionOf(), "ChangeCluster", request);
@@ -88,9 +87,25 @@ export class NodePeers implements Peers {
     };
   }
 
+  /** What another node says of the cluster. */
+  async stateOf(node: string): Promise<ReplyOf<"ClusterState">> {
+    return call(await this.#sessionOf(node), "ClusterState", {});
+  }
+
   close(): void {
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
+  }
+
+  async #sessionOf(node: string): Promise<Session> {
+    const link = this.#links.get(memberCalled(node, this.#links.keys()) ?? node);
+    if (link === undefined) throw new Error(`no node ${node} is known`);
+    return link.connected();
+  }
+
+  async identify(name: string, address: string): Promise<ReplyOf<"PeerHello">> {
+    const link = new PeerLink(name, address, this.#options);
+    return link.identify().finally(() => link.close());
   }
 }
 
@@ -151,6 +166,12 @@ class PeerLink {
     return this.#connecting;
   }
 
+  /** Who is there, whoever it is. */
+  async identify(): Promise<ReplyOf<"PeerHello">> {
+    const { session } = await this.#pool.acquire(0);
+    return this.#introduce(session);
+  }
+
   close(): void {
     this.#notBeforeMs = Infinity;
     this.#pool.destroy();
@@ -162,14 +183,20 @@ class PeerLink {
     this.connected().catch(() => {});
   }
 
+  async #introduce(session: Session): Promise<ReplyOf<"PeerHello">> {
+    const { identity, frameSizeMax } = this.#options;
+    // A node that has not been told its cluster yet has nothing to say.
+    if (identity.clusterId === "") throw new Error("no cluster yet");
+    return call(session, "PeerHello", introduce(identity, this.#node, frameSizeMax));
+  }
+
   async #connect(): Promise<Session> {
     const { identity, clock } = this.#options;
     try {
       const { session } = await this.#pool.acquire(0);
-      const { clusterId, node } = identity;
-      // A node that has not been told its cluster yet has nothing to say.
-      if (clusterId === "") throw new Error("no cluster yet");
-      await call(session, "PeerHello", { clusterId, node, target: this.#node });
+      const found = await this.#introduce(session);
+      const problem = await noteAnswer(identity, this.#node, found);
+      if (problem !== undefined) throw protocolError("other-folder", problem);
       this.#session = session;
       for (const message of this.#pending.splice(0)) this.send(message);
       this.#refusal = "";
@@ -183,7 +210,8 @@ class PeerLink {
       }
       if (refusal !== undefined && refusal !== this.#refusal) {
         this.#refusal = refusal;
-        this.#options.onRefused(refusal);
+        // A node that has not begun ends with this line.
+        if (identity.hasBegun || !isOtherFolder(error)) this.#options.onRefused(refusal);
       }
       throw error;
     }
@@ -193,7 +221,7 @@ class PeerLink {
   #refusalIn(error: unknown): string | undefined {
     if (!(error instanceof ProtocolError)) return undefined;
     const { isTls } = this.#options;
-    const place = `node ${this.#node} at ${this.address}`;
+    const place = `node ${nameOf(this.#node)} at ${this.address}`;
     if (!error.isRetriable) return `${place} refuses this node: ${error.message}`;
     const problem = isTls ? describeTlsFailure(error.cause) : undefined;
     if (problem !== undefined) return `no connection to ${place}: ${problem}`;
@@ -201,6 +229,10 @@ class PeerLink {
     if (isTls || this.#wordlessEnds < wordlessEndsMax) return undefined;
     return `no connection to ${place}: it ends before it answers, as if it spoke TLS; this node does not`;
   }
+}
+
+function isOtherFolder(error: unknown): boolean {
+  return error instanceof ProtocolError && error.name === "other-folder";
 }
 
 /** What a server that speaks TLS does to whoever does not. */

@@ -2,9 +2,11 @@
  * Makes a server a node of a cluster: checks whose data the folder holds, opens the journal, and wires Raft to sockets.
  */
 import { createHmac } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Broker } from "../broker/broker.ts";
 import { Cluster } from "../broker/cluster/cluster.ts";
 import { ClusterMetrics } from "../broker/cluster/cluster-metrics.ts";
+import { withNames } from "../broker/cluster/cluster-state.ts";
 import { clusterDirectory, openIdentity } from "../broker/cluster/identity.ts";
 import { RaftJournal } from "../broker/cluster/journal.ts";
 import type { Credentials, Introduction } from "../client/handshake-call.ts";
@@ -14,6 +16,8 @@ import { DiskError } from "../ports.ts";
 import { fastChecksum } from "./checksum/fast-crc32.ts";
 import { nodeClock, nodeRandom } from "./clock.ts";
 import { NodePeers } from "./cluster-peers.ts";
+import { viewCluster } from "./cluster-view.ts";
+import type { ClusterView } from "./cluster-view.ts";
 import { NodeNetwork, parseAddress } from "./network.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsMaterial } from "./tls.ts";
@@ -21,6 +25,8 @@ import type { TlsMaterial } from "./tls.ts";
 /** A node that takes part. */
 export interface ClusterNode {
   readonly kind: "node";
+  /** The cluster as all nodes that answer see it. */
+  view(): Promise<ClusterView>;
   /** Hands leadership over and stops taking part. The broker's logs are still open afterwards. */
   stop(): Promise<void>;
 }
@@ -88,8 +94,10 @@ export async function openCluster(
   tls: TlsMaterial | undefined,
   events: ClusterEvents,
 ): Promise<ClusterNode | ClusterProblem> {
-  const { node, cluster: addresses, join } = settings;
-  const opened = await openIdentity(disk, fastChecksum, node, addresses, join);
+  const { node, cluster: addresses, join: isJoining } = settings;
+  const random = nodeRandom;
+  const checksum = fastChecksum;
+  const opened = await openIdentity(disk, { node, members: addresses, isJoining, checksum, random });
   if (opened.kind === "refused") return problem(opened.problem);
   const { identity, isNew } = opened;
   if (isNew && broker.topics.count > 0) {
@@ -121,10 +129,11 @@ export async function openCluster(
     bootstrap:
       identity.first.length === 0 ? undefined : { voters: identity.first, oldVoters: [], learners: [] },
     peers,
-    checksum: fastChecksum,
+    checksum,
     clock: nodeClock,
-    random: nodeRandom,
+    random,
     schedule: (run) => void setImmediate(run),
+    onNotice: events.onNotice,
     onHalt: events.onHalt,
   });
   const wrong = await cluster.start();
@@ -135,7 +144,8 @@ export async function openCluster(
     await cluster.stop();
     peers.close();
   };
-  return { kind: "node", stop };
+  const view = (): Promise<ClusterView> => viewCluster(cluster.state(), async (node) => withNames(await peers.stateOf(node)), pause);
+  return { kind: "node", view, stop };
 }
 
 /** A node shows the others the first secret that clients may show, and with TLS its certificate. */
@@ -148,6 +158,11 @@ function introductionOf({ node, tokens, hmacSecrets }: Settings): Introduction {
   const sign = async (secret: string, message: Uint8Array): Promise<Uint8Array> =>
     createHmac("sha256", secret).update(message).digest();
   return { clientName: `node ${node}`, credentials, sign, traceparent: undefined };
+}
+
+/** A pause that keeps no process alive. */
+function pause(durationMs: number): Promise<void> {
+  return sleep(durationMs, undefined, { ref: false });
 }
 
 function problem(message: string): ClusterProblem {

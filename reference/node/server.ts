@@ -115,7 +115,7 @@ export async function startServer(
     const handler = handlerOf(broker, events, telemetry.metrics);
     const hub = makeHub(settings, memory, handler, checksums.frame);
     const listener = await listen(settings, tls, hub, part, events);
-    const admin = "address" in listener ? await telemetry.listen(settings) : listener;
+    const admin = "address" in listener ? await telemetry.listen(settings, node?.view) : listener;
     if (!("address" in listener) || !("port" in admin)) {
       if ("address" in listener) await listener.close();
       await node?.stop();

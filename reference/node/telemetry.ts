@@ -11,6 +11,7 @@ import { MetricsRegistry } from "../observability/metrics.ts";
 import { SpanQueue } from "../observability/spans.ts";
 import type { WideEvent } from "../observability/wide-events.ts";
 import { WideEvents } from "../observability/wide-events.ts";
+import type { AdminOptions } from "./admin/handler.ts";
 import { createAdminHandler } from "./admin/handler.ts";
 import { collectProcessMetrics } from "./admin/process-metrics.ts";
 import { nodeClock, nodeRandom } from "./clock.ts";
@@ -41,6 +42,7 @@ export interface Telemetry {
   /** Opens the admin port; resolves to it, or to why not. */
   listen(
     settings: Settings,
+    cluster: AdminOptions["cluster"],
   ): Promise<{ readonly port: number } | { readonly kind: "problem"; readonly message: string }>;
   close(): Promise<void>;
 }
@@ -84,11 +86,12 @@ export function startTelemetry(settings: Settings, { onBug }: ServerEvents): Tel
       broker = watched;
       memory = budget;
     },
-    async listen({ adminHost: host, adminPort }) {
+    async listen({ adminHost: host, adminPort }, cluster) {
       const handler = createAdminHandler({
         registry,
         health: () => ({ isOk: true, checks: { process: "ok" } }),
         readiness: () => readiness(broker),
+        cluster,
       });
       server = http.createServer(handler);
       try {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseExposition } from "../../observability/exposition-parser.ts";
 import { expositionContentType } from "../../observability/metrics.ts";
 import { MetricsLoad } from "../../testing/metrics-load.ts";
+import type { ClusterView } from "../cluster-view.ts";
 import { createAdminHandler } from "./handler.ts";
 import { collectProcessMetrics } from "./process-metrics.ts";
 
@@ -10,7 +11,13 @@ const load = new MetricsLoad(1);
 const stopProcessMetrics = collectProcessMetrics(load.registry);
 let disk = "ok";
 const report = () => ({ isOk: disk === "ok", checks: { disk } });
-const handler = createAdminHandler({ registry: load.registry, health: report, readiness: report });
+let cluster: () => Promise<ClusterView> = () => Promise.reject(new Error("not asked yet"));
+const handler = createAdminHandler({
+  registry: load.registry,
+  health: report,
+  readiness: report,
+  cluster: () => cluster(),
+});
 const server = createServer(handler);
 let origin = "";
 
@@ -67,6 +74,45 @@ test("health and readiness say what is wrong, with a status that a supervisor un
   }
 });
 
+const view: ClusterView = {
+  clusterId: "c",
+  node: "n1",
+  term: 3,
+  leader: "n2",
+  commitIndex: 9,
+  members: [],
+  partitions: [],
+};
+
+describe("the cluster", () => {
+  test("is told as JSON, as its nodes see it", async () => {
+    cluster = async () => view;
+    const response = await fetch(`${origin}/cluster`);
+    expect([response.status, await response.json()]).toEqual([200, view]);
+  });
+
+  test("that cannot be asked costs one answer", async () => {
+    cluster = () => Promise.reject(new Error("no idea"));
+    const response = await fetch(`${origin}/cluster`);
+    expect([response.status, await response.text()]).toEqual([500, "internal error: no idea\n"]);
+  });
+
+  test("is not there for a server that is alone", async () => {
+    const alone = createServer(
+      createAdminHandler({ registry: load.registry, health: report, readiness: report }),
+    );
+    await new Promise<void>((resolve) => alone.listen(0, "127.0.0.1", resolve));
+    const { port } = alone.address() as { port: number };
+    const response = await fetch(`http://127.0.0.1:${port}/cluster`);
+    expect([response.status, await response.text()]).toEqual([
+      404,
+      "This server is not part of a cluster.\n",
+    ]);
+    alone.closeAllConnections();
+    alone.close();
+  });
+});
+
 describe("the page", () => {
   test("and everything that it loads is served from here, under a policy that allows nothing else", async () => {
     const response = await fetch(`${origin}/`);
@@ -74,9 +120,10 @@ describe("the page", () => {
     expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
     const linked = [...html.matchAll(/(?:src|href)="(\/[^"]*)"/g)].map(([, path]) => path);
     expect(linked).toContain("/dashboard.js");
+    cluster = async () => view;
     for (const path of linked) expect((await fetch(origin + path)).status, path).not.toBe(404);
     expect(html).not.toMatch(/https?:\/\//);
-    for (const path of ["/dashboard.js", "/charts.js", "/exposition.js"]) {
+    for (const path of ["/dashboard.js", "/cluster.js", "/cluster-news.js", "/charts.js", "/exposition.js"]) {
       const script = await (await fetch(origin + path)).text();
       for (const [, imported] of script.matchAll(/from "\.(\/[^"]+)"/g)) {
         expect((await fetch(origin + imported)).status, imported).toBe(200);

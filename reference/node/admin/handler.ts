@@ -4,7 +4,8 @@
  *     /metrics   the exposition format, one synchronous scrape
  *     /healthz   200 while the process does its work, 503 when a restart could help
  *     /readyz    200 while it should be sent clients, 503 during start-up, drain and failure
- *     /          the live dashboard: this page, a script, a style; it reads /metrics and nothing else
+ *     /cluster   in a cluster: its nodes, who leads what and what is missing, as all nodes see it, as JSON
+ *     /          the live dashboard: a page with its scripts and style; it reads /metrics and /cluster
  *
  * Everything here only reads, so there is no authentication; the port is bound to the local host unless an operator
  * says otherwise. The page loads nothing from anywhere else, and its policy forbids it.
@@ -13,6 +14,7 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { expositionContentType, type MetricsRegistry } from "../../observability/metrics.ts";
+import type { ClusterView } from "../cluster-view.ts";
 
 /** What a check found, by the name of the check. */
 export interface HealthReport {
@@ -26,6 +28,8 @@ export interface AdminOptions {
   readonly registry: MetricsRegistry;
   readonly health: () => HealthReport;
   readonly readiness: () => HealthReport;
+  /** The cluster as its nodes see it; undefined for a server that is alone. */
+  readonly cluster?: (() => Promise<ClusterView>) | undefined;
 }
 
 /** One answer. */
@@ -44,6 +48,8 @@ const pageFiles: Readonly<Record<string, { readonly type: string; readonly locat
   "/": { type: "text/html; charset=utf-8", locate: () => pageFile("index.html") },
   "/dashboard.css": { type: style, locate: () => pageFile("dashboard.css") },
   "/dashboard.js": { type: script, locate: () => pageFile("dashboard.js") },
+  "/cluster.js": { type: script, locate: () => pageFile("cluster.js") },
+  "/cluster-news.js": { type: script, locate: () => pageFile("cluster-news.js") },
   "/charts.js": { type: script, locate: () => pageFile("charts.js") },
   "/exposition.js": { type: script, locate: () => pageFile("exposition.js") },
   "/uplot.js": { type: script, locate: () => libraryFile("uPlot.esm.js") },
@@ -65,19 +71,27 @@ export function createAdminHandler(
 ): (request: IncomingMessage, response: ServerResponse) => void {
   const files = new Map<string, Answer>();
   return (request, response) => {
-    const { status, type, body } = answerTo(request, options, files);
-    const bytes = Buffer.from(body);
-    response.writeHead(status, {
-      ...securityHeaders,
-      ...(status === 405 && { allow: "GET, HEAD" }),
-      "content-type": type,
-      "content-length": bytes.length,
-    });
-    response.end(request.method === "HEAD" ? undefined : bytes);
+    const answer = ({ status, type, body }: Answer): void => {
+      const bytes = Buffer.from(body);
+      response.writeHead(status, {
+        ...securityHeaders,
+        ...(status === 405 && { allow: "GET, HEAD" }),
+        "content-type": type,
+        "content-length": bytes.length,
+      });
+      response.end(request.method === "HEAD" ? undefined : bytes);
+    };
+    const found = answerTo(request, options, files);
+    if ("then" in found) void found.then(answer, (error: unknown) => answer(failure(error)));
+    else answer(found);
   };
 }
 
-function answerTo(request: IncomingMessage, options: AdminOptions, files: Map<string, Answer>): Answer {
+function answerTo(
+  request: IncomingMessage,
+  options: AdminOptions,
+  files: Map<string, Answer>,
+): Answer | Promise<Answer> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     return { status: 405, type: text, body: "Only GET and HEAD: this port only reads.\n" };
   }
@@ -87,17 +101,31 @@ function answerTo(request: IncomingMessage, options: AdminOptions, files: Map<st
       return { status: 200, type: expositionContentType, body: options.registry.expose() };
     if (path === "/healthz") return reportAnswer(options.health());
     if (path === "/readyz") return reportAnswer(options.readiness());
+    if (path === "/cluster") return clusterAnswer(options);
     return fileAnswer(path, files);
   } catch (error) {
-    // A collector that throws must not take the process down: whoever looks is told, and the broker goes on.
-    const reason = error instanceof Error ? error.message : String(error);
-    return { status: 500, type: text, body: `internal error: ${reason}\n` };
+    return failure(error);
   }
 }
 
+/** A collector that throws must not take the process down: whoever looks is told, and the broker goes on. */
+function failure(error: unknown): Answer {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { status: 500, type: text, body: `internal error: ${reason}\n` };
+}
+
 function reportAnswer({ isOk, checks }: HealthReport): Answer {
-  const body = `${JSON.stringify({ status: isOk ? "ok" : "failing", checks })}\n`;
-  return { status: isOk ? 200 : 503, type: "application/json; charset=utf-8", body };
+  return jsonAnswer(isOk ? 200 : 503, { status: isOk ? "ok" : "failing", checks });
+}
+
+async function clusterAnswer({ cluster }: AdminOptions): Promise<Answer> {
+  if (cluster === undefined)
+    return { status: 404, type: text, body: "This server is not part of a cluster.\n" };
+  return jsonAnswer(200, await cluster());
+}
+
+function jsonAnswer(status: number, value: unknown): Answer {
+  return { status, type: "application/json; charset=utf-8", body: `${JSON.stringify(value)}\n` };
 }
 
 /** A file of the page; read once. */
@@ -106,7 +134,11 @@ function fileAnswer(path: string, files: Map<string, Answer>): Answer {
   if (known !== undefined) return known;
   const file = Object.hasOwn(pageFiles, path) ? pageFiles[path] : undefined;
   if (file === undefined) {
-    return { status: 404, type: text, body: "Not here. There are /, /metrics, /healthz and /readyz.\n" };
+    return {
+      status: 404,
+      type: text,
+      body: "Not here. There are /, /metrics, /cluster, /healthz and /readyz.\n",
+    };
   }
   const answer = { status: 200, type: file.type, body: readFileSync(file.locate(), "utf8") };
   files.set(path, answer);

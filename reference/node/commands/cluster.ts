@@ -1,11 +1,14 @@
 /** `oz cluster`: what nodes there are, adding and removing them, moving the leadership, and a cluster to play with. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { ProtocolError } from "../../client/protocol-error.ts";
 import type { ReplyOf } from "../../protocol/messages.ts";
 import { defineCommand, done, failed, misused, option, positional } from "../cli/command.ts";
 import type { CommandResult } from "../cli/command.ts";
 import { describeFailure, serverOptions, withClient } from "../client-command.ts";
 import type { Client } from "../client.ts";
-import { partitionLines, partitionLinesMax } from "../cluster-status.ts";
+import { memberLines, partitionLines, partitionLinesMax } from "../cluster-status.ts";
+import { viewCluster } from "../cluster-view.ts";
+import type { ClusterView } from "../cluster-view.ts";
 import { parseAddress } from "../network.ts";
 
 type State = ReplyOf<"ClusterState">;
@@ -24,6 +27,10 @@ async function stateOf(client: Client): Promise<State> {
 const status = defineCommand({
   name: "status",
   summary: "Show the nodes, who leads, and how far each is.",
+  details:
+    "Asks every node. One that does not answer within a second is said to be away. Behind are nodes that lack entries " +
+    "of the cluster's own log, which holds topics and groups; partitions are listed when they have no leader or a node " +
+    "lacks records. Ends with 1 when nobody leads.",
   examples: ["oz cluster status --server 127.0.0.1:7420", "oz cluster status --all"],
   hasJson: true,
   options: {
@@ -31,29 +38,33 @@ const status = defineCommand({
     all: option.flag(`List all partitions with something missing, not only the first ${partitionLinesMax}.`),
   },
   run: ({ options, json, print, printJson, colors, io }) =>
-    withClient(options, io.env, async (client) => {
-      const state = await stateOf(client);
-      const verdict = state.leader === "" ? failed("no leader is known: too few nodes can be reached") : done;
+    withClient(options, io.env, async (client, connectTo) => {
+      const ask = async (_node: string, address: string): Promise<State> => {
+        const other = await connectTo(address);
+        return other.call("ClusterState", {}).finally(() => other.destroy());
+      };
+      // What is too late is left behind: the process ends.
+      const view = await viewCluster(await stateOf(client), ask, (durationMs) => sleep(durationMs));
+      const verdict = verdictOf(view);
       if (json) {
-        printJson(state);
+        printJson(view);
         return verdict;
       }
-      const { clusterId, term, leader, members, partitions, commitIndex, node } = state;
+      const { clusterId, term, leader, partitions } = view;
       print(`${colors.bold(clusterId)}  term ${term}, ${leader === "" ? "no leader" : `${leader} leads`}`);
-      const width = Math.max(...members.map(({ node: name }) => name.length));
-      for (const { node: name, address, role, matchIndex, partitionsLed } of members) {
-        const behind = Math.max(0, commitIndex - matchIndex);
-        const isKnown = node === leader;
-        const lag = behind === 0 ? "up to date" : `${behind} entries behind`;
-        const what = name === leader ? "leader" : role;
-        const leads = partitionsLed === 1 ? "1 partition" : `${partitionsLed} partitions`;
-        const place = `${name.padEnd(width)}  ${address.padEnd(21)}  ${what.padEnd(7)}`;
-        print(`${place}  ${`leads ${leads}`.padEnd(21)}  ${isKnown ? lag : "?"}`);
-      }
+      for (const line of memberLines(view)) print(line);
       for (const line of partitionLines(partitions, options.all)) print(line);
       return verdict;
     }),
 });
+
+/** Whether the cluster can do its work, as far as one can see from here. */
+function verdictOf({ leader, members }: ClusterView): CommandResult {
+  if (leader === "") return failed("no leader is known: too few nodes can be reached");
+  if (members.some(({ node, isReached }) => node === leader && !isReached))
+    return failed(`${leader}, which led when it was last heard of, does not answer`);
+  return done;
+}
 
 async function change(
   client: Client,
@@ -65,6 +76,9 @@ async function change(
 const add = defineCommand({
   name: "add",
   summary: "Add a node, which was started with --join true.",
+  details:
+    "On the new machine: oz serve --join true --node n4 --cluster n1=…,n2=…,n3=…,n4=HOST:PORT --data DIR. Then this " +
+    "command, at any node. It ends when the node has caught up and votes.",
   examples: ["oz cluster add n4=10.0.0.4:7420"],
   hasJson: true,
   positionals: { member: positional.one("NAME=HOST:PORT", "The node and where it listens.") },
@@ -103,6 +117,9 @@ const remove = defineCommand({
 const transfer = defineCommand({
   name: "transfer",
   summary: "Hand the leadership to another node.",
+  details:
+    "That of the cluster's own log and of all partitions: before a node is stopped for long, or a machine is given up. " +
+    "A minute later partitions begin to go back to the nodes that should lead them.",
   examples: ["oz cluster transfer n2"],
   hasJson: true,
   positionals: { node: positional.one("NAME", "The node that shall lead.") },

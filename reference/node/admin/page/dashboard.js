@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * The live dashboard: reads /metrics once a second and shows what changed. It keeps two minutes in memory and nothing
+ * The live dashboard: reads /metrics, and /cluster in a cluster, once a second and shows what changed. It keeps two minutes in memory and nothing
  * anywhere else; whoever wants more history has Prometheus and Grafana.
  */
+import { showCluster } from "./cluster.js";
 import { histogramBars, timeChart, windowSeconds } from "./charts.js";
 import { bucketsBetween, labelValues, quantileOf, rateOf, readScrape, sumOf } from "./exposition.js";
 
@@ -295,14 +296,44 @@ function showTables(now) {
   fillTable("lag", rows, 2, "No consumer groups yet.");
 }
 
+/** @param {string} path */
+async function answerOf(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(5000) });
+  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
+  return response;
+}
+
+/**
+ * How long a message to another node and its answer take, of the last ten seconds.
+ * @param {Scrape} now
+ * @param {string} peer
+ */
+function roundTripTo(now, peer) {
+  const median = quantileOf(bucketsBetween(before(10), now, "oz_raft_round_trip_seconds", { peer }), 0.5);
+  return Number.isNaN(median) ? "" : asDuration(median);
+}
+
+/**
+ * What only a node of a cluster has.
+ * @param {Scrape} now
+ */
+async function refreshCluster(now) {
+  if (!now.samples.has("oz_cluster_partitions")) return;
+  const view = await (await answerOf("/cluster")).json();
+  if (isPaused) return;
+  showCluster(element("cluster"), view, Date.now(), (peer) => roundTripTo(now, peer));
+  element("own-title").textContent = `This node: ${view.node}`;
+  for (const id of ["own-title", "cluster-source"]) element(id).hidden = false;
+  document.title = `Offset Zero: ${view.node}`;
+}
+
 async function refresh() {
   try {
-    const response = await fetch("/metrics", { signal: AbortSignal.timeout(5000) });
-    if (!response.ok) throw new Error(`/metrics answered ${response.status}`);
-    const now = readScrape(await response.text(), Date.now());
+    const now = readScrape(await (await answerOf("/metrics")).text(), Date.now());
     scrapes.push(now);
     while ((scrapes[0]?.atMs ?? 0) < now.atMs - (windowSeconds + 10) * 1000) scrapes.shift();
     if (isPaused) return;
+    await refreshCluster(now);
     showState(now);
     showTiles(now);
     showCharts();
