@@ -7,7 +7,8 @@ const never = new AbortController().signal;
 
 async function linesOf(chunks: readonly Buffer[]): Promise<string[]> {
   const lines: string[] = [];
-  for await (const line of readLines(Readable.from(chunks), never)) lines.push(line.toString("latin1"));
+  for await (const line of readLines(Readable.from(chunks), never, 60_000))
+    if (line !== undefined) lines.push(line.toString("latin1"));
   return lines;
 }
 
@@ -46,9 +47,23 @@ test("reading ends when it is told to", async () => {
     },
   });
   let count = 0;
-  for await (const _line of readLines(endless, stop.signal)) {
+  for await (const _line of readLines(endless, stop.signal, 60_000)) {
     if (++count === 10) stop.abort();
     if (count > 1_000_000) break;
   }
   expect(count).toBeLessThan(1_000_000);
+});
+
+test("a stream that gives nothing for a while is said to be idle, once, and goes on", async () => {
+  const stream = new Readable({ read() {} });
+  const lines = readLines(stream, never, 1);
+  stream.push("one\ntw");
+  const next = async () => (await lines.next()).value?.toString();
+  expect(await next()).toBe("one");
+  expect(await next()).toBeUndefined();
+  stream.push("o\n");
+  expect(await next()).toBe("two");
+  stream.push(null);
+  for (let end = await lines.next(); end.done !== true; end = await lines.next())
+    expect(end.value).toBeUndefined();
 });

@@ -34,6 +34,8 @@ export interface SenderOptions {
   readonly acknowledged: (records: number) => void;
   /** Told of each failure that is being retried. */
   readonly retrying: (error: ProtocolError) => void;
+  /** Told when nothing more can be sent; `send` and `finish` say why. */
+  readonly failed: () => void;
   readonly signal: AbortSignal;
 }
 
@@ -83,6 +85,7 @@ export class PartitionSender {
     }
     this.#isRunning = false;
     this.#wake?.();
+    if (this.#failure !== undefined) this.#options.failed();
   }
 
   async #sendAll(): Promise<void> {
@@ -119,6 +122,8 @@ export class PartitionSender {
           () => this.#acknowledge(batch),
           (error: unknown) => {
             failed.push(error);
+            // What the server has refused for good is not stored: nobody needs to be in doubt about it.
+            if (error instanceof ProtocolError && !error.isRetriable && !isGap(error)) this.#drop(batch);
           },
         ),
       );
@@ -129,19 +134,23 @@ export class PartitionSender {
     return failed[0] as ProtocolError | undefined;
   }
 
-  #acknowledge(batch: SentBatch): void {
+  #drop(batch: SentBatch): void {
     // Answers may overtake each other, but one commit never covers a later batch without an earlier one.
     const index = this.#unacknowledged.indexOf(batch);
     this.#unacknowledged.splice(index, 1);
     this.#underWay--;
+  }
+
+  #acknowledge(batch: SentBatch): void {
+    this.#drop(batch);
     this.#lastProgressMs = performance.now();
     this.#options.acknowledged(batch.records);
     this.#wake?.();
   }
 
   #mayRetry(error: ProtocolError): boolean {
-    const isGap = error.code === protocolErrors["sequence-gap"].code && this.#unacknowledged.length > 1;
-    if (!error.isRetriable && !isGap) return false;
+    const isOvertaken = isGap(error) && this.#unacknowledged.length > 1;
+    if (!error.isRetriable && !isOvertaken) return false;
     return performance.now() - this.#lastProgressMs < this.#options.patienceMs;
   }
 
@@ -164,4 +173,9 @@ export class PartitionSender {
       if (signal.aborted) finish();
     });
   }
+}
+
+/** A batch came before one that had to be sent again. */
+function isGap(error: ProtocolError): boolean {
+  return error.code === protocolErrors["sequence-gap"].code;
 }

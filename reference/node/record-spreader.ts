@@ -77,11 +77,16 @@ export class RecordSpreader {
     return this.#send(lane);
   }
 
+  /** Sends what has gathered; resolves when there is room for more. */
+  async flush(): Promise<void> {
+    this.#turn++;
+    for (const lane of this.#lanes.values()) if (lane.builder.count > 0) await this.#send(lane);
+  }
+
   /** Sends what has gathered, and resolves when everything is acknowledged. */
   async finish(): Promise<void> {
-    const lanes = [...this.#lanes.values()];
-    for (const lane of lanes) if (lane.builder.count > 0) await this.#send(lane);
-    await Promise.all(lanes.map(({ sender }) => sender.finish()));
+    await this.flush();
+    await Promise.all([...this.#lanes.values()].map(({ sender }) => sender.finish()));
   }
 
   /** Equal keys always meet in one partition, in their order. */

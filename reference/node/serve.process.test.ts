@@ -9,7 +9,7 @@ import type { ErrorName } from "../protocol/errors.ts";
 import { decodeResponse, encodeRequest } from "../protocol/frame.ts";
 import { sampleRequestFrame } from "../protocol/messages-hex.ts";
 import { parseAddress } from "./network.ts";
-import { OzProcesses } from "./test-processes.ts";
+import { finished, OzProcesses } from "./test-processes.ts";
 
 const oz = new OzProcesses();
 afterEach(() => oz.cleanUp());
@@ -73,6 +73,25 @@ test("produce says what was acknowledged when the server stays away, and exits 1
   producing.stderr?.on("data", (chunk: Buffer) => chunks.push(chunk));
   expect(await once(producing, "close")).toEqual([1, null]);
   expect(Buffer.concat(chunks).toString()).toMatch(/^oz: \d+ records acknowledged.*\n$/);
+});
+
+test("produce sends a line when nothing more comes, and ends when the server refuses it", async () => {
+  const { address } = await oz.serve(await oz.folder());
+  const typing = oz.start(["produce", "t", "--server", address]);
+  typing.stdin?.write("one\n");
+  await oz.recordsIn("t", address);
+  typing.stdin?.end("two\n");
+  const { code, stdout } = await finished(typing);
+  expect([code, stdout.toString()]).toEqual([0, "2 records\n"]);
+
+  // Nobody types any more, and nobody has to.
+  const refused = oz.start(["produce", "no/name", "--server", address]);
+  refused.stdin?.write("one\n");
+  const ended = await finished(refused);
+  expect(ended).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^oz: 0 records acknowledged: [^\n]*\n$/),
+  });
 });
 
 describe("a server", () => {
