@@ -30,7 +30,7 @@ export const memberHeartbeatMs = 3000;
 const silenceLookMs = 1000;
 
 /** The most characters of a group's name, and of a member's id. */
-const groupNameLengthMax = 249;
+export const groupNameLengthMax = 249;
 
 /** The most topics that one member may want. */
 const memberTopicsMax = 1000;

@@ -9,6 +9,7 @@ import { errorCodeOf } from "../protocol/errors.ts";
 import type { Broker } from "./broker.ts";
 import type { Call, Handler } from "./call.ts";
 import type { PartitionSize } from "./cluster/replication.ts";
+import { groupNameLengthMax } from "./group-coordinator.ts";
 import type { StoredOffset } from "./offset-store.ts";
 import type { Partition } from "./partition.ts";
 import { refuse, reply } from "./outcome.ts";
@@ -20,8 +21,14 @@ const offsetsMax = 10_000;
 export const commitOffset: Handler<"CommitOffset"> = async (broker, request, call) => {
   const { group, offsets, memberId, generation } = request;
   if (broker.offsets === undefined) return refuse("unknown-request", "this server keeps no offsets");
-  if (group === "" || offsets.length > offsetsMax) {
-    return refuse("invalid-request", `a group name and at most ${offsetsMax} offsets are needed`);
+  if (group === "" || group.length > groupNameLengthMax) {
+    return refuse("invalid-request", `a group name has 1 to ${groupNameLengthMax} characters`);
+  }
+  if (offsets.length > offsetsMax) {
+    return refuse(
+      "invalid-request",
+      `${offsets.length} positions are more than the ${offsetsMax} of a request`,
+    );
   }
   const ends = await endsElsewhere(broker, offsets);
   const errors = offsets.map((position) => judgeCommit(broker, request, position, call, ends));

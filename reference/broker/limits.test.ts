@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Budget } from "../memory/budget.ts";
 import { ConnectionHub } from "../protocol/connection.ts";
 import { SimulatedDisk } from "../simulator/disk.ts";
+import { ConsumerOffsets } from "../storage/consumer-offsets.ts";
 import { Log } from "../storage/log.ts";
 import { settled, VirtualClock } from "../testing/clock.ts";
 import { ScriptedConnection } from "../testing/scripted-connection.ts";
@@ -11,6 +12,7 @@ import type { BrokerConnection } from "./connection.ts";
 import { newConnectionState } from "./connection-state.ts";
 import { ConsumerGroups } from "./consumer-groups.ts";
 import { fetchWaitMsMax } from "./fetch.ts";
+import { OffsetStore } from "./offset-store.ts";
 import { ReadMemory } from "./read-memory.ts";
 import { TopicRegistry } from "./registry.ts";
 import { topicNameLengthMax, topicPartitionsMax } from "./topic.ts";
@@ -140,8 +142,44 @@ describe("names and counts", () => {
     expect(await commit(10_000)).toMatchObject({ kind: "reply", status: 2 });
     expect(await commit(10_001)).toMatchObject({
       name: "invalid-request",
-      message: "a group name and at most 10000 offsets are needed",
+      message: "10001 positions are more than the 10000 of a request",
     });
+    const named = { memberId: "", generation: 0, offsets: [] };
+    for (const group of ["", "g".repeat(250)]) {
+      expect(await client.ask("CommitOffset", { group, ...named })).toMatchObject({
+        message: "a group name has 1 to 249 characters",
+      });
+    }
+    expect(await client.ask("CommitOffset", { group: "g".repeat(249), ...named })).toMatchObject({
+      status: 0,
+    });
+  });
+
+  test("a server keeps a bounded number of positions, and can still move those that it has", async () => {
+    const [disk, clock] = [new SimulatedDisk(), new VirtualClock()];
+    const open = async () =>
+      new OffsetStore(await ConsumerOffsets.open({ disk, path: "offsets/p", clock }), 50);
+    const store = await open();
+    const commit = (group: string, count: number, offset = 1, topic = "t", to = store) => {
+      const positions = Array.from({ length: count }, (_, partition) => ({ topic, partition, offset }));
+      return to.commit(group, positions);
+    };
+    const message = "there are 50 positions of groups, as many as can be";
+    expect(await commit("a", 40)).toEqual([]);
+    // What is committed again is no other position, also while the first commit is on its way.
+    await Promise.all([commit("b", 9, 1, "u"), commit("b", 9, 2, "u"), commit("b", 9, 3, "u")]);
+    expect(await commit("c", 2)).toMatchObject({ name: "invalid-request", message });
+    expect(store.fetch("c", "t", 0)).toBeUndefined();
+    expect(await commit("c", 1)).toEqual([]);
+    expect(await commit("c", 1, 7)).toEqual([]);
+    expect(store.fetch("c", "t", 0)).toBe(7);
+    expect(await commit("d", 1)).toMatchObject({ message });
+    await store.topicDeleted("u");
+    expect(await commit("d", 9)).toEqual([]);
+    await store.close();
+    const again = await open();
+    expect(await commit("e", 1, 1, "t", again)).toMatchObject({ message });
+    await again.close();
   });
 
   test("a connection has a bounded number of subscriptions", async () => {

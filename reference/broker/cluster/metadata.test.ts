@@ -5,7 +5,7 @@ import type { TopicConfig } from "../topic.ts";
 import type { ClusterCommand } from "./commands.ts";
 import { encodeClusterCommand } from "./commands.ts";
 import type { Applied } from "./metadata.ts";
-import { Metadata } from "./metadata.ts";
+import { Metadata, goneNodesMax } from "./metadata.ts";
 
 const config: TopicConfig = { partitions: 2, retentionMs: 0, retentionBytes: 0, isCompacted: false };
 const position = (partition: number, offset: number) => ({ topic: "t", partition, offset });
@@ -19,9 +19,11 @@ beforeEach(async () => {
   await carryOut({ kind: "create-topic", topic: "t", config });
 });
 
+const positionsMax = 50;
+
 function newMetadata(): Metadata {
   const local = { create: async () => {}, delete: async () => {}, list: () => new Map<string, number>() };
-  return new Metadata(local);
+  return new Metadata(local, positionsMax);
 }
 
 /** Commits a command; resolves to what it came to. */
@@ -83,6 +85,45 @@ test("a commit by hand goes in any direction", async () => {
     await carryOut({ kind: "commit-offsets", group: "g", positions: [position(0, offset)] });
     expect(metadata.position("g", "t", 0)).toBe(offset);
   }
+});
+
+test("all nodes keep so many positions and no more, and those that there are can still move", async () => {
+  const commit = (group: string, from: number, count: number, offset = 1) => {
+    const positions = Array.from({ length: count }, (_, place) => position(from + place, offset));
+    return carryOut({ kind: "commit-offsets", group, positions });
+  };
+  const stored = { kind: "committed", fenced: [] };
+  expect(await commit("g", 0, 48)).toEqual(stored);
+  const message = "there are 50 positions of groups, as many as can be";
+  expect(await commit("h", 0, 3)).toMatchObject({ name: "invalid-request", message });
+  expect(metadata.positionsOf("h")).toEqual([]);
+  // One that is named twice is one.
+  const twice = [position(0, 1), position(0, 2)];
+  expect(await carryOut({ kind: "commit-offsets", group: "h", positions: twice })).toEqual(stored);
+  expect(await commit("h", 0, 2)).toEqual(stored);
+  expect(await commit("h", 1, 2)).toMatchObject({ message });
+  expect(await commit("g", 0, 2, 9)).toEqual(stored);
+  expect(metadata.position("g", "t", 1)).toBe(9);
+  const copy = newMetadata();
+  const configuration = { voters: ["n1"], oldVoters: [], learners: [] };
+  await copy.restore({ index, term: 1, configuration, data: metadata.save() });
+  const oneMore = { kind: "commit-offsets", group: "i", positions: [position(0, 1)] } as const;
+  expect(await carryOut(oneMore, copy)).toMatchObject({ message });
+  await carryOut({ kind: "delete-topic", topic: "t" }, copy);
+  expect(await carryOut(oneMore, copy)).toEqual(stored);
+});
+
+test("of the nodes that have left the last thousand are remembered", async () => {
+  const leave = (node: string) => carryOut({ kind: "left", node });
+  for (let left = 0; left < goneNodesMax; left++) await leave(`n${left}`);
+  await leave("n5");
+  expect([metadata.gone.size, metadata.gone.has("n0")]).toEqual([1000, true]);
+  await leave("one more");
+  expect([metadata.gone.size, metadata.gone.has("n0"), metadata.gone.has("one more")]).toEqual([
+    1000,
+    false,
+    true,
+  ]);
 });
 
 test("a snapshot holds groups, members and positions, and goes on from there", async () => {

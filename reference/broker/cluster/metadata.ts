@@ -11,6 +11,7 @@ import type { SavedGroups } from "../consumer-groups.ts";
 import { ConsumerGroups } from "../consumer-groups.ts";
 import type { Membership } from "../group.ts";
 import type { Committer, StoredOffset } from "../offset-store.ts";
+import { positionsMax, tooManyPositions } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { TopicConfig } from "../topic.ts";
@@ -48,6 +49,11 @@ interface SavedState {
 }
 
 const done: Applied = { kind: "done" };
+/**
+ * The most nodes that have left and are remembered. One that left before them is a stranger when it comes back, and is
+ * refused as such.
+ */
+export const goneNodesMax = 1000;
 
 /** One node's copy. */
 export class Metadata implements GroupMachine {
@@ -66,9 +72,13 @@ export class Metadata implements GroupMachine {
   readonly groups = new ConsumerGroups((topic) => this.#topics.get(topic)?.partitions ?? 0);
   /** By group, then by partition. */
   #positions = new Map<string, Map<string, StoredOffset>>();
+  /** How many these may be, and are, of all groups together. */
+  readonly #positionsMax: number;
+  #positionCount = 0;
 
-  constructor(local: LocalTopics) {
+  constructor(local: LocalTopics, most = positionsMax) {
     this.#local = local;
+    this.#positionsMax = most;
   }
 
   apply(entry: Entry): void | Promise<void> {
@@ -140,6 +150,7 @@ export class Metadata implements GroupMachine {
         new Map(of.map((at) => [`${at.topic}/${at.partition}`, at])),
       ]),
     );
+    this.#countPositions();
     this.#topics = new Map(state.topics);
     this.groups.restore(state.groups);
   }
@@ -180,6 +191,7 @@ export class Metadata implements GroupMachine {
         this.leaving.delete(command.node);
         this.addresses.delete(command.node);
         this.gone.add(command.node);
+        for (const node of this.gone) if (this.gone.size > goneNodesMax) this.gone.delete(node);
         return done;
     }
   }
@@ -200,19 +212,32 @@ export class Metadata implements GroupMachine {
       for (const [key, { topic }] of positions) if (topic === name) positions.delete(key);
       if (positions.size === 0) this.#positions.delete(group);
     }
+    this.#countPositions();
     await this.#local.delete(name, incarnation, index);
     return done;
   }
 
   #commit(group: string, positions: readonly StoredOffset[], by: Committer | undefined): Applied {
     const known = this.#positions.get(group) ?? new Map<string, StoredOffset>();
+    const changed = new Map<string, StoredOffset>();
     const fenced: number[] = [];
     for (const [place, at] of positions.entries()) {
       if (by !== undefined && !this.groups.mayCommit(group, by.memberId, by.generation, at))
         fenced.push(place);
-      else known.set(`${at.topic}/${at.partition}`, at);
+      else changed.set(`${at.topic}/${at.partition}`, at);
     }
+    let added = 0;
+    for (const key of changed.keys()) if (!known.has(key)) added++;
+    if (added > 0 && this.#positionCount + added > this.#positionsMax)
+      return tooManyPositions(this.#positionsMax);
+    for (const [key, at] of changed) known.set(key, at);
     if (known.size > 0) this.#positions.set(group, known);
+    this.#positionCount += added;
     return { kind: "committed", fenced };
+  }
+
+  #countPositions(): void {
+    this.#positionCount = 0;
+    for (const of of this.#positions.values()) this.#positionCount += of.size;
   }
 }
