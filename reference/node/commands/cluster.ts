@@ -146,22 +146,29 @@ const demo = defineCommand({
   summary: "Run a cluster on this machine until Ctrl-C.",
   details:
     "Starts the nodes as processes of their own, so that they can be killed: kill -9 PID, and see another one lead. " +
-    "A node that was killed is started again after a few seconds. Data goes to a temporary folder unless --data is given.",
-  examples: ["oz cluster demo", "oz cluster demo --nodes 5"],
+    "A node that was killed is started again after a few seconds. Each has a dashboard that shows the whole cluster. " +
+    "Data goes to a temporary folder unless --data is given; with the same folder the same cluster goes on.",
+  examples: ["oz cluster demo", "oz cluster demo --nodes 5", "oz cluster demo --data ./demo"],
   hasJson: true,
   hasMine: true,
   options: {
-    nodes: option.integer("N", "How many nodes.", { default: 3, min: 1, max: 9 }),
+    nodes: option.integer("N", "How many nodes (default: 3, or as many as are in --data).", {
+      min: 1,
+      max: 9,
+    }),
     data: option.text("DIR", "Folder for their data; kept afterwards."),
   },
   async run({ options, json, print, printJson, note, signal }) {
     const { startDemo } = await import("../cluster-demo.ts");
     const started = await startDemo({ nodes: options.nodes, data: options.data, note, signal });
     if (started.kind === "problem") return misused(started.message);
-    const { nodes, dashboard } = started;
+    const { nodes } = started;
+    const dashboard = nodes[0]?.dashboard;
     if (json) printJson({ nodes, dashboard });
     else {
-      for (const { node, address, pid } of nodes) print(`${node}  ${address}  pid ${pid}`);
+      for (const { node, address, pid, dashboard: own } of nodes) {
+        print(`${node}  ${address}  pid ${String(pid).padEnd(7)}  ${own}`);
+      }
       const servers = nodes.map(({ address }) => address).join(",");
       print(`dashboard  ${dashboard}`);
       print(`try        oz cluster status --server ${servers}`);

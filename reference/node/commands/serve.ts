@@ -49,6 +49,10 @@ export const command = defineCommand({
     ...settingOptions(),
   },
   async run({ options, json, print, printJson, note, signal, io }) {
+    // Whoever starts it as a child with a channel (oz cluster demo) takes it along, however it ends itself.
+    const orphaned = new Promise<undefined>((resolve) =>
+      process.once("disconnect", () => resolve(undefined)),
+    );
     const { loadConfig } = await import("../config.ts");
     const { config: file, ...flags } = options;
     const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
@@ -81,7 +85,7 @@ export const command = defineCommand({
       if (signal.aborted) resolve(undefined);
       signal.addEventListener("abort", () => resolve(undefined), { once: true });
     });
-    const problem = await Promise.race([stopped, halted.promise]);
+    const problem = await Promise.race([stopped, orphaned, halted.promise]);
     if (problem !== undefined) {
       await server.stop();
       return failed(`this node stops: ${problem}`);
