@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { VirtualClock, passUntil } from "../testing/clock.ts";
-import { Leaders, metadata } from "./leaders.ts";
+import { Leaders, knownTopicsMax, metadata } from "./leaders.ts";
 import { protocolError } from "./protocol-error.ts";
 
 let clock: VirtualClock;
@@ -103,4 +103,16 @@ test("a question that fails is everybody's failure, and the next one is asked an
   expect(questions).toHaveLength(1);
   failure = undefined;
   expect(await run(leaders.find(place(0)))).toBe("a");
+});
+
+test("so many topics are known and no more; one that is forgotten is asked for again", async () => {
+  const name = (number: number): string => `topic ${number}`;
+  for (let number = 0; number <= knownTopicsMax; number++) answers.set(name(number), ["a"]);
+  for (let number = 0; number < knownTopicsMax; number++) await leaders.find(place(0, name(number)));
+  expect(leaders.known(name(0), 0)).toBe("a");
+  await leaders.find(place(0, name(knownTopicsMax)));
+  const known = [0, 1, knownTopicsMax].map((number) => leaders.known(name(number), 0));
+  expect(known).toEqual([undefined, "a", "a"]);
+  expect(await leaders.find(place(0, name(0)))).toBe("a");
+  expect(questions).toHaveLength(knownTopicsMax + 2);
 });

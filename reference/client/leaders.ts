@@ -37,6 +37,8 @@ interface Known {
   asked: number;
 }
 
+/** The most topics of which something is known; the one that was asked for first is forgotten, and asked for again. */
+export const knownTopicsMax = 10_000;
 /** The pause before a question that comes soon after another; it doubles with each. */
 const pauseMinMs = 25;
 const pauseMaxMs = 1000;
@@ -85,6 +87,8 @@ export class Leaders {
     let known = this.#topics.get(topic);
     if (known === undefined) {
       known = { partitions: 0, addresses: [], asking: undefined, askedAtMs: 0, asked: 0 };
+      for (const [oldest] of this.#topics)
+        if (this.#topics.size >= knownTopicsMax) this.#topics.delete(oldest);
       this.#topics.set(topic, known);
     }
     known.asking ??= this.#askAfterPause(topic, known);

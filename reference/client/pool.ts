@@ -61,6 +61,11 @@ export class ServerPool {
     return this.#ready.some((pooled) => pooled?.session.isOpen);
   }
 
+  /** Whether nobody is connected, and nobody is about to be. */
+  get isIdle(): boolean {
+    return !this.isReady && this.#pending.every((pending) => pending === undefined);
+  }
+
   /** The slot of the next connection in turn. */
   next(): number {
     const slot = this.#turn;

@@ -25,10 +25,18 @@ const movedErrors: ReadonlySet<string> = new Set([
 /** A node that does not answer this question soon is not worth waiting for: another one will. */
 const askTimeoutMs = 1000;
 
+/**
+ * The most servers that are known at once. Nodes come and go while a client lives: of those that it has been told of,
+ * one to which there is no connection is forgotten first.
+ */
+export const serversMax = 100;
+
 /** The servers, and the way to each. */
 export class Servers {
   readonly #options: PoolOptions;
   readonly #pools: ServerPool[];
+  /** So many of these were given; they stay. */
+  readonly #givenCount: number;
   /** The server that is asked what any of them may answer; when it cannot be reached, the next one is. */
   #current = 0;
   /** Undefined until one of them has said that it is a node of a cluster. */
@@ -39,6 +47,7 @@ export class Servers {
   constructor(addresses: readonly string[], options: PoolOptions) {
     this.#options = options;
     this.#pools = addresses.map((address) => new ServerPool(address, options));
+    this.#givenCount = addresses.length;
   }
 
   /** Whether the servers are nodes of a cluster, as far as one of them has said. */
@@ -171,8 +180,19 @@ export class Servers {
     if (known !== undefined) return known;
     const pool = new ServerPool(address, this.#options);
     if (this.#isClosed) pool.destroy();
+    if (this.#pools.length >= serversMax && this.#pools.length > this.#givenCount) this.#forgetOne();
     this.#pools.push(pool);
     return pool;
+  }
+
+  #forgetOne(): void {
+    const told = this.#pools.slice(this.#givenCount);
+    const one = told.find((pool) => pool.isIdle) ?? told[0]!;
+    const current = this.#pools[this.#current];
+    this.#pools.splice(this.#pools.indexOf(one), 1);
+    this.#current = Math.max(0, this.#pools.indexOf(current!));
+    // What is on its way there ends by itself.
+    void one.close();
   }
 }
 

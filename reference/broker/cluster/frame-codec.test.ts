@@ -92,3 +92,16 @@ test("a writer's room is used again, and what was written first can be taken out
   frame.dropUntil(1);
   expect(frame.written()).toEqual(Uint8Array.of(0, 0, 0, 2, 0xc3, 0xa4));
 });
+
+test("room that a rare, large frame needed is given back", () => {
+  const frame = new FrameWriter();
+  const roomFor = (size: number): number => {
+    frame.clear();
+    frame.bytes(new Uint8Array(size));
+    frame.clear();
+    return frame.written().buffer.byteLength;
+  };
+  const usual = 2 * 2 ** 20 - 4;
+  expect(roomFor(usual)).toBe(usual + 4);
+  expect(roomFor(usual + 1)).toBeLessThan(10_000);
+});

@@ -6,7 +6,7 @@ import type { Entry } from "../../raft/entry.ts";
 import type { Message } from "../../raft/messages.ts";
 import { VirtualClock, settled } from "../../testing/clock.ts";
 import type { GroupMachine } from "./group.ts";
-import { Group } from "./group.ts";
+import { Group, heldMax } from "./group.ts";
 
 /** A group of three, of which this is n1; the test is its disk, its machine and the others. */
 class Bench {
@@ -197,6 +197,25 @@ test("a message waits for the write that it promises", async () => {
   expect(votes()).toBe(0);
   bench.sync();
   expect(votes()).toBe(1);
+});
+
+test("while the disk hangs, so many answers wait for it, and the newest are among them", async () => {
+  const bench = new Bench();
+  await bench.group.start();
+  const request = { kind: "append-request", from: "n2", to: "n1", term: 1, sentAtMs: 0 } as const;
+  const entry = { kind: "no-op", index: 1, term: 1 } as const;
+  const place = { previousIndex: 0, previousTerm: 0, commitIndex: 0 };
+  bench.isDiskSlow = true;
+  bench.group.receive({ ...request, ...place, round: 0, entries: [entry] });
+  const behind = { previousIndex: 1, previousTerm: 1, commitIndex: 0, entries: [] };
+  for (let round = 1; round < 1000; round++) bench.group.receive({ ...request, ...behind, round });
+  await settled();
+  expect(bench.sent).toEqual([]);
+  bench.sync();
+  await settled();
+  const rounds = bench.sent.flatMap((message) => (message.kind === "append-reply" ? [message.round] : []));
+  expect(rounds).toEqual(Array.from({ length: heldMax }, (_, place) => 1000 - heldMax + place));
+  expect(bench.sent.at(-1)).toMatchObject({ outcome: { kind: "matched", matchIndex: 1 } });
 });
 
 test("a group whose core fails stops, and says why once", async () => {

@@ -58,6 +58,11 @@ export interface GroupOptions {
 /** A log of so many small entries is replaced by a snapshot too. */
 const logEntriesMax = 20_000;
 const retryAfterMs = 100;
+/**
+ * The most messages that wait for the disk. While it hangs, each heartbeat adds an answer: the oldest go, since the
+ * newest says what they say and more, and Raft does without any of them.
+ */
+export const heldMax = 100;
 
 /** One node's part in one group. */
 export class Group {
@@ -224,7 +229,7 @@ export class Group {
       }
       case "send":
         if (effect.afterWrite <= this.#durableWrite) this.#options.send(effect.message);
-        else this.#held.push(effect);
+        else if (this.#held.push(effect) > heldMax) this.#held.shift();
         return;
       case "apply":
         for (const entry of effect.entries) this.#queue.push(entry);

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { settled } from "../../testing/clock.ts";
 import type { Peers } from "./cluster-options.ts";
 import type { Metadata } from "./metadata.ts";
-import { NodeAddresses } from "./node-addresses.ts";
+import { NodeAddresses, toldNodesMax } from "./node-addresses.ts";
 
 /** A node n1 that was given n2, over a log that says this, and others that tell that. */
 function bench(told: Readonly<Record<string, string>>) {
@@ -73,4 +73,17 @@ test("what was told counts until the log says more, and says no more what the lo
   metadata.gone.add("n4");
   metadata.addresses.delete("n4");
   expect([addresses.all.has("n4"), addresses.isGone("n4")]).toEqual([false, true]);
+});
+
+test("others can speak of so many nodes and no more", async () => {
+  const names = Array.from({ length: toldNodesMax + 20 }, (_, number) => `m${number}`);
+  const told: Record<string, string> = Object.fromEntries(names.map((name) => [name, `${name}:1`]));
+  const { addresses, look } = bench(told);
+  await look(undefined, 0);
+  await look(undefined, 1000);
+  expect(addresses.all.size).toBe(2 + toldNodesMax);
+  // Those that it has heard of can still move.
+  told["m0"] = "x:1";
+  await look(undefined, 2000);
+  expect([addresses.all.size, addresses.all.get("m0")]).toEqual([2 + toldNodesMax, "x:1"]);
 });

@@ -7,6 +7,8 @@
 import type { Peers } from "./cluster-options.ts";
 import type { Metadata } from "./metadata.ts";
 
+/** The most nodes that are believed to be there because others say so: more would be no cluster. */
+export const toldNodesMax = 100;
 /** How long a node knows no leader before it asks, and how often it asks again. */
 const askMs = 1000;
 
@@ -57,7 +59,8 @@ export class NodeAddresses {
       .catch(() => []);
     for (const { node: name, address } of members) {
       const isKnown = this.#metadata.addresses.has(name) && !this.#metadata.gone.has(name);
-      if (address !== "" && !isKnown && !this.#given.has(name)) this.#told.set(name, address);
+      if (address === "" || isKnown || this.#given.has(name)) continue;
+      if (this.#told.has(name) || this.#told.size < toldNodesMax) this.#told.set(name, address);
     }
   }
 }

@@ -45,7 +45,9 @@ export class Outbox {
   flush(): void {
     this.#isPlanned = false;
     for (const [node, heartbeats] of this.#heartbeats) {
-      if (!heartbeats.isEmpty) this.#send(node, heartbeats.take());
+      // Room is kept for those to whom something was said: a node that has left is not among them any more.
+      if (heartbeats.isEmpty) this.#heartbeats.delete(node);
+      else this.#send(node, heartbeats.take());
     }
     const waiting = this.#waiting;
     this.#waiting = new Map();
