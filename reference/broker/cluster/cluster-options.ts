@@ -47,6 +47,8 @@ export interface ClusterOptions {
   readonly metrics?: ClusterMetrics;
   /** The most partitions of all topics together. */
   readonly partitionsMax?: number;
+  /** The most bytes of batches that this node has proposed and that are not agreed on. */
+  readonly proposedBytesMax?: number;
   /** Memory for entries that no snapshot has taken the place of yet. */
   readonly entryBytes?: EntryBytes;
   readonly schedule: (run: () => void) => void;

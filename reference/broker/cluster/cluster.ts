@@ -44,6 +44,7 @@ import { NodeAddresses } from "./node-addresses.ts";
 import type { NodeContext } from "./node-context.ts";
 import { Outbox } from "./outbox.ts";
 import { recordsForPeer, sizesElsewhere, welcomePeer } from "./peer-requests.ts";
+import { proposedBytesMax } from "./produce-queue.ts";
 import { decodeMessage } from "./raft-codec.ts";
 import type { PartitionLeader, PartitionSize, Replication } from "./replication.ts";
 import type { Led } from "./transfer.ts";
@@ -106,6 +107,7 @@ export class Cluster implements Replication {
       metrics: options.metrics,
       schedule,
       nowMs,
+      proposed: { bytes: 0, bytesMax: options.proposedBytesMax ?? proposedBytesMax },
       send: (group, message) => outbox.put(group, message),
       source: (node) => peers.source(node),
       logBytesMax: () => this.#groups.logBytesMax,

@@ -7,6 +7,7 @@ import type { CatchUpSource } from "./catch-up.ts";
 import type { ClusterMetrics } from "./cluster-metrics.ts";
 import type { GroupId } from "./group-id.ts";
 import type { RaftJournal } from "./journal.ts";
+import type { ProposedBytes } from "./produce-queue.ts";
 
 export interface NodeContext {
   /** This node's name. */
@@ -23,6 +24,8 @@ export interface NodeContext {
   readonly nowMs: () => number;
   /** Runs something at the end of this turn, when all that came in it is there. */
   readonly schedule: (run: () => void) => void;
+  /** What all partitions that this node leads have proposed. */
+  readonly proposed: ProposedBytes;
   readonly send: (group: GroupId, message: Message) => void;
   readonly source: (node: string) => CatchUpSource;
   /** A group's share of the memory that entries may take. */

@@ -101,6 +101,7 @@ export class PartitionReplica implements Led {
       checksum,
       producers,
       schedule,
+      proposed: context.proposed,
       group: () => this.group,
     });
     const offsetBehind = (index: number): number => this.#offsetBehind(index);

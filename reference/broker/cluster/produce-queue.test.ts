@@ -198,3 +198,45 @@ test("a batch that is broken or too large never gets into the log", async () => 
   expect(names).toEqual(["corrupt-message", "invalid-request", "record-too-large"]);
   expect(leader.broker.topics.get("orders")?.partitions[0]?.log.endOffset).toBe(0);
 });
+
+test("all partitions of a leader together take so much that nobody has confirmed, and then no more", async () => {
+  const cluster = await SmallCluster.open(["n1", "n2", "n3"], { proposedBytesMax: 4000 });
+  await cluster.createTopic("orders", 6);
+  const partitionsOf = (name: string): number[] => {
+    const { partitions } = cluster.node(name).cluster.state();
+    return partitions.flatMap(({ leader, partition }) => (leader === name ? [partition] : []));
+  };
+  await cluster.until(() => partitionsOf("n1").length > 1);
+  const [one = 0, other = 0] = partitionsOf("n1");
+  const client = cluster.connect("n1");
+  const batch = encodeRecordBatch([{ value: new Uint8Array(1000) }]);
+  const put = async (partition: number): Promise<bigint> => {
+    const id = client.send("Produce", { topic: "orders", partition, batch });
+    await cluster.clock.advanceAsync(5);
+    return id;
+  };
+  isolate(cluster, "n1", true);
+  const taken = [await put(one), await put(other), await put(one), await put(one)];
+  const refused = [await put(one), await put(other)];
+  for (const id of taken) expect(answer(client, id)).toBeUndefined();
+  for (const id of refused) {
+    const message = "batches come faster than the nodes store them";
+    expect(answer(client, id)).toMatchObject({ name: "overloaded", message, retryAfterMs: 100 });
+  }
+  // What the others confirm makes room.
+  isolate(cluster, "n1", false);
+  await cluster.clock.advanceAsync(300);
+  for (const id of taken) expect(answer(client, id)).toMatchObject({ kind: "reply" });
+  expect(answer(client, await put(one))).toMatchObject({ kind: "reply" });
+  // And so does what nobody will confirm here any more.
+  isolate(cluster, "n1", true);
+  const lost = [await put(one), await put(one), await put(one), await put(one)];
+  await cluster.until(() => partitionsOf("n1").length === 0);
+  for (const id of lost) expect(answer(client, id)).toMatchObject({ name: "request-timeout" });
+  isolate(cluster, "n1", false);
+  await cluster.until(() => partitionsOf("n1").length > 0);
+  const [led = 0] = partitionsOf("n1");
+  const again = [await put(led), await put(led), await put(led)];
+  await cluster.clock.advanceAsync(300);
+  for (const id of again) expect(answer(client, id)).toMatchObject({ kind: "reply" });
+});

@@ -30,6 +30,7 @@ export interface ProduceQueueOptions {
   readonly checksum: Checksum;
   readonly producers: PendingProducers;
   readonly group: () => Group;
+  readonly proposed: ProposedBytes;
   /** When to propose what came in this turn. */
   readonly schedule: (run: () => void) => void;
 }
@@ -52,8 +53,16 @@ interface Waiting extends Request {
   readonly idSequence: number;
 }
 
-/** Beyond this, batches are refused until what waits is agreed on. */
+/** Beyond this, batches are refused until what waits is agreed on: what one partition's entries take, */
 const uncommittedBytesMax = 64 * 2 ** 20;
+/** and what a node has proposed for all the partitions that it leads. */
+export const proposedBytesMax: number = 128 * 2 ** 20;
+
+/** Bytes of batches, of all partitions of a node, that it has proposed and that are not agreed on. */
+export interface ProposedBytes {
+  bytes: number;
+  readonly bytesMax: number;
+}
 const retryAfterMs = 100;
 
 /** The requests of one partition at its leader. */
@@ -62,6 +71,8 @@ export class ProduceQueue {
   #incoming: { readonly request: Request; readonly batch: Uint8Array }[] = [];
   readonly #waiting: { readonly quorum: Waiting[]; readonly leader: Waiting[] } = { quorum: [], leader: [] };
   readonly #copies = new BatchCopies();
+  /** What this queue has a share of `proposed` for: how many bytes, until the log is agreed on so far. */
+  readonly #shares: { readonly endOffset: number; readonly bytes: number }[] = [];
   #ids = new RecordIdSource();
   #nextOffset = 0;
   /** Takes nothing: the leadership is about to be handed over. */
@@ -91,6 +102,7 @@ export class ProduceQueue {
   /** More is agreed on, or stored here. */
   advanced(): void {
     const { log } = this.#options.partition;
+    this.#giveBack(log.committedEnd);
     this.#answer(this.#waiting.quorum, log.committedEnd);
     this.#answer(this.#waiting.leader, log.storedEnd);
   }
@@ -98,6 +110,7 @@ export class ProduceQueue {
   /** This node leads no more: nobody here will know what becomes of the batches. */
   abandon(): void {
     const { quorum, leader } = this.#waiting;
+    this.#giveBack(Infinity);
     for (const waiting of [...quorum.splice(0), ...leader.splice(0)])
       this.#refuseLate(waiting, unknownOutcome());
   }
@@ -110,6 +123,7 @@ export class ProduceQueue {
     const problem = this.#problemOf(group, incoming.length);
     const openedAtMs = broker.observer?.now() ?? 0;
     const batches: Uint8Array[] = [];
+    let bytes = 0;
     for (const { request, batch } of incoming) {
       const verdict = problem === undefined ? producers.judge(batch) : undefined;
       const refusal = problem ?? (verdict === undefined ? undefined : refusalOf(verdict));
@@ -119,11 +133,14 @@ export class ProduceQueue {
         const place = this.#number(batch, group.state.term);
         producers.proposed(batch);
         batches.push(batch);
+        bytes += batch.length;
         broker.appended(partition, batch.length, place.count);
         this.#await(request, place, openedAtMs);
       }
     }
     if (batches.length === 0) return this.advanced();
+    this.#shares.push({ endOffset: this.#nextOffset, bytes });
+    this.#options.proposed.bytes += bytes;
     const { kind } = group.propose(batches);
     assert(kind === "accepted", "a leader that could propose a moment ago does not");
     // Some may have been waiting for what is there already.
@@ -134,8 +151,19 @@ export class ProduceQueue {
     const { leader, id, log } = group.state;
     if (!group.isReady) return notLeader(leader === id ? undefined : leader);
     if (this.isHeld || group.state.transfer !== undefined) return notLeader(undefined);
-    if (group.mayPropose(count) && log.bytes <= uncommittedBytesMax) return undefined;
+    const { proposed } = this.#options;
+    const hasRoom = log.bytes <= uncommittedBytesMax && proposed.bytes <= proposed.bytesMax;
+    if (hasRoom && group.mayPropose(count)) return undefined;
     return refuse("overloaded", "batches come faster than the nodes store them", retryAfterMs);
+  }
+
+  /** The log is agreed on up to here, or nobody will say any more how far it is. */
+  #giveBack(end: number): void {
+    while ((this.#shares[0]?.endOffset ?? Infinity) <= end) {
+      const share = this.#shares.shift();
+      if (share === undefined) return;
+      this.#options.proposed.bytes -= share.bytes;
+    }
   }
 
   /** Gives a batch its place in the log. */

@@ -27,6 +27,7 @@ export interface SmallClusterOptions {
   readonly joining?: readonly string[];
   readonly entryBytes?: EntryBytes;
   readonly partitionsMax?: number;
+  readonly proposedBytesMax?: number;
   readonly segmentBytesMax?: number;
 }
 
@@ -127,7 +128,13 @@ export class SmallCluster {
 
   async #start(name: string): Promise<void> {
     const { clock, bugs } = this;
-    const { joining = [], entryBytes, partitionsMax, segmentBytesMax = 2 ** 20 } = this.#options;
+    const {
+      joining = [],
+      entryBytes,
+      partitionsMax,
+      proposedBytesMax,
+      segmentBytesMax = 2 ** 20,
+    } = this.#options;
     const random = new SeededRandom(name.length + (name.codePointAt(name.length - 1) ?? 0));
     const disk: SimulatedDisk = new SimulatedDisk({ gate: (call) => this.nodes.get(name)?.onDisk(call) });
     const isJoining = joining.includes(name);
@@ -164,6 +171,7 @@ export class SmallCluster {
       random,
       ...(entryBytes !== undefined && { entryBytes }),
       ...(partitionsMax !== undefined && { partitionsMax }),
+      ...(proposedBytesMax !== undefined && { proposedBytesMax }),
       schedule: (run) => void clock.after(0, run),
       onHalt: (error) => (this.node(name).halted = error ?? "halted"),
     });
