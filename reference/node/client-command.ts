@@ -46,7 +46,9 @@ export async function withClient(
     client = await Client.connect(addresses, connection);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    return misused(`server ${options.server}: ${error.message}${connectionHint(error, options.tls)}`);
+    const isNamed = addresses.length === 1 && error.message.includes(options.server);
+    const place = isNamed ? "" : `server ${options.server}: `;
+    return misused(`${place}${error.message}${connectionHint(error, options.tls)}`);
   }
   try {
     return await work(client, (address) => Client.connect(address, connection));

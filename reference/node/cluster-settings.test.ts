@@ -23,6 +23,10 @@ test.each([
     { node: "n1", cluster: "n1=127.0.0.1:1,n2=127.0.0.1:99999" },
     "--cluster: 127.0.0.1:99999 is not HOST:PORT",
   ],
+  [
+    { node: "n1", cluster: "n1=127.0.0.1:1,n2=127.0.0.1:0" },
+    "--cluster: 127.0.0.1:0: a node needs a port that the others know",
+  ],
   [{ node: "n1", cluster: "n1=127.0.0.1:1,n2=127.0.0.1:1" }, "--cluster: two nodes have the same address"],
   [
     { node: "n1", cluster: two, fsync: "everysec" },

@@ -69,6 +69,9 @@ export function judgeClusterSettings(settings: Settings): "alone" | "cluster" | 
   const addresses = [...cluster.values()];
   const bad = addresses.find((address) => parseAddress(address) === undefined);
   if (bad !== undefined) return problem(`--cluster: ${bad} is not HOST:PORT`);
+  const unfindable = addresses.find((address) => parseAddress(address)?.port === 0);
+  if (unfindable !== undefined)
+    return problem(`--cluster: ${unfindable}: a node needs a port that the others know`);
   if (new Set(addresses).size < addresses.length)
     return problem("--cluster: two nodes have the same address");
   return "cluster";

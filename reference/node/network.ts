@@ -12,6 +12,7 @@
 import net from "node:net";
 import tls from "node:tls";
 import type { Connection, Listener, Network } from "../ports.ts";
+import { describeConnectError } from "./connect-error.ts";
 import { unprovedIdentity } from "./tls.ts";
 
 /** How to speak TLS: for a listener its key and certificate, for a client what it trusts. */
@@ -85,7 +86,7 @@ export class NodeNetwork implements Network {
       }, connectTimeoutMs);
       const failed = (error: Error): void => {
         clearTimeout(timeout);
-        reject(error);
+        reject(describeConnectError(error, target.host));
       };
       socket.once("error", failed);
       socket.once(tlsOptions === undefined ? "connect" : "secureConnect", () => {

@@ -27,7 +27,7 @@ import { nodeClock, nodeRandom, turnClock } from "./clock.ts";
 import type { ClusterNode } from "./cluster.ts";
 import { judgeClusterSettings, openCluster, refuseClusterData } from "./cluster.ts";
 import { lockDataFolder } from "./data-lock.ts";
-import { describeListenError } from "./listen-error.ts";
+import { describeListenError, listenProblem } from "./listen-error.ts";
 import { NodeDisk } from "./disk.ts";
 import { meteredDisk } from "./metered-disk.ts";
 import { onePassChecksum } from "./one-pass-checksum.ts";
@@ -88,6 +88,12 @@ export async function startServer(
     if (lock.kind === "refused") return { kind: "problem", message: lock.message };
     release = () => lock.release();
     process.once("exit", release);
+    // What cannot begin leaves no trace: a folder remembers the addresses with which it was begun.
+    const unheard = await listenProblem(settings);
+    if (unheard !== undefined) {
+      release();
+      return { kind: "problem", message: unheard };
+    }
     const recovered: string[] = [];
     limitYoungGeneration(settings.memory);
     const telemetry = startTelemetry(settings, events);
