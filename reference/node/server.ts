@@ -88,11 +88,10 @@ export async function startServer(
     if (lock.kind === "refused") return { kind: "problem", message: lock.message };
     release = () => lock.release();
     process.once("exit", release);
-    // What cannot begin leaves no trace: a folder remembers the addresses with which it was begun.
-    const unheard = await listenProblem(settings);
-    if (unheard !== undefined) {
+    const refusal = await refusalToBegin(settings, disk, part);
+    if (refusal !== undefined) {
       release();
-      return { kind: "problem", message: unheard };
+      return refusal;
     }
     const recovered: string[] = [];
     limitYoungGeneration(settings.memory);
@@ -100,11 +99,6 @@ export async function startServer(
     const memory = openMemory(settings);
     const checksums = onePassChecksum(fastChecksum);
     const metered = meteredDisk(disk, telemetry.metrics, () => nodeClock.monotonicTimeMs());
-    const foreign = part === "alone" ? await refuseClusterData(disk) : undefined;
-    if (foreign !== undefined) {
-      release();
-      return { kind: "problem", message: `data folder ${settings.data}: ${foreign.message}` };
-    }
     const broker = await openBroker(settings, metered, events, recovered, telemetry, memory, checksums.batch);
     const node =
       part === "alone"
@@ -148,6 +142,19 @@ export async function startServer(
       return { kind: "problem", message: describeDiskError(error, settings.data) };
     throw error;
   }
+}
+
+/** What cannot begin leaves no trace: a folder remembers the addresses with which it was begun. */
+async function refusalToBegin(
+  settings: Settings,
+  disk: Disk,
+  part: "alone" | "cluster",
+): Promise<StartProblem | undefined> {
+  const unheard = await listenProblem(settings);
+  if (unheard !== undefined) return { kind: "problem", message: unheard };
+  const foreign = part === "alone" ? await refuseClusterData(disk) : undefined;
+  if (foreign === undefined) return undefined;
+  return { kind: "problem", message: `data folder ${settings.data}: ${foreign.message}` };
 }
 
 /** Makes the broker a node of its cluster. */
