@@ -4,6 +4,7 @@ import { SeededRandom } from "#reference/base/prng.ts";
 import type { Write } from "../../raft/effects.ts";
 import type { Entry } from "../../raft/entry.ts";
 import type { Message } from "../../raft/messages.ts";
+import type { RaftOptions } from "../../raft/options.ts";
 import { VirtualClock, settled } from "../../testing/clock.ts";
 import type { GroupMachine } from "./group.ts";
 import { Group, heldMax } from "./group.ts";
@@ -22,8 +23,10 @@ class Bench {
   wantsSnapshot = false;
   mayCompact = true;
   isDiskSlow = false;
+  /** What the machine's state waits for to be readable. */
+  settled: Promise<void> = Promise.resolve();
 
-  constructor() {
+  constructor(options: Partial<RaftOptions> = {}) {
     const machine: GroupMachine = {
       restore: () => {},
       apply: (entry) => {
@@ -31,7 +34,7 @@ class Bench {
         return new Promise<void>((done) => void this.applying.push({ entry, done }));
       },
       applied: () => {},
-      settled: () => Promise.resolve(),
+      settled: () => this.settled,
       save: () => new Uint8Array(1),
       wantsSnapshot: false,
       abandon: () => {},
@@ -41,6 +44,7 @@ class Bench {
       raft: {
         id: "n1",
         random: new SeededRandom(1),
+        options,
         bootstrap: { voters: ["n1", "n2", "n3"], oldVoters: [], learners: [] },
       },
       storage: {
@@ -70,6 +74,15 @@ class Bench {
     this.group.receive({ from: "n2", to: "n1", term: this.group.state.term, ...message } as Message);
   }
 
+  /** n2 leads in the next term, and n1 hears of it. */
+  obey(entries: readonly Entry[] = [], commitIndex = 0): void {
+    const term = this.group.state.term + 1;
+    const { lastIndex, lastTerm } = this.group.state.log;
+    const place = { previousIndex: lastIndex, previousTerm: lastTerm, commitIndex, entries };
+    const head = { from: "n2", to: "n1", term, round: 0, sentAtMs: 0 } as const;
+    this.group.receive({ kind: "append-request", ...head, ...place });
+  }
+
   /** n2 has all that n1 has. */
   follow(): void {
     const { round, log } = this.group.state;
@@ -79,6 +92,11 @@ class Bench {
 
   async lead(): Promise<void> {
     await this.group.start();
+    await this.stand();
+  }
+
+  /** n1 is elected. */
+  async stand(): Promise<void> {
     this.clock.advance(1000);
     this.group.tick();
     const { term } = this.group.state;
@@ -125,6 +143,114 @@ test("a read waits for the others, and then for the machine", async () => {
   bench.applying[0]!.done();
   await settled();
   expect(answers).toEqual([undefined]);
+});
+
+test("a read waits for all that was agreed on before it, however much of that is still queued", async () => {
+  const bench = new Bench();
+  await bench.lead();
+  bench.follow();
+  await settled();
+  bench.isMachineSlow = true;
+  for (const value of [1, 2]) {
+    bench.group.propose([Uint8Array.of(value)]);
+    await settled();
+    bench.follow();
+    await settled();
+  }
+  const answers: unknown[] = [];
+  void bench.group.read().then((problem) => void answers.push(problem));
+  bench.follow();
+  await settled();
+  bench.applying[0]!.done();
+  await settled();
+  expect([bench.applying.length, answers]).toEqual([2, []]);
+  bench.applying[1]!.done();
+  await settled();
+  expect(answers).toEqual([undefined]);
+});
+
+test("what was carried out is shown when it can be read, and not before", async () => {
+  const bench = new Bench();
+  const ready = Promise.withResolvers<void>();
+  bench.settled = ready.promise;
+  await bench.lead();
+  bench.follow();
+  const answers: unknown[] = [];
+  void bench.group.read().then((problem) => void answers.push(problem));
+  bench.follow();
+  await settled();
+  expect([bench.group.isReady, answers]).toEqual([false, []]);
+  ready.resolve();
+  await settled();
+  expect([bench.group.isReady, answers]).toEqual([true, [undefined]]);
+});
+
+test("each time it is elected a leader shows everything anew before it answers", async () => {
+  const bench = new Bench();
+  await bench.lead();
+  bench.follow();
+  await settled();
+  expect(bench.group.isReady).toBe(true);
+  bench.obey();
+  await settled();
+  await bench.stand();
+  expect(bench.group.isReady).toBe(false);
+  // What becomes readable of an earlier time says nothing of this one.
+  const first = Promise.withResolvers<void>();
+  bench.settled = first.promise;
+  bench.follow();
+  await settled();
+  bench.obey();
+  await settled();
+  await bench.stand();
+  first.resolve();
+  await settled();
+  expect(bench.group.isReady).toBe(false);
+  bench.settled = Promise.resolve();
+  bench.follow();
+  await settled();
+  expect(bench.group.isReady).toBe(true);
+});
+
+test("what a new leader still carries out of an earlier term does not make it ready", async () => {
+  const bench = new Bench();
+  await bench.group.start();
+  bench.isMachineSlow = true;
+  bench.obey([{ kind: "no-op", index: 1, term: 1 }], 1);
+  await settled();
+  expect(bench.applying).toHaveLength(1);
+  await bench.stand();
+  bench.applying[0]!.done();
+  await settled();
+  expect(bench.group.isReady).toBe(false);
+});
+
+test("proposals are taken while there is room for all of them, and not while the lead is handed over", async () => {
+  const bench = new Bench({ proposalsMax: 3 });
+  expect(bench.group.mayPropose(1)).toBe(false);
+  await bench.lead();
+  bench.follow();
+  await settled();
+  expect([bench.group.mayPropose(3), bench.group.mayPropose(4)]).toEqual([true, false]);
+  bench.group.propose([Uint8Array.of(1), Uint8Array.of(2)]);
+  expect([bench.group.mayPropose(1), bench.group.mayPropose(2)]).toEqual([true, false]);
+  bench.follow();
+  await settled();
+  expect(bench.group.mayPropose(3)).toBe(true);
+  bench.group.command((raft, nowMs) => raft.transfer("n2", nowMs));
+  expect(bench.group.mayPropose(1)).toBe(false);
+});
+
+test("who asks a node that does not lead is told who does, or when to ask again", async () => {
+  const bench = new Bench();
+  await bench.group.start();
+  expect(await bench.group.read()).toMatchObject({ name: "not-leader", retryAfterMs: 100 });
+  bench.obey();
+  await settled();
+  expect(await bench.group.read()).toMatchObject({
+    message: "this node does not lead: n2 leads",
+    retryAfterMs: 0,
+  });
 });
 
 test("a read ends when the group does, wherever it has come to", async () => {
@@ -176,13 +302,23 @@ test("a snapshot is taken when the machine wants one, and never while something 
   await settled();
   bench.group.compact();
   expect(bench.snapshots).toEqual([]);
+  bench.isMachineSlow = true;
+  bench.group.propose([Uint8Array.of(1)]);
+  await settled();
+  bench.follow();
+  await settled();
+  // The machine is in the middle of something.
   bench.wantsSnapshot = true;
+  bench.group.compact();
+  expect(bench.snapshots).toEqual([]);
   bench.mayCompact = false;
+  bench.applying[0]!.done();
+  await settled();
   bench.group.compact();
   expect(bench.snapshots).toEqual([]);
   bench.mayCompact = true;
   bench.group.compact();
-  expect(bench.snapshots).toEqual([1]);
+  expect(bench.snapshots).toEqual([2]);
 });
 
 test("a message waits for the write that it promises", async () => {
