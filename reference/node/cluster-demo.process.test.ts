@@ -11,14 +11,15 @@ afterEach(() => oz.cleanUp());
 /** What `oz cluster demo --json` prints. */
 interface Demo {
   readonly nodes: readonly { node: string; address: string; pid: number; dashboard: string }[];
+  readonly authority?: string;
 }
 
 const lookMs = 20;
 
-async function demoIn(data: string) {
-  const process = oz.start(["cluster", "demo", "--data", data, "--json"]);
+async function demoIn(data: string, ...flags: readonly string[]) {
+  const process = oz.start(["cluster", "demo", "--data", data, "--json", ...flags]);
   const [line] = (await once(createInterface({ input: process.stdout! }), "line")) as [string];
-  return { process, nodes: (JSON.parse(line) as Demo).nodes };
+  return { process, ...(JSON.parse(line) as Demo) };
 }
 
 /** The cluster as a dashboard shows it, as soon as it is as expected. */
@@ -70,9 +71,11 @@ test("a node that is killed comes back, none outlives the demo, and its folder h
     2,
     `oz: data folder ${data}: its cluster has 3 nodes, not 5\n`,
   ]);
-  const again = await demoIn(data);
+  const again = await demoIn(data, "--tls");
   expect(again.nodes.map(({ address }) => address).join(",")).toBe(server);
-  const consumed = await oz.run(["consume", "t", "--server", server]);
+  const plain = await oz.run(["consume", "t", "--server", server]);
+  expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining("say --tls") });
+  const consumed = await oz.run(["consume", "t", "--server", server, "--tls-ca", again.authority ?? ""]);
   expect(consumed).toMatchObject({ code: 0, stdout: Buffer.from("one\n") });
   const stopped = finished(again.process);
   again.process.kill("SIGTERM");

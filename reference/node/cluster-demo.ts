@@ -7,6 +7,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { CertificateFiles } from "./throwaway-certificates.ts";
+import { tlsFlags, writeThrowawayCertificates } from "./throwaway-certificates.ts";
 
 /** One node as it is shown. */
 interface DemoNode {
@@ -21,6 +23,8 @@ interface DemoNode {
 interface RunningDemo {
   readonly kind: "running";
   readonly nodes: readonly DemoNode[];
+  /** File with the authority to trust, when the nodes speak TLS. */
+  readonly authority: string | undefined;
   /** Resolves when all of it has been stopped. */
   readonly ended: Promise<void>;
 }
@@ -36,6 +40,8 @@ interface DemoOptions {
   /** As many as the folder holds, or three, when absent. */
   readonly nodes: number | undefined;
   readonly data: string | undefined;
+  /** Whether the nodes speak TLS, with certificates that are made for this run. */
+  readonly isTls: boolean;
   readonly note: (line: string) => void;
   readonly signal: AbortSignal;
 }
@@ -58,7 +64,9 @@ export async function startDemo(options: DemoOptions): Promise<RunningDemo | Dem
   const folder = data ?? (await mkdtemp(join(tmpdir(), "oz-demo-")));
   const places = await placesIn(folder, options.nodes);
   if ("kind" in places) return places;
-  const nodes = places.map((place) => new DemoProcess(place, places, folder));
+  const files = options.isTls ? await certificatesIn(folder) : undefined;
+  const flags = files === undefined ? [] : tlsFlags(files);
+  const nodes = places.map((place) => new DemoProcess(place, places, folder, flags));
   const problems = await Promise.all(nodes.map((node) => node.start()));
   const stop = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node.stop()));
@@ -75,7 +83,14 @@ export async function startDemo(options: DemoOptions): Promise<RunningDemo | Dem
     else signal.addEventListener("abort", onAbort, { once: true });
   });
   for (const node of nodes) void node.keepAlive(note, signal);
-  return { kind: "running", nodes: nodes.map((node) => node.shown()), ended };
+  return { kind: "running", nodes: nodes.map((node) => node.shown()), authority: files?.authority, ended };
+}
+
+/** New ones for each run: all nodes are started with it, and nobody else has to trust them. */
+async function certificatesIn(folder: string): Promise<CertificateFiles> {
+  const place = join(folder, "tls");
+  await mkdir(place, { recursive: true });
+  return writeThrowawayCertificates(place, Date.now());
 }
 
 /** Where the nodes of a folder listen; in a new one, on ports that nobody uses now. */
@@ -109,12 +124,13 @@ class DemoProcess {
   readonly #argv: readonly string[];
   #child: ChildProcess | undefined;
 
-  constructor(place: Place, all: readonly Place[], folder: string) {
+  constructor(place: Place, all: readonly Place[], folder: string, flags: readonly string[]) {
     this.#place = place;
     const { node, adminPort } = place;
     const spec = all.map((other) => `${other.node}=${addressOf(other)}`).join(",");
     const own = ["--node", node, "--cluster", spec, "--data", join(folder, node)];
-    this.#argv = [program, "serve", ...own, "--admin-port", String(adminPort), "--log-level", "silent"];
+    const quiet = ["--admin-port", String(adminPort), "--log-level", "silent"];
+    this.#argv = [program, "serve", ...own, ...quiet, ...flags];
   }
 
   shown(): DemoNode {

@@ -148,7 +148,7 @@ const demo = defineCommand({
     "Starts the nodes as processes of their own, so that they can be killed: kill -9 PID, and see another one lead. " +
     "A node that was killed is started again after a few seconds. Each has a dashboard that shows the whole cluster. " +
     "Data goes to a temporary folder unless --data is given; with the same folder the same cluster goes on.",
-  examples: ["oz cluster demo", "oz cluster demo --nodes 5", "oz cluster demo --data ./demo"],
+  examples: ["oz cluster demo", "oz cluster demo --nodes 5 --tls", "oz cluster demo --data ./demo"],
   hasJson: true,
   hasMine: true,
   options: {
@@ -157,21 +157,24 @@ const demo = defineCommand({
       max: 9,
     }),
     data: option.text("DIR", "Folder for their data; kept afterwards."),
+    tls: option.flag("Speak TLS, with an authority and certificates made for this run."),
   },
   async run({ options, json, print, printJson, note, signal }) {
     const { startDemo } = await import("../cluster-demo.ts");
-    const started = await startDemo({ nodes: options.nodes, data: options.data, note, signal });
+    const { nodes: count, data, tls: isTls } = options;
+    const started = await startDemo({ nodes: count, data, isTls, note, signal });
     if (started.kind === "problem") return misused(started.message);
-    const { nodes } = started;
+    const { nodes, authority } = started;
     const dashboard = nodes[0]?.dashboard;
-    if (json) printJson({ nodes, dashboard });
+    if (json) printJson({ nodes, dashboard, ...(authority !== undefined && { authority }) });
     else {
       for (const { node, address, pid, dashboard: own } of nodes) {
         print(`${node}  ${address}  pid ${String(pid).padEnd(7)}  ${own}`);
       }
       const servers = nodes.map(({ address }) => address).join(",");
       print(`dashboard  ${dashboard}`);
-      print(`try        oz cluster status --server ${servers}`);
+      const trust = authority === undefined ? "" : ` --tls-ca ${authority}`;
+      print(`try        oz cluster status --server ${servers}${trust}`);
     }
     await started.ended;
     return done;
