@@ -28,7 +28,7 @@ process.exitCode = await runSteps([
     name: "tests with processes and a browser",
     command: ["vitest", "run", "--project", "process", "--project", "browser"],
     isVitest: true,
-    env: { OZ_PARITY: "changed" },
+    env: { OZ_PARITY: "changed", OZ_PAGES: "changed" },
   },
   ...("problem" in prometheus ? [] : [toolTests]),
 ]);

@@ -1,9 +1,10 @@
 /** Every kind of page: accessible in both themes and at both widths, quiet, and nearly without JavaScript. */
 import { readdirSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import type { Page } from "playwright-core";
+import type { Page, Request } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { violations } from "./axe.ts";
+import { judge, violations } from "./axe.ts";
+import { fileOf, judgedBy, type Judged } from "./judged.ts";
 import { dist, openSite, phone, visit, type Site } from "./site-page.ts";
 
 const lesson = "01-protocol/01-bytes/";
@@ -15,8 +16,10 @@ const workspace = `${lesson}?exercise=01-protocol/01-primitives`;
 const scriptGzipBytesMax = 8_000;
 
 let site: Site;
+let judged: Judged;
 beforeAll(async () => {
   site = await openSite();
+  judged = await judgedBy(import.meta.filename, dist);
 });
 afterAll(() => site.close());
 
@@ -60,29 +63,45 @@ test.concurrent.each(widths)(
     // Colours hardly depend on the width: the dark theme is looked at once, unless everything is asked for.
     const isBoth = name === "wide" || process.env.OZ_ALL_PAGES === "1";
     const colorSchemes = isBoth ? themes : (["light"] as const);
+    const good: { readonly verdict: string; readonly files: ReadonlySet<string> }[] = [];
     for (const path of pagePaths()) {
+      const verdict = `${path || "home"}, ${name}, ${colorSchemes.join(" and ")}`;
+      // What a page loads is what it depends on: when none of it has changed, it would load the same again.
+      if (judged.holds(verdict)) continue;
+      const files = new Set<string>();
+      const note = (request: Request): void => {
+        if (request.url().startsWith(site.url)) files.add(fileOf(request.url()));
+      };
+      page.on("request", note);
       await page.goto(site.url + path);
       for (const colorScheme of colorSchemes) {
-        expect(await violations(page, colorScheme), `${path} ${colorScheme}`).toEqual([]);
+        expect(await judge(page, colorScheme), `${path} ${colorScheme}`).toEqual([]);
       }
       const isTooWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       expect(isTooWide, `${path} scrolls sideways`).toBe(false);
+      page.off("request", note);
+      good.push({ verdict, files });
     }
     expect(complaints).toEqual([]);
+    for (const { verdict, files } of good) judged.remember(verdict, files);
     await context.close();
   },
   everyPageTimeoutMs,
 );
 
-test.each(widths)("the workspace is accessible in both themes, and quiet, $name", async ({ options }) => {
-  const { page, context, complaints } = await visit(site, workspace, options);
-  await openResults(page);
-  for (const colorScheme of themes) {
-    expect(await violations(page, colorScheme), `${colorScheme} theme`).toEqual([]);
-  }
-  expect(complaints).toEqual([]);
-  await context.close();
-});
+test.each(widths)(
+  "the workspace is accessible in both themes, and quiet, $name",
+  async ({ name, options }) => {
+    const { page, context, complaints } = await visit(site, workspace, options);
+    await openResults(page);
+    for (const colorScheme of themes) {
+      const remembered = { judged, name: `workspace ${name}` };
+      expect(await violations(page, colorScheme, remembered), `${colorScheme} theme`).toEqual([]);
+    }
+    expect(complaints).toEqual([]);
+    await context.close();
+  },
+);
 
 test("a prose page with no exercise open ships next to no JavaScript", async () => {
   const { page, scripts, context } = await visit(site, lesson);

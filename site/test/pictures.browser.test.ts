@@ -1,17 +1,17 @@
 /** The live pictures in a real browser: fetched when near, used by keyboard alone, always with their words. */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import type { AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openSite, phone, visit, type Site } from "./site-page.ts";
+import { violations } from "./axe.ts";
+import { judgedBy, type Judged } from "./judged.ts";
+import { dist, openSite, phone, visit, type Site } from "./site-page.ts";
 
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const names = ["frame-inspector", "stream-splitter", "segment-viewer", "crash-explorer"] as const;
 
 let site: Site;
+let judged: Judged;
 beforeAll(async () => {
   site = await openSite();
+  judged = await judgedBy(import.meta.filename, dist);
 });
 afterAll(() => site.close());
 
@@ -119,18 +119,12 @@ test("the crash can be dragged along the calls", async () => {
 test.each([
   { name: "wide", options: {} },
   { name: "on a phone", options: phone },
-])("the live pictures are accessible in both themes, and quiet, $name", async ({ options }) => {
+])("the live pictures are accessible in both themes, and quiet, $name", async ({ name, options }) => {
   const { page, context, complaints } = await visit(site, "pictures/", options);
-  for (const name of names) await picture(page, name);
+  for (const each of names) await picture(page, each);
   for (const details of await page.locator(".picture-words summary").all()) await details.click();
-  await page.evaluate(axeSource);
   for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme });
-    const { violations } = (await page.evaluate(`axe.run({ resultTypes: ["violations"] })`)) as AxeResults;
-    const lines = violations.flatMap(({ id, nodes }) =>
-      nodes.map(({ target, failureSummary }) => `${id}: ${target.join(" ")}: ${failureSummary ?? ""}`),
-    );
-    expect(lines, colorScheme).toEqual([]);
+    expect(await violations(page, colorScheme, { judged, name }), colorScheme).toEqual([]);
   }
   await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
   expect(complaints).toEqual([]);

@@ -8,15 +8,18 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseTrace } from "#reference/simulator/trace.ts";
 import { violations } from "./axe.ts";
-import { openSite, phone, visit, type Site } from "./site-page.ts";
+import { judgedBy, type Judged } from "./judged.ts";
+import { dist, openSite, phone, visit, type Site } from "./site-page.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const folder = mkdtempSync(join(tmpdir(), "oz-simulator-"));
 const link = "simulator/#seed=42&nodes=5&seconds=10";
 
 let site: Site;
+let judged: Judged;
 beforeAll(async () => {
   site = await openSite();
+  judged = await judgedBy(import.meta.filename, dist);
 });
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -114,7 +117,7 @@ test.each([
   await alert.waitFor();
   await expect.poll(() => alert.innerText()).toContain(problem);
   await expect.poll(() => page.locator("[data-sim='results']").isHidden()).toBe(true);
-  expect(await violations(page, "light")).toEqual([]);
+  expect(await violations(page, "light", { judged, name: fragment })).toEqual([]);
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -143,7 +146,8 @@ test("what breaks a rule in the command breaks it in the page behind the command
     .poll(() => page.locator("[data-sim='rows'] tr[data-kind='violation']").innerText())
     .toContain(sentence);
   for (const colorScheme of ["light", "dark"] as const) {
-    expect(await violations(page, colorScheme), colorScheme).toEqual([]);
+    const remembered = { judged, name: "a broken rule" };
+    expect(await violations(page, colorScheme, remembered), colorScheme).toEqual([]);
   }
   expect(complaints).toEqual([]);
   await context.close();
@@ -153,7 +157,8 @@ test("results fit a phone and are accessible there, in both themes", async () =>
   const { page, context } = await visit(site, link, phone);
   await waitForRows(page);
   for (const colorScheme of ["light", "dark"] as const) {
-    expect(await violations(page, colorScheme), colorScheme).toEqual([]);
+    const remembered = { judged, name: "on a phone" };
+    expect(await violations(page, colorScheme, remembered), colorScheme).toEqual([]);
   }
   await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
   await context.close();

@@ -5,12 +5,15 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Page } from "playwright-core";
 import { violations } from "./axe.ts";
-import { openSite, phone, readBundle, visit, type Site } from "./site-page.ts";
+import { judgedBy, type Judged } from "./judged.ts";
+import { dist, openSite, phone, readBundle, visit, type Site } from "./site-page.ts";
 import { editorReady, recordWith, seedStorage, verdict, wrongSolution } from "./workspace-page.ts";
 
 let site: Site;
+let judged: Judged;
 beforeAll(async () => {
   site = await openSite();
+  judged = await judgedBy(import.meta.filename, dist);
 });
 afterAll(() => site.close());
 
@@ -72,7 +75,7 @@ test.each([
 test.each([
   { device: "wide", options: {} },
   { device: "on a phone", options: phone },
-])("every state of the workspace is accessible in both themes, $device", async ({ options }) => {
+])("every state of the workspace is accessible in both themes, $device", async ({ device, options }) => {
   const id = "01-protocol/02-frame";
   const bundle = readBundle(id);
   const old = { at: 1_700_000_000_000, why: "run", text: bundle.stubs.blank, earned: 0 };
@@ -83,7 +86,8 @@ test.each([
   });
   const check = async (state: string, within = ".workspace"): Promise<void> => {
     for (const theme of ["light", "dark"] as const) {
-      expect(await violations(page, theme, within), `${state}, ${theme}`).toEqual([]);
+      const remembered = { judged, name: `${device}: ${state}` };
+      expect(await violations(page, theme, remembered, within), `${state}, ${theme}`).toEqual([]);
     }
   };
   await page.locator(".monaco-editor .view-line, .cm-content").first().waitFor({ state: "attached" });
