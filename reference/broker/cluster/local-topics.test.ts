@@ -19,6 +19,9 @@ function nodeWith(topics: Readonly<Record<string, number>>, forgotten: readonly 
   const log: string[] = [];
   const context = {
     broker: {
+      observer: {
+        topicDeleted: (name: string, partitions: number) => void log.push(`no ${name} (${partitions})`),
+      },
       topics: {
         list: () => [...found.values()],
         get: (name: string) => found.get(name),
@@ -67,7 +70,7 @@ test("a topic is made once, and never again when it is gone", async () => {
 test("that a topic goes is written down before anything of it goes", async () => {
   const { topics, log } = nodeWith({ orders: 4 });
   await topics.delete("orders", 4, 20);
-  expect(log).toEqual(["forget 4 by 20", "end 4", "remove orders"]);
+  expect(log).toEqual(["forget 4 by 20", "end 4", "remove orders", "no orders (1)"]);
   // A later life of the name is left alone.
   const later = nodeWith({ orders: 8 });
   await later.topics.delete("orders", 4, 20);
@@ -95,9 +98,11 @@ test("a snapshot brings the topics on disk in step, and leaves those alone that 
     "forget 2 by 10",
     "end 2",
     "remove old",
+    "no old (1)",
     "forget 3 by 10",
     "end 3",
     "remove orders",
+    "no orders (1)",
     "make orders 4",
     "begin orders",
   ]);

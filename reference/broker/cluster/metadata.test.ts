@@ -80,6 +80,14 @@ test("a commit is judged where it stands in the log, and not when it was sent", 
   expect(metadata.position("g", "t", 0)).toBe(7);
 });
 
+test("a commit of which nothing is stored leaves no trace of its group", async () => {
+  const before = metadata.save();
+  const by = { memberId: "nobody", generation: 0 };
+  const commit = carryOut({ kind: "commit-offsets", group: "g", positions: [position(0, 1)], by });
+  expect(await commit).toEqual({ kind: "committed", fenced: [0] });
+  expect(metadata.save()).toEqual(before);
+});
+
 test("a commit by hand goes in any direction", async () => {
   for (const offset of [5, 2]) {
     await carryOut({ kind: "commit-offsets", group: "g", positions: [position(0, offset)] });

@@ -3,9 +3,11 @@ import { expect, test } from "vitest";
 import type { Entry } from "../../raft/entry.ts";
 import { SimulatedDisk } from "../../simulator/disk.ts";
 import type { LogOptions } from "../../storage/log.ts";
+import { encodeRecordBatch } from "../../storage/record-batch-builder.ts";
 import { settled } from "../../testing/clock.ts";
 import { PartitionMachine } from "./partition-machine.ts";
 import { encodeTrim } from "./partition-entry.ts";
+import { decodePartitionSnapshot } from "./partition-snapshot.ts";
 import { batchEntry, openPartition } from "./test-partition.ts";
 
 /** A machine over a log of small segments in which some entries are stored; none is carried out yet. */
@@ -144,4 +146,27 @@ test("nobody waits for a machine that was stopped", async () => {
   const waiting = [machine.trimmed(), machine.settled()];
   machine.stop();
   expect(await Promise.all(waiting)).toEqual([undefined, undefined]);
+});
+
+test("what was given up stays given up, whatever a later wish says", async () => {
+  const { machine, entries } = await machineOver(9);
+  for (const entry of entries) machine.apply(entry);
+  machine.apply(trimTo(10, 7));
+  machine.apply(trimTo(11, 3));
+  expect(decodePartitionSnapshot(machine.save())?.trimmedTo).toBe(7);
+});
+
+test("a producer's batch counts from when it is agreed on", async () => {
+  const { machine, entries } = await machineOver(1);
+  machine.apply(entries[0]!);
+  expect(decodePartitionSnapshot(machine.save())?.producers).toEqual([]);
+  const data = encodeRecordBatch([{ value: new Uint8Array(1) }], {
+    producerId: 7,
+    producerEpoch: 2,
+    baseSequence: 0,
+  });
+  machine.apply({ kind: "command", index: 2, term: 1, data });
+  expect(decodePartitionSnapshot(machine.save())?.producers).toMatchObject([
+    { id: 7, epoch: 2, nextSequence: 1 },
+  ]);
 });

@@ -57,3 +57,11 @@ test("each producer counts for itself, and who has no name is never judged", () 
   producers.committed(batch(5, 0));
   expect(producers.judge(batch(3, 0)).kind).toBe("new");
 });
+
+test("a producer with nothing on its way is judged by what is agreed on alone", () => {
+  const producers = new PendingProducers();
+  for (const sequence of [0, 1]) producers.proposed(batch(sequence));
+  for (const sequence of [0, 1]) producers.committed(batch(sequence));
+  producers.agreed.load([]);
+  expect(verdicts(producers, 0)).toEqual(["new"]);
+});
