@@ -1,4 +1,7 @@
 /** One benchmark: its servers, its rounds, and what they add up to. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ProtocolError } from "../../client/protocol-error.ts";
 import type { Acks } from "../../protocol/acks.ts";
 import { Client } from "../client.ts";
@@ -13,6 +16,7 @@ import { spawnCluster } from "./cluster-process.ts";
 import type { ServerProcesses } from "./cluster-process.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { spawnServer } from "./server-process.ts";
+import { tlsFlags, writeThrowawayCertificates } from "../throwaway-certificates.ts";
 
 /** What `oz bench` was asked for. */
 export interface BenchOptions {
@@ -32,6 +36,8 @@ export interface BenchOptions {
   /** Write into a topic that keeps everything, whose files grow. */
   readonly growing: boolean;
   readonly against: string | undefined;
+  /** The nodes of the cluster speak TLS, to each other and to the load. */
+  readonly tls: boolean;
   /** Start so many nodes in place of one server; peers keep as many copies. */
   readonly cluster: number | undefined;
 }
@@ -56,26 +62,28 @@ export async function runBench(options: BenchOptions, say: (message: string) => 
   const peers = await loadPeers(options.against);
   if (typeof peers === "string") return { kind: "misused", message: peers };
   const servers: PeerServer[] = [];
-  let ours: ServerProcesses | undefined;
+  let ours: BenchServers | undefined;
   let measured: ServerProcess | undefined;
   try {
     if (options.work === "connections" && options.server === undefined) {
-      ours = measured = await spawnServer(serveFlags(options), { isMeasured: true });
+      measured = await spawnServer(serveFlags(options), { isMeasured: true });
+      ours = { ...measured, tls: undefined };
     } else {
       ours = await startServers(options);
     }
     const copies = options.cluster ?? 1;
     for (const peer of peers) servers.push(await peer.start({ fsync: options.fsync, copies }));
     const address = options.server ?? ours?.address ?? "";
+    const tls = ours?.tls;
     say("making a topic");
-    const topic = options.work === "connections" ? "" : await makeTopic(options, address);
+    const topic = options.work === "connections" ? "" : await makeTopic(options, address, tls);
     const rounds: Round[] = [];
     for (let number = 1; number <= options.rounds; number++) {
       say(`round ${number} of ${options.rounds}: offset-zero`);
       const round =
         options.work === "connections"
           ? await connectionsRound(options, address, measured)
-          : await runRound(options, address, topic);
+          : await runRound(options, address, topic, tls);
       for (const [index, peer] of peers.entries()) {
         say(`round ${number} of ${options.rounds}: ${peer.name}`);
         const { work: kind, recordBytes, seconds, batch, connections, outstanding } = options;
@@ -99,11 +107,16 @@ export async function runBench(options: BenchOptions, say: (message: string) => 
 }
 
 /** Peers that keep copies, or show what copies cost. */
-const clusterPeers: ReadonlySet<string> = new Set(["alone", "nats"]);
+const clusterPeers: ReadonlySet<string> = new Set(["alone", "plain", "nats"]);
 
 /** Why a cluster cannot be measured in this way. */
-function judgeCluster({ cluster, server, work, preEncoded, against }: BenchOptions): string | undefined {
-  if (cluster === undefined) return undefined;
+function judgeCluster(options: BenchOptions): string | undefined {
+  const { cluster, server, work, preEncoded, against, tls } = options;
+  const wantsPlain = against?.split(",").includes("plain") === true;
+  if (cluster === undefined && wantsPlain) return "--against plain is for --cluster N --tls: what TLS costs";
+  if (cluster === undefined) return tls ? "--tls is for a cluster: say --cluster N" : undefined;
+  if (wantsPlain && !tls) return "--against plain compares with --tls: say that, too";
+  if (tls && work === "consume") return "--tls is for produce and rtt";
   if (server !== undefined) return "--cluster starts nodes of its own: leave --server out";
   if (work === "connections") return "--cluster is for produce, consume and rtt";
   if (preEncoded) return "--pre-encoded goes to one server and does not follow a cluster's leaders";
@@ -112,12 +125,22 @@ function judgeCluster({ cluster, server, work, preEncoded, against }: BenchOptio
   return `--against ${other} keeps no copies: with --cluster, ${[...clusterPeers].join(" and ")} do`;
 }
 
-async function startServers(options: BenchOptions): Promise<ServerProcesses | undefined> {
+/** Our servers, and how to speak to them. */
+type BenchServers = ServerProcesses & { readonly tls: ProduceLoad["tls"] };
+
+async function startServers(options: BenchOptions): Promise<BenchServers | undefined> {
   const { cluster, server } = options;
   if (server !== undefined) return undefined;
-  if (cluster === undefined) return spawnServer(serveFlags(options));
+  if (cluster === undefined) return { ...(await spawnServer(serveFlags(options))), tls: undefined };
   // A node syncs what it promises, whatever is asked for.
-  return spawnCluster(cluster, serveFlags({ ...options, fsync: "always" }));
+  const flags = serveFlags({ ...options, fsync: "always" });
+  if (!options.tls) return { ...(await spawnCluster(cluster, flags)), tls: undefined };
+  const folder = await mkdtemp(join(tmpdir(), "oz-bench-tls-"));
+  const files = await writeThrowawayCertificates(folder, Date.now());
+  const tls = { ca: await readFile(files.authority) };
+  const started = await spawnCluster(cluster, [...flags, ...tlsFlags(files)], { tls });
+  const stop = (): Promise<void> => started.stop().finally(() => rm(folder, { recursive: true }));
+  return { ...started, tls, stop };
 }
 
 function serveFlags({ fsync, connections, outstanding }: BenchOptions): string[] {
@@ -128,6 +151,7 @@ function serveFlags({ fsync, connections, outstanding }: BenchOptions): string[]
 /** Peers by name. Each is loaded when it is asked for: what it needs may not be there. */
 const knownPeers: Readonly<Record<string, () => Promise<Peer>>> = {
   alone: async () => (await import("./alone-peer.ts")).alonePeer,
+  plain: async () => (await import("./plain-peer.ts")).plainPeer,
   redis: async () => (await import("./redis-peer.ts")).redisPeer,
   ioredis: async () => (await import("./redis-clients.ts")).ioredisPeer,
   "node-redis": async () => (await import("./redis-clients.ts")).nodeRedisPeer,
@@ -146,9 +170,14 @@ async function loadPeers(against: string | undefined): Promise<Peer[] | string> 
   return peers;
 }
 
-async function runRound(options: BenchOptions, address: string, topic: string): Promise<Round> {
+async function runRound(
+  options: BenchOptions,
+  address: string,
+  topic: string,
+  tls: ProduceLoad["tls"],
+): Promise<Round> {
   if (options.work === "consume") return consumeRound(options, address, topic);
-  const load = loadOf(options, address, topic);
+  const load = { ...loadOf(options, address, topic), ...(tls !== undefined && { tls }) };
   const result = options.rate === undefined ? await produceLoad(load) : await openLoad(load, options.rate);
   const { records, requests, seconds, latencyUs } = result;
   return {
@@ -168,9 +197,13 @@ async function runRound(options: BenchOptions, address: string, topic: string): 
  * Makes the topic that all rounds use. What is read is written first. What is written to has been full for a while: a
  * log that keeps a limited size writes over its own old files, and that is what it does for nearly all of its life.
  */
-async function makeTopic(options: BenchOptions, address: string): Promise<string> {
+async function makeTopic(
+  options: BenchOptions,
+  address: string,
+  tls: ProduceLoad["tls"] = undefined,
+): Promise<string> {
   const topic = `bench-${process.pid}`;
-  const client = await Client.connect(address);
+  const client = await Client.connect(address, { tls: tls ?? false });
   try {
     if (options.work === "consume") {
       await client.createTopic(topic);

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "../client.ts";
 import { freePorts } from "../cluster-demo.ts";
+import type { ProduceLoad } from "./produce-load.ts";
 import type { ServerProcess, SpawnOptions } from "./server-process.ts";
 import { spawnServer } from "./server-process.ts";
 
@@ -15,7 +16,7 @@ const lookMs = 50;
 export async function spawnCluster(
   count: number,
   flags: readonly string[],
-  options: Pick<SpawnOptions, "folder"> = {},
+  options: Pick<SpawnOptions, "folder"> & Pick<ProduceLoad, "tls"> = {},
 ): Promise<ServerProcesses> {
   const ports = await freePorts(count);
   const spec = ports.map((port, index) => `n${index + 1}=127.0.0.1:${port}`).join(",");
@@ -32,7 +33,7 @@ export async function spawnCluster(
     throw failed.reason;
   }
   const address = nodes.map((node) => node.address).join(",");
-  await leaderOf(address);
+  await leaderOf(address, options.tls);
   return {
     address,
     lastWords: async () => (await Promise.all(nodes.map((node) => node.lastWords()))).join(""),
@@ -40,8 +41,8 @@ export async function spawnCluster(
   };
 }
 
-async function leaderOf(address: string): Promise<void> {
-  const client = await Client.connect(address);
+async function leaderOf(address: string, tls: ProduceLoad["tls"] = undefined): Promise<void> {
+  const client = await Client.connect(address, { tls: tls ?? false });
   try {
     while ((await client.call("ClusterState", {})).leader === "") await sleep(lookMs);
   } finally {

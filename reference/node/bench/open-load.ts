@@ -5,18 +5,15 @@
  * second, and one slow answer stands in the statistics where a thousand callers would have waited ("coordinated
  * omission"). Here each request is due at its time on a schedule that does not care, and its delay counts from there.
  */
-import { Client } from "../client.ts";
 import type { LoadResult, ProduceLoad } from "./produce-load.ts";
-import { Measurement, produceOptions } from "./produce-load.ts";
+import { connectAll, Measurement, produceOptions } from "./produce-load.ts";
 
 /** How often the schedule is looked at: a timer cannot fire for each request. */
 const tickMs = 1;
 
 /** Sends `requestsPerSecond` in all; rejects when the server refuses one. */
 export async function openLoad(load: ProduceLoad, requestsPerSecond: number): Promise<LoadResult> {
-  const clients = await Promise.all(
-    Array.from({ length: load.connections }, () => Client.connect(load.address)),
-  );
+  const clients = await connectAll(load);
   const value = new Uint8Array(load.recordBytes).fill(0x61);
   const records = Array.from({ length: load.batch }, () => value);
   const measurement = new Measurement();

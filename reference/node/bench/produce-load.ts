@@ -16,11 +16,14 @@ import { encodeRecordBatch } from "../../storage/record-batch-builder.ts";
 import { LogHistogram } from "../../observability/log-histogram.ts";
 import { Client } from "../client.ts";
 import { fastChecksum } from "../checksum/fast-crc32.ts";
+import type { NetworkOptions } from "../network.ts";
 import { parseAddress } from "../network.ts";
 
 /** What a load does. */
 export interface ProduceLoad {
   readonly address: string;
+  /** How to speak TLS to the servers, if they do. */
+  readonly tls?: NonNullable<NetworkOptions["tls"]>;
   readonly topic: string;
   readonly recordBytes: number;
   /** Records in one request. */
@@ -103,9 +106,7 @@ export async function produceLoad(load: ProduceLoad): Promise<LoadResult> {
 
 /** The client library as a user has it: each request encoded, each answer checked, a promise for each. */
 async function fullClient(load: ProduceLoad, measurement: Measurement): Promise<never> {
-  const clients = await Promise.all(
-    Array.from({ length: load.connections }, () => Client.connect(load.address)),
-  );
+  const clients = await connectAll(load);
   const value = new Uint8Array(load.recordBytes).fill(0x61);
   const records = Array.from({ length: load.batch }, () => value);
   const loop = async (client: Client, turn: number): Promise<void> => {
@@ -126,6 +127,13 @@ async function fullClient(load: ProduceLoad, measurement: Measurement): Promise<
     for (const client of clients) client.destroy();
   }
   return new Promise(() => {});
+}
+
+/** The clients of a load, each with a connection. */
+export function connectAll({ address, tls, connections }: ProduceLoad): Promise<Client[]> {
+  return Promise.all(
+    Array.from({ length: connections }, () => Client.connect(address, { tls: tls ?? false })),
+  );
 }
 
 /** How the request of this turn says what differs from what goes without saying; undefined when nothing does. */

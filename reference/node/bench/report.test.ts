@@ -20,6 +20,7 @@ const options: BenchOptions = {
   growing: false,
   against: "redis",
   cluster: undefined,
+  tls: false,
 };
 
 function round(ours: number, peer: number): Round {
@@ -59,6 +60,15 @@ test("the report says what was measured", () => {
     "  latency p50 1234567 µs, p99 2469134 µs, p99.9 3703701 µs",
     "  redis: 100,000 records/s, ratio 12.35",
   ]);
+});
+
+test("the report of a cluster says how its nodes speak", () => {
+  const first = (more: Partial<BenchOptions>) =>
+    formatReport(summarize({ ...options, cluster: 3, ...more }, [round(1, 1)]))[0];
+  expect(first({})).toBe("produce: median of 1 rounds of 5 s, cluster of 3, fsync always");
+  expect(first({ tls: true })).toBe(
+    "produce: median of 1 rounds of 5 s, cluster of 3 with TLS, fsync always",
+  );
 });
 
 test("idle connections are reported by what each of them holds", () => {

@@ -89,8 +89,9 @@ function valueOf(work: BenchOptions["work"], round: Round): number {
 /** The report as lines for people. */
 export function formatReport({ work, options, median: middle, peers, rounds }: BenchReport): string[] {
   const { recordBytes, batch, connections, outstanding, fsync, acks, partitions } = options;
-  const { cluster } = options;
-  const synced = cluster === undefined ? `fsync ${fsync}` : `cluster of ${cluster}, fsync always`;
+  const { cluster, tls } = options;
+  const nodes = `cluster of ${String(cluster)}${tls ? " with TLS" : ""}, fsync always`;
+  const synced = cluster === undefined ? `fsync ${fsync}` : nodes;
   const safety = acks === "leader" ? `${synced}, acks leader` : synced;
   const lines = [`${work}: median of ${rounds.length} rounds of ${options.seconds} s, ${safety}`];
   if (work === "connections") {

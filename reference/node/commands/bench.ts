@@ -16,6 +16,7 @@ export const command = defineCommand({
     "oz bench produce --against redis --rounds 5 --json",
     "oz bench connections --connections 10000",
     "oz bench produce --cluster 3 --against alone,nats",
+    "oz bench produce --cluster 3 --tls --against plain",
   ],
   hasJson: true,
   hasMine: true,
@@ -43,9 +44,10 @@ export const command = defineCommand({
       min: 1,
       max: 9,
     }),
+    tls: option.flag("With --cluster: its nodes speak TLS, to each other and to the load."),
     against: option.text(
       "PEERS",
-      "Peers to run in alternation, with commas between: alone, redis, ioredis, node-redis, nats, nats-client, iperf3.",
+      "Peers to run in alternation, with commas between: alone, plain, redis, ioredis, node-redis, nats, nats-client, iperf3.",
     ),
   },
   async run({ positionals, options, json, print, printJson, io }) {
