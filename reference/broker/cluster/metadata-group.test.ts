@@ -58,7 +58,7 @@ class Bench {
     this.hear({ kind: "vote-reply", isGranted: true });
     await settled();
     await this.follow();
-    expect(group.isReady).toBe(true);
+    if (!group.isReady) throw new Error("n1 does not lead");
   }
 }
 
@@ -92,14 +92,14 @@ test("who waits when the node stops is told that nobody knows", async () => {
   expect(came).toMatchObject([{ name: "request-timeout" }]);
 });
 
-test("changes beyond what may wait are refused, and so are those at a node that is handing over", async () => {
+test("changes beyond what may wait are refused, and so are those at one that hands over", async () => {
   const bench = new Bench({ proposalsMax: 2 });
   await bench.lead();
   const { came, note } = noting();
   for (let count = 0; count < 3; count++) note(bench.metadata.propose(nothing));
   await settled();
-  const message = "too many requests wait";
-  expect(came).toMatchObject(Array(3).fill({ name: "overloaded", message, retryAfterMs: 100 }));
+  const overloaded = { name: "overloaded", message: "too many requests wait", retryAfterMs: 100 };
+  expect(came).toMatchObject([overloaded, overloaded, overloaded]);
   for (let count = 0; count < 2; count++) note(bench.metadata.propose(nothing));
   await settled();
   expect(came).toHaveLength(3);

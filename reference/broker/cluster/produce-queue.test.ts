@@ -240,3 +240,43 @@ test("all partitions of a leader together take so much that nobody has confirmed
   await cluster.clock.advanceAsync(300);
   for (const id of again) expect(answer(client, id)).toMatchObject({ kind: "reply" });
 });
+
+test("before the lead goes on, what was taken is agreed on: the heir alone having it is not enough", async () => {
+  const { cluster, leader, client } = await open();
+  const [heir = "", third = ""] = [...cluster.nodes.keys()].filter((name) => name !== leader.name);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  leader.onDisk = ({ operation, path }) =>
+    operation === "sync" && path.includes("topics") ? promise : undefined;
+  cluster.cut.add(`${leader.name}>${third}`).add(`${third}>${leader.name}`);
+  const id = send(client, "a");
+  await cluster.clock.advanceAsync(20);
+  const connection = { state: { peer: heir } } as unknown as Parameters<typeof leader.cluster.change>[1];
+  const handing = leader.cluster.change({ action: "transfer", node: heir, address: "" }, connection);
+  await cluster.clock.advanceAsync(200);
+  expect([answer(client, id), leaderOf(cluster)?.name]).toEqual([undefined, leader.name]);
+  resolve();
+  expect((await cluster.wait(handing)).value).toBeUndefined();
+  expect(answer(client, id)).toMatchObject({ kind: "reply", value: { baseOffset: 0 } });
+});
+
+test("whoever waits for a topic that is deleted is told, and its groups answer nobody any more", async () => {
+  const { cluster, leader, client } = await open();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const node of cluster.nodes.values())
+    node.onDisk = ({ operation, path }) =>
+      operation === "sync" && path.includes("topics") ? promise : undefined;
+  const incarnation = leader.broker.topics.get("orders")?.config.incarnation ?? 0;
+  const ask = { topic: "orders", incarnation, partition: 0, offset: 0, bytesMax: 0 };
+  expect((await cluster.wait(leader.cluster.peerFetch(ask))).value).toMatchObject({ startOffset: 0 });
+  const id = send(client, "a");
+  await cluster.clock.advanceAsync(20);
+  void cluster.leader!.cluster.deleteTopic("orders");
+  await cluster.clock.advanceAsync(300);
+  expect(answer(client, id)).toMatchObject({ kind: "error", name: "request-timeout" });
+  expect((await cluster.wait(leader.cluster.peerFetch(ask))).value).toMatchObject({
+    name: "topic-not-found",
+  });
+  resolve();
+  await cluster.until(() => leader.broker.topics.get("orders") === undefined);
+  expect(cluster.bugs).toEqual([]);
+});
