@@ -235,3 +235,70 @@ test("a snapshot that was fetched ends the fetching", async () => {
   await bench.quiet();
   expect(bench.stored).toMatchObject({ snapshot: { index: 7 }, catchUpFrom: undefined });
 });
+
+test("each batch is reported when it is on disk itself, and not with the one before it", async () => {
+  const syncs: (() => void)[] = [];
+  const gate = ({ operation, path }: DiskCall): Promise<void> | undefined => {
+    if (operation !== "sync" || !path.includes("topics")) return undefined;
+    return new Promise((resolve) => void syncs.push(resolve));
+  };
+  const bench = await Bench.open({ gate });
+  for (const [offset, expected] of [["write 1"], ["write 1", "write 2"]].entries()) {
+    if (offset === 0) bench.persist({ from: 1, entries: [batchEntry(1, 1, 0)] });
+    await bench.quiet();
+    // It comes while the disk is busy with the first.
+    if (offset === 0) bench.persist({ from: 2, entries: [batchEntry(2, 1, 1)] });
+    while (bench.log.storedEnd <= offset) {
+      expect(bench.events).toHaveLength(offset);
+      syncs.shift()?.();
+      await bench.quiet();
+    }
+    expect(bench.events).toEqual(expected);
+  }
+});
+
+test("what has nothing to write is reported when its caller has ended, and not before", async () => {
+  const bench = await Bench.open();
+  bench.persist({});
+  expect(bench.events).toEqual([]);
+  await bench.quiet();
+  expect(bench.events).toEqual(["write 1"]);
+});
+
+test("another batch takes the place of the last one", async () => {
+  const bench = await Bench.open();
+  bench.persist({ from: 1, entries: [noOp(1, 1), batchEntry(2, 1, 0)] });
+  await bench.quiet();
+  const other = batchEntry(2, 3, 0);
+  bench.persist({ term: 3, from: 2, entries: [other] });
+  await bench.quiet();
+  expect(bench.events).toEqual(["write 1", "write 2"]);
+  expect(await bench.log.read(0, 1000)).toMatchObject({ kind: "records", bytes: other.data });
+});
+
+test.each(["topics", "journal"])("a disk that fails under the %s ends the group", async (part) => {
+  const gate = ({ operation, path }: DiskCall): Promise<void> | undefined => {
+    const fails = operation === "sync" && path.includes(part);
+    return fails ? Promise.reject(new DiskError("input-output", operation, path)) : undefined;
+  };
+  const bench = await Bench.open({ gate });
+  if (part === "topics") bench.persist({ from: 1, entries: [batchEntry(1, 1, 0)] });
+  else bench.persist({ votedFor: "n2" });
+  await bench.quiet();
+  expect(bench.events).toHaveLength(1);
+  expect(bench.events[0]).toContain("failed");
+});
+
+test("own entries come back also where all of the log is another node's by now", async () => {
+  const bench = await Bench.open();
+  const entries = [batchEntry(1, 1, 0), batchEntry(2, 1, 1)];
+  bench.persist({ from: 1, entries });
+  await bench.quiet();
+  await bench.storage.beginCatchUp(1);
+  await bench.log.restart(50);
+  let isOver = false;
+  void bench.storage.endCatchUp(entries, 0).then(() => (isOver = true));
+  await bench.quiet();
+  expect(isOver).toBe(true);
+  expect([bench.log.startOffset, bench.log.storedEnd, bench.log.endOffset]).toEqual([0, 2, 2]);
+});
