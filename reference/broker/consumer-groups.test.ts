@@ -89,3 +89,12 @@ test("a member that comes back as new has nothing of what it had", () => {
   expect(back).toMatchObject({ assigned: [] });
   expect(groups.mayCommit("g", "m", joined.generation, { topic: "a", partition: 0 })).toBe(false);
 });
+
+test("what is restored takes the place of what there was", () => {
+  const [one, other] = [new ConsumerGroups(countOf), new ConsumerGroups(countOf)];
+  for (const [groups, group] of [[one, "g"] as const, [other, "h"] as const]) {
+    groups.join({ group, memberId: "m1", topics: ["a"], owned: [] });
+  }
+  other.restore(throughJson(one.save()));
+  expect(other.names).toEqual(["g"]);
+});

@@ -39,6 +39,22 @@ describe("a consumer group", () => {
     expect(numbers([...a.reading, ...b.reading])).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
+  test("lets a member commit what it reads, also what it is about to give up, and nothing that it waits for", () => {
+    const group = new ConsumerGroup(six);
+    const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
+    a.beat();
+    b.beat();
+    const mayCommit = ({ id }: Reader): number[] =>
+      [0, 1, 2, 3, 4, 5].filter((partition) => group.mayCommit(id, 2, { topic: "orders", partition }));
+    // Half of what a reads is meant for b by now, and a has not heard of it.
+    expect([mayCommit(a), mayCommit(b)]).toEqual([[0, 1, 2, 3, 4, 5], []]);
+    a.beat();
+    a.beat();
+    b.beat();
+    expect([mayCommit(a), mayCommit(b)]).toEqual([numbers(a.reading), numbers(b.reading)]);
+    expect(group.mayCommit("a", 3, a.reading[0]!)).toBe(false);
+  });
+
   test("hands over at once what a member held that left", () => {
     const group = new ConsumerGroup(six);
     const [a, b] = [new Reader(group, "a"), new Reader(group, "b")];
