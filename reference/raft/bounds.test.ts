@@ -74,3 +74,24 @@ test("a leader knows nothing of what others had when it led before, and owes its
   expect([...bench.state.progress.values()].map(({ matchIndex }) => matchIndex)).toEqual([0, 0]);
   expect(bench.propose(1, 1, 1)).toBe(true);
 });
+
+test("empty pieces of a snapshot are signs of life, and take no room", () => {
+  const bench = new Bench({ rules });
+  const configuration = { voters: ["n1", "n2", "n3"], oldVoters: [], learners: [] };
+  const place = { index: 9, lastTerm: 1, configuration, round: 0, sentAtMs: 0 };
+  const piece = (offset: number, bytes: number): void =>
+    bench.step({
+      kind: "snapshot-request",
+      from: "n2",
+      to: "n1",
+      term: 1,
+      ...place,
+      offset,
+      data: new Uint8Array(bytes),
+      isLast: false,
+    });
+  piece(0, 3);
+  for (let times = 0; times < 100; times++) piece(3, 0);
+  piece(3, 2);
+  expect(bench.state.incoming).toMatchObject({ bytes: 5, parts: { length: 2 } });
+});

@@ -131,7 +131,8 @@ export function onSnapshotRequest(raft: Raft, request: SnapshotRequest): void {
   const { incoming } = raft;
   // 4. Only the piece that comes next is kept; the answer says which one that is.
   if (request.offset === incoming.bytes) {
-    incoming.parts.push(request.data);
+    // An empty piece is a sign of life and no more; while a shell holds the last one back there may be many.
+    if (request.data.length > 0) incoming.parts.push(request.data);
     incoming.bytes += request.data.length;
     if (request.isLast) {
       raft.incoming = undefined;

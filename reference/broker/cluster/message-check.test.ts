@@ -3,7 +3,12 @@ import { describe, expect, test } from "vitest";
 import type { Entry } from "../../raft/entry.ts";
 import type { Message } from "../../raft/messages.ts";
 import type { Raft } from "../../raft/state.ts";
-import { isMetadataMessage, isPartitionMessage, isPossibleAnswer } from "./message-check.ts";
+import {
+  isMetadataMessage,
+  isPartitionMessage,
+  isPossibleAnswer,
+  snapshotBytesMax,
+} from "./message-check.ts";
 import { Metadata } from "./metadata.ts";
 import { encodeTrim } from "./partition-entry.ts";
 import { emptyPartition, encodePartitionSnapshot } from "./partition-snapshot.ts";
@@ -94,6 +99,13 @@ describe("a snapshot", () => {
   test("is not looked at when pieces are missing, or are another's: Raft does not take it then", () => {
     for (const state of [stateOf(), begun(key, good.subarray(0, 6)), begun("3/n3/9", good.subarray(0, 5))]) {
       expect(isTaken(piece(5, good.subarray(4), true), state)).toBe(true);
+    }
+  });
+
+  test("has so many bytes and no more, in however many pieces", () => {
+    for (const judge of [isTaken, (message: Message) => isMetadataMessage(message, stateOf())]) {
+      expect(judge(piece(snapshotBytesMax - 1, new Uint8Array(1), false))).toBe(true);
+      expect(judge(piece(snapshotBytesMax - 1, new Uint8Array(2), false))).toBe(false);
     }
   });
 

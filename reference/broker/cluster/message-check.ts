@@ -19,6 +19,12 @@ import { Metadata } from "./metadata.ts";
 import { isBatch, trimBytes, trimOffset } from "./partition-entry.ts";
 import { decodePartitionSnapshot } from "./partition-snapshot.ts";
 
+/**
+ * The most bytes of a snapshot: many times what the metadata and a partition's producers can come to. It is gathered in
+ * memory until its last piece is here.
+ */
+export const snapshotBytesMax: number = 256 * 2 ** 20;
+
 /** For a partition's group. `offsetBehind` is where the log ends behind an entry of the group as it is now. */
 export function isPartitionMessage(
   message: Message,
@@ -33,6 +39,7 @@ export function isPartitionMessage(
       return isPartOfLog(entries, follows ? offsetBehind(previousIndex) : undefined);
     }
     case "snapshot-request": {
+      if (isTooLong(message)) return false;
       const data = wholeSnapshot(message, state);
       return data === undefined || decodePartitionSnapshot(data) !== undefined;
     }
@@ -44,6 +51,7 @@ export function isPartitionMessage(
 /** For the metadata's group. A command that this program does not know is one of a newer one: that stops the node. */
 export function isMetadataMessage(message: Message, state: Readonly<Raft>): boolean {
   if (message.kind !== "snapshot-request") return true;
+  if (isTooLong(message)) return false;
   const data = wholeSnapshot(message, state);
   return data === undefined || Metadata.canRestore(data);
 }
@@ -59,6 +67,10 @@ export function isPossibleAnswer(message: Message, { role, term, round, log }: R
   const { outcome } = message;
   if (message.round > round || outcome.kind === "stale") return message.round <= round;
   return (outcome.kind === "matched" ? outcome.matchIndex : outcome.previousIndex) <= log.lastIndex;
+}
+
+function isTooLong({ offset, data }: SnapshotRequest): boolean {
+  return offset + data.length > snapshotBytesMax;
 }
 
 /** The whole snapshot, when this piece completes it. */
