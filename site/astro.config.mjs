@@ -6,7 +6,7 @@
  */
 import mdx from "@astrojs/mdx";
 import { defineConfig } from "astro/config";
-import { themes } from "./src/lib/code-themes.ts";
+import { themes, wholeLines } from "./src/lib/code-themes.ts";
 import { courseFiles } from "./tools/course-files.ts";
 import { isolationHeaders } from "./tools/headers.ts";
 
@@ -18,7 +18,7 @@ export default defineConfig({
   integrations: [mdx(), courseFiles()],
   devToolbar: { enabled: false },
   server: { headers: isolationHeaders },
-  markdown: { shikiConfig: { themes, defaultColor: "light-dark()" } },
+  markdown: { shikiConfig: { themes, defaultColor: "light-dark()", transformers: [wholeLines] } },
   build: { inlineStylesheets: "never" },
   vite: {
     // Nothing inline: the content security policy allows scripts from this origin and no others.

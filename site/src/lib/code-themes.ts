@@ -3,7 +3,7 @@
  * same, so that code looks the same wherever it stands. Few colours on purpose: comments, which teach, stand out more
  * than keywords do. Every pair of text and ground has a contrast of at least 4.5.
  */
-import type { ThemeRegistration } from "shiki";
+import type { ShikiTransformer, ThemeRegistration } from "shiki";
 
 export interface CodePalette {
   readonly ground: string;
@@ -74,4 +74,15 @@ function theme(name: string, type: "light" | "dark", colors: CodePalette): Theme
 export const themes = {
   light: theme("offset-zero-light", "light", lightPalette),
   dark: theme("offset-zero-dark", "dark", darkPalette),
+};
+
+/**
+ * Shiki gives a line half a second and paints the rest of it in one colour. On a busy machine that cost a build some
+ * lines now and then, and two builds of the same sources were not the same: here each line is painted to its end.
+ */
+export const wholeLines: ShikiTransformer = {
+  name: "whole-lines",
+  preprocess(_code, options) {
+    options.tokenizeTimeLimit = 0;
+  },
 };
