@@ -18,6 +18,7 @@ import { nodeClock, nodeRandom } from "./clock.ts";
 import { NodePeers } from "./cluster-peers.ts";
 import { viewCluster } from "./cluster-view.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import { LeaderWatch, lookMs } from "./leader-watch.ts";
 import { NodeNetwork, parseAddress } from "./network.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsMaterial } from "./tls.ts";
@@ -143,7 +144,12 @@ export async function openCluster(
   if (wrong !== undefined) return problem(wrong);
   registry.collect(() => metrics.report(cluster.report()));
   broker.takePart(cluster);
+  const stopWatching = watchLeader(() => {
+    const isWaiting = identity.clusterId === "";
+    return isWaiting ? `this node waits to be added: oz cluster add ${node}=${addresses.get(node)}` : cluster.problem();
+  }, events.onNotice);
   const stop = async (): Promise<void> => {
+    stopWatching();
     await cluster.stop();
     peers.close();
   };
@@ -161,6 +167,17 @@ function introductionOf({ node, tokens, hmacSecrets }: Settings): Introduction {
   const sign = async (secret: string, message: Uint8Array): Promise<Uint8Array> =>
     createHmac("sha256", secret).update(message).digest();
   return { clientName: `node ${node}`, credentials, sign, traceparent: undefined };
+}
+
+/** Tells when nobody leads for long; returns what ends that. */
+function watchLeader(problemOf: () => string | undefined, onNotice: (line: string) => void): () => void {
+  const watch = new LeaderWatch();
+  const timer = setInterval(() => {
+    const line = watch.look(nodeClock.monotonicTimeMs(), problemOf());
+    if (line !== undefined) onNotice(line);
+  }, lookMs);
+  timer.unref();
+  return () => clearInterval(timer);
 }
 
 /** A pause that keeps no process alive. */
