@@ -88,9 +88,85 @@ export const rows: readonly Row[] = [
         unit: "short",
         queries: [
           {
-            expr: `sum by (group, topic) (oz_group_lag_records{${instance}})`,
+            // Each node of a cluster knows of every group: the same records must not be counted again for each.
+            expr: `sum by (group, topic) (max by (group, topic, partition) (oz_group_lag_records{${instance}}))`,
             legend: "{{group}} in {{topic}}",
           },
+        ],
+      },
+    ],
+  },
+  {
+    title: "Cluster (empty for a server that is alone)",
+    panels: [
+      {
+        title: "Partitions led",
+        help: "By node: each partition has one leader.",
+        unit: "short",
+        isStacked: true,
+        queries: [{ expr: `oz_cluster_partitions_led{${instance}}`, legend: "{{instance}}" }],
+      },
+      {
+        title: "What is missing",
+        help: "Partitions without a leader, as the node sees it that knows of most; and those of which a node lacks records.",
+        unit: "short",
+        queries: [
+          { expr: `max(oz_cluster_partitions_leaderless{${instance}})`, legend: "without a leader" },
+          {
+            expr: `sum(oz_cluster_partitions_under_replicated{${instance}})`,
+            legend: "a copy lacks records",
+          },
+          { expr: `count(up{job="offset-zero"} == 0) or vector(0)`, legend: "nodes away" },
+        ],
+      },
+      {
+        title: "Leaders and terms",
+        help: "Elections begun, and leaders that are new, of all partitions: some when a node dies, none otherwise.",
+        unit: "short",
+        queries: [
+          {
+            expr: `sum(increase(oz_raft_elections_total{${instance}}[1m]))`,
+            legend: "elections in a minute",
+          },
+          {
+            expr: `max(increase(oz_raft_leader_changes_total{${instance}}[1m]))`,
+            legend: "new leaders in a minute",
+          },
+          { expr: `max(oz_raft_metadata_term{${instance}})`, legend: "term of the cluster's own log" },
+        ],
+      },
+    ],
+  },
+  {
+    title: "Replication",
+    panels: [
+      {
+        title: "Commit latency",
+        help: "From a leader's proposal until a majority has it on disk.",
+        unit: "s",
+        queries: [0.5, 0.99].map((q) => ({
+          expr: `histogram_quantile(${q}, ${rate("oz_raft_commit_duration_seconds_bucket", "le")})`,
+          legend: `p${q * 100}`,
+        })),
+      },
+      {
+        title: "To a node and back",
+        help: "From a message of a leader to its answer, by the node that answered: the network, and a node's disk.",
+        unit: "s",
+        queries: [
+          {
+            expr: `histogram_quantile(0.99, ${rate("oz_raft_round_trip_seconds_bucket", "le, peer")})`,
+            legend: "p99 {{peer}}",
+          },
+        ],
+      },
+      {
+        title: "Log growth",
+        help: "Bytes of entries that each node's logs took, and bytes sent to other nodes.",
+        unit: "Bps",
+        queries: [
+          { expr: rate("oz_raft_appended_bytes_total", "instance"), legend: "entries {{instance}}" },
+          { expr: rate("oz_cluster_sent_bytes_total", "instance"), legend: "sent {{instance}}" },
         ],
       },
     ],

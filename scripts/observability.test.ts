@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { ClusterMetrics } from "../reference/broker/cluster/cluster-metrics.ts";
 import { MetricsRegistry } from "../reference/observability/metrics.ts";
 import { BrokerMetrics } from "../reference/observability/broker-metrics.ts";
 import { collectProcessMetrics } from "../reference/node/admin/process-metrics.ts";
@@ -27,6 +28,7 @@ function metricNames(): Set<string> {
   const registry = new MetricsRegistry();
   collectProcessMetrics(registry)();
   void new BrokerMetrics(registry, "1");
+  void new ClusterMetrics(registry);
   const names = [...registry.families()].flatMap(({ name, type }) =>
     type === "histogram" ? ["_bucket", "_sum", "_count"].map((suffix) => name + suffix) : [name],
   );

@@ -129,7 +129,7 @@ describe("a real Prometheus", () => {
       data: { groups: { rules: { name: string; lastError?: string }[] }[] };
     };
     const rules = answer.data.groups.flatMap(({ rules }) => rules);
-    expect(rules).toHaveLength(8);
+    expect(rules).toHaveLength(11);
     expect(rules.filter(({ lastError }) => lastError !== undefined && lastError !== "")).toEqual([]);
   });
 

@@ -1,8 +1,9 @@
 /**
- * A registry that looks like a busy broker's: for what reads metrics (the dashboard page, the Grafana dashboards, the
+ * A registry that looks like that of a busy broker in a cluster: for what reads metrics (the dashboard page, the Grafana dashboards, the
  * alert rules) and must find every series there is. Each `advance` is one second of a day in which memory gets tight.
  */
 import { SeededRandom } from "../base/prng.ts";
+import { ClusterMetrics } from "../broker/cluster/cluster-metrics.ts";
 import { BrokerMetrics } from "../observability/broker-metrics.ts";
 import { MetricsRegistry } from "../observability/metrics.ts";
 
@@ -14,6 +15,8 @@ const topics = ["orders", "payments", "clicks"];
 export class MetricsLoad {
   readonly registry = new MetricsRegistry();
   readonly metrics = new BrokerMetrics(this.registry, "0.1.0");
+  readonly #cluster = new ClusterMetrics(this.registry);
+  readonly #observe = this.#cluster.follow();
   readonly #random: SeededRandom;
   readonly #requests = types.map((type) => this.metrics.request(type));
   readonly #ends = new Map(topics.map((topic) => [topic, 0]));
@@ -55,6 +58,25 @@ export class MetricsLoad {
       failed: 0,
     });
     this.#reportMemory(pressure);
+    this.#replicate(pressure);
+  }
+
+  /** Leads one of three copies of everything. */
+  #replicate(pressure: number): void {
+    const term = 1 + Math.floor(this.#second / 60);
+    this.#observe({ kind: "role", role: "leader", term, leader: "n1", reason: "" });
+    const latencyMs = 1000 * this.#duration(pressure);
+    this.#observe({ kind: "commit-latency", index: this.#second, latencyMs });
+    for (const peer of ["n2", "n3"]) this.#observe({ kind: "round-trip", peer, durationMs: latencyMs / 2 });
+    this.#cluster.sent(this.#random.nextBetween(1000, 100_000));
+    this.#cluster.report({
+      metadataTerm: term,
+      partitions: 2 * topics.length,
+      led: 2,
+      leaderless: 0,
+      underReplicated: pressure > 0.95 ? 1 : 0,
+      entryBytes: this.#random.nextBetween(0, mebibyte),
+    });
   }
 
   #duration(pressure: number): number {
