@@ -146,14 +146,17 @@ export async function openCluster(
   broker.takePart(cluster);
   const stopWatching = watchLeader(() => {
     const isWaiting = identity.clusterId === "";
-    return isWaiting ? `this node waits to be added: oz cluster add ${node}=${addresses.get(node)}` : cluster.problem();
+    return isWaiting
+      ? `this node waits to be added: oz cluster add ${node}=${addresses.get(node)}`
+      : cluster.problem();
   }, events.onNotice);
   const stop = async (): Promise<void> => {
     stopWatching();
     await cluster.stop();
     peers.close();
   };
-  const view = (): Promise<ClusterView> => viewCluster(cluster.state(), async (node) => withNames(await peers.stateOf(node)), pause);
+  const view = (): Promise<ClusterView> =>
+    viewCluster(cluster.state(), async (node) => withNames(await peers.stateOf(node)), pause);
   return { kind: "node", view, stop };
 }
 
