@@ -3,7 +3,8 @@
  *
  *     node scripts/cluster-seeds.ts [from] [to] [nodes] [milliseconds of faults]
  *
- * In every third run a node joins and another one leaves; in every second one there is a compacted topic too.
+ * In every third run a node joins and another one leaves; in every second one there is a compacted topic too; in two of
+ * five a node loses its folder, and is removed and added again under its name.
  */
 import { simulateCluster } from "../reference/testing/cluster/simulation.ts";
 
@@ -13,8 +14,8 @@ let starts = 0;
 let virtualMs = 0;
 let violated = 0;
 for (let seed = from; seed <= to; seed++) {
-  const [changesMembers, compacts] = [seed % 3 === 0, seed % 2 === 0];
-  const verdict = await simulateCluster({ seed, nodes, faultsMs, changesMembers, compacts });
+  const [changesMembers, compacts, losesFolder] = [seed % 3 === 0, seed % 2 === 0, seed % 5 < 2];
+  const verdict = await simulateCluster({ seed, nodes, faultsMs, changesMembers, compacts, losesFolder });
   acknowledged += verdict.acknowledged;
   starts += verdict.starts;
   virtualMs += verdict.virtualMs;

@@ -1,7 +1,8 @@
 /** What a client is told when the disk or the log refuses: enough to act on, and no paths of the server. */
 import { unreachable } from "#reference/base/assert.ts";
-import type { DiskError } from "../ports.ts";
+import type { Checksum, DiskError } from "../ports.ts";
 import type { AppendResult } from "../storage/log.ts";
+import { checkRecordBatch } from "../storage/record-batch.ts";
 import type { ErrorOutcome } from "./outcome.ts";
 import { refuse } from "./outcome.ts";
 
@@ -14,6 +15,22 @@ export function refusalOfDisk(error: DiskError): ErrorOutcome {
     return refuse("storage-full", "the disk is full; nothing of this request was stored", fullRetryAfterMs);
   }
   return refuse("storage-error", `the disk failed (${error.operation}: ${error.code})`);
+}
+
+/**
+ * What is wrong with a batch that a node of a cluster is to number: what one of them would refuse must never get into
+ * the log, since the others would have to refuse it too.
+ */
+export function judgeBatch(
+  bytes: Uint8Array,
+  checksum: Checksum,
+  recordSizeMax: number,
+): ErrorOutcome | undefined {
+  const fault = checkRecordBatch(bytes, 0, bytes.length, checksum);
+  if (fault !== undefined)
+    return refusalOfAppend({ kind: "refused", reason: `${fault.kind}-batch`, detail: fault.reason });
+  if (bytes.length <= recordSizeMax) return undefined;
+  return refuse("record-too-large", `batch of ${bytes.length} bytes exceeds ${recordSizeMax}`);
 }
 
 /** How long a producer should wait when the log does not know better. */

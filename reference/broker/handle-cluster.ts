@@ -10,9 +10,9 @@ function replicationOf({ replication }: Broker): Replication | ErrorOutcome {
   return replication ?? refuse("unknown-request", "this server is not part of a cluster");
 }
 
-export const clusterState: Handler<"ClusterState"> = (broker) => {
+export const clusterState: Handler<"ClusterState"> = (broker, _request, { connection }) => {
   const replication = replicationOf(broker);
-  return "kind" in replication ? replication : reply(replication.state());
+  return "kind" in replication ? replication : reply(replication.state(connection.state.peer !== undefined));
 };
 
 export const leaders: Handler<"Leaders"> = async (broker, { topic: name }, { connection }) => {
@@ -39,7 +39,8 @@ export const changeCluster: Handler<"ChangeCluster"> = async (broker, request, {
 export const peerHello: Handler<"PeerHello"> = async (broker, request, { connection }) => {
   const replication = replicationOf(broker);
   if ("kind" in replication) return replication;
-  return (await replication.welcome(connection, request)) ?? reply({ node: request.target });
+  const welcomed = await replication.welcome(connection, request);
+  return "kind" in welcomed ? welcomed : reply(welcomed);
 };
 
 export const raft: Handler<"Raft"> = (broker, { message }, { connection }) => {

@@ -7,12 +7,12 @@
 import { viewOf } from "#reference/base/bytes.ts";
 import type { Peers, PeerSource } from "../broker/cluster/cluster-options.ts";
 import type { Identity } from "../broker/cluster/identity.ts";
-import { introduce, noteAnswer } from "../broker/cluster/meeting.ts";
+import { introduce, noteAnswer, StrangerError } from "../broker/cluster/meeting.ts";
 import { memberCalled, nameOf } from "../broker/cluster/member-id.ts";
 import { call } from "../client/calls.ts";
 import type { Introduction } from "../client/handshake-call.ts";
 import { ServerPool } from "../client/pool.ts";
-import { ProtocolError, protocolError } from "../client/protocol-error.ts";
+import { ProtocolError } from "../client/protocol-error.ts";
 import type { Session } from "../client/session.ts";
 import type { Clock, Network } from "../ports.ts";
 import type { ReplyOf } from "../protocol/messages.ts";
@@ -195,8 +195,7 @@ class PeerLink {
     try {
       const { session } = await this.#pool.acquire(0);
       const found = await this.#introduce(session);
-      const problem = await noteAnswer(identity, this.#node, found);
-      if (problem !== undefined) throw protocolError("other-folder", problem);
+      await noteAnswer(identity, this.#node, found);
       this.#session = session;
       for (const message of this.#pending.splice(0)) this.send(message);
       this.#refusal = "";
@@ -219,9 +218,10 @@ class PeerLink {
 
   /** What an operator must put right; undefined when the node is just not there. */
   #refusalIn(error: unknown): string | undefined {
+    const place = `node ${nameOf(this.#node)} at ${this.address}`;
+    if (error instanceof StrangerError) return `no connection to ${place}: ${error.message}`;
     if (!(error instanceof ProtocolError)) return undefined;
     const { isTls } = this.#options;
-    const place = `node ${nameOf(this.#node)} at ${this.address}`;
     if (!error.isRetriable) return `${place} refuses this node: ${error.message}`;
     const problem = isTls ? describeTlsFailure(error.cause) : undefined;
     if (problem !== undefined) return `no connection to ${place}: ${problem}`;

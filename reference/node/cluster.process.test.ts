@@ -151,7 +151,8 @@ test("strangers, other clusters' nodes and damaged promises are refused with one
   await expect(call(session, "PeerState", {})).rejects.toMatchObject({ name: "not-a-member" });
   const message = new Uint8Array([1, 2, 3]);
   await expect(call(session, "Raft", { message })).rejects.toMatchObject({ name: "not-a-member" });
-  const hello = { clusterId: "0123456789abcdef", node: "n2", target: leader };
+  const folder = "0123456789abcdef";
+  const hello = { clusterId: folder, node: "n2", folder, target: leader, frameSizeMax: 2 ** 24 };
   await expect(call(session, "PeerHello", hello)).rejects.toMatchObject({ name: "not-a-member" });
   session.version = 9;
   await expect(call(session, "PeerHello", hello)).rejects.toMatchObject({ name: "unsupported-version" });

@@ -110,10 +110,10 @@ export async function openCluster(
   const isThere = (await disk.list(isNew ? "" : clusterDirectory)).includes(
     isNew ? clusterDirectory : "journal",
   );
-  if (!isNew && !isThere) return problem(`${journalPath} is missing, and with it this node's promises`);
+  if (!isNew && !isThere) return lost(node, `${journalPath} is missing, and with it this node's promises`);
   await identity.store();
   const journal = await RaftJournal.open(disk, journalPath, fastChecksum);
-  if (journal.kind === "damaged") return problem(journal.problem);
+  if (journal.kind === "damaged") return lost(node, journal.problem);
   const peers = new NodePeers({
     identity,
     network: new NodeNetwork({ connectTimeoutMs: 2000, ...(tls !== undefined && { tls }) }),
@@ -141,7 +141,7 @@ export async function openCluster(
     onHalt: events.onHalt,
   });
   const wrong = await cluster.start();
-  if (wrong !== undefined) return problem(wrong);
+  if (wrong !== undefined) return lost(node, wrong);
   registry.collect(() => metrics.report(cluster.report()));
   broker.takePart(cluster);
   const stopWatching = watchLeader(() => {
@@ -186,6 +186,14 @@ function watchLeader(problemOf: () => string | undefined, onNotice: (line: strin
 /** A pause that keeps no process alive. */
 function pause(durationMs: number): Promise<void> {
   return sleep(durationMs, undefined, { ref: false });
+}
+
+/** What cannot be repaired is replaced: with an empty folder the node is somebody new. */
+function lost(node: string, what: string): ClusterProblem {
+  const start = `empty the folder, start ${node} with --join true`;
+  return problem(
+    `${what}; to replace it: oz cluster remove ${node}, ${start}, oz cluster add ${node}=HOST:PORT`,
+  );
 }
 
 function problem(message: string): ClusterProblem {

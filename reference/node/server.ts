@@ -8,6 +8,7 @@ import { createHmac } from "node:crypto";
 import type { Checksum, Disk, Listener } from "../ports.ts";
 import { DiskError } from "../ports.ts";
 import { Broker, frameBytesAroundBatch } from "../broker/broker.ts";
+import { OtherFolderError } from "../broker/cluster/meeting.ts";
 import { retentionOf } from "../broker/housekeeping.ts";
 import type { CompactionLimits } from "../broker/housekeeping.ts";
 import { OffsetStore } from "../broker/offset-store.ts";
@@ -68,8 +69,11 @@ export interface ServerEvents {
   readonly onBug: (error: unknown) => void;
   /** Something that an operator should know, in one line. */
   readonly onNotice?: (line: string) => void;
-  /** A node of a cluster can do no more and must be stopped: its disk failed, or it has met a bug. */
-  readonly onHalt?: (line: string) => void;
+  /**
+   * A node of a cluster can do no more and must be stopped: its disk failed, or it has met a bug; or, `isRefused`, the
+   * other nodes know it with another data folder.
+   */
+  readonly onHalt?: (line: string, isRefused: boolean) => void;
 }
 
 /** Starts a server. Everything that the environment can do wrong comes back as a problem. */
@@ -169,9 +173,10 @@ function openNode(
   return openCluster(settings, disk, broker, registry, tls, {
     onNotice: (line) => onNotice?.(line),
     onHalt: (error) => {
+      const isRefused = error instanceof OtherFolderError;
       const isDisk = error instanceof DiskError;
       const line = isDisk ? describeDiskError(error, settings.data) : textOf(error);
-      onHalt?.(line);
+      onHalt?.(isRefused ? `data folder ${settings.data}: ${error.message}` : line, isRefused);
     },
   });
 }

@@ -172,7 +172,16 @@ export const protocolErrors = {
   "not-a-member": {
     code: 30,
     isRetriable: false,
-    help: "The two ends are not nodes of the same cluster: another cluster id, an unknown name, or a wrong address.",
+    help:
+      "The two ends are not nodes of one cluster: another cluster id, an unknown name, a wrong address, a certificate " +
+      "that is missing, not trusted or of another machine, or settings that do not fit. The message says which.",
+  },
+  "other-folder": {
+    code: 31,
+    isRetriable: false,
+    help:
+      "The cluster knows the node with another data folder, which holds its promises. If that folder is lost: remove " +
+      "the node, start it again, and add it.",
   },
   "connection-closed": {
     code: 1000,

@@ -71,13 +71,22 @@ export const leadersReply = layout("LeadersReply", {
 
 export const peerHelloRequest = layout("PeerHello", {
   clusterId: text,
-  /** The node that connects. */
+  /** The node that connects, as the others know it: its name, and `#` and its folder's id if it was added later. */
   node: text,
-  /** The node that it means to reach. */
+  /** The id of its data folder: the promises of a node lie there and nowhere else. */
+  folder: text,
+  /** The name of the node that it means to reach. */
   target: text,
+  /** The largest frame that it takes, and so the largest that it may be sent. */
+  frameSizeMax: uint32,
 });
 
-export const peerHelloReply = layout("PeerHelloReply", { node: text });
+export const peerHelloReply = layout("PeerHelloReply", {
+  /** The same of the node that was reached. */
+  node: text,
+  folder: text,
+  frameSizeMax: uint32,
+});
 
 export const raftRequest = layout("Raft", {
   /** Messages of several groups, in the layout of broker/cluster/frame-codec.ts. */

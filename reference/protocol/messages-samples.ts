@@ -132,8 +132,14 @@ export const messageSamples: { readonly [Name in MessageName]: MessageSample<Nam
   },
   ChangeCluster: { request: { action: "add", node: "n4", address: "10.0.0.4:7420" }, reply: {} },
   PeerHello: {
-    request: { clusterId: "5f1c09aa7be3d204", node: "n1", target: "n2" },
-    reply: { node: "n2" },
+    request: {
+      clusterId: "5f1c09aa7be3d204",
+      node: "n4#7a0d15e6c3b2f891",
+      folder: "7a0d15e6c3b2f891",
+      target: "n2",
+      frameSizeMax: 16_777_216,
+    },
+    reply: { node: "n2", folder: "c4e19b07d2a85f36", frameSizeMax: 16_777_216 },
   },
   Raft: { request: { message: Uint8Array.of(0x03, 0x01) }, reply: {} },
   PeerState: {

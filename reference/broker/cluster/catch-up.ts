@@ -165,7 +165,9 @@ export class CatchUp {
     if (tombstonesGoneTo <= Math.max(ownEnd, log.startOffset)) return true;
     if (log.startOffset < ownEnd) {
       const what = `${name.topic}/${name.partition} may hold keys that were removed while this node was no member`;
-      throw new StaleRecordsError(`${what}: empty its folder and add it under another name`);
+      const cure =
+        "oz cluster remove takes the node out; empty its folder, start it again with --join true, and add it";
+      throw new StaleRecordsError(`${what}: ${cure}`);
     }
     await log.tombstones.adopt(tombstonesGoneTo);
     const isEmpty = log.endOffset === log.startOffset;

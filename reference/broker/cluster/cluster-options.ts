@@ -27,6 +27,8 @@ export interface Peers {
   /** The whole membership: connections to nodes that are not in it end. */
   update(addresses: ReadonlyMap<string, string>): void;
   source(node: string): PeerSource;
+  /** Introduces this node at an address; resolves to who is there. Rejects when nobody answers, or refuses. */
+  identify(name: string, address: string): Promise<ReplyOf<"PeerHello">>;
 }
 
 /** What a node is made of. */
@@ -52,5 +54,7 @@ export interface ClusterOptions {
   /** Memory for entries that no snapshot has taken the place of yet. */
   readonly entryBytes?: EntryBytes;
   readonly schedule: (run: () => void) => void;
+  /** Something that an operator should know, in one line. */
+  readonly onNotice?: (line: string) => void;
   readonly onHalt: (error: unknown) => void;
 }

@@ -43,6 +43,27 @@ test.for([
   },
 );
 
+test.for([
+  [1, {}],
+  [4, { changesMembers: true, compacts: true }],
+  [12, { changesMembers: true }],
+] as const)(
+  "a node loses its folder in bad weather and is added again under its name: nothing is lost, seed %i",
+  async ([seed, more]) => {
+    const scenario = { seed, nodes: 3, faultsMs: 8000, losesFolder: true, ...more };
+    expect((await simulateCluster(scenario)).violations).toEqual([]);
+  },
+);
+
+test("without ids of folders, one that was lost goes unnoticed: the simulation finds what comes of it", async () => {
+  const found: string[] = [];
+  for (let seed = 1; seed <= 12 && found.length === 0; seed++) {
+    const scenario = { seed, nodes: 3, faultsMs: 8000, losesFolder: true, forgetsFolders: true };
+    found.push(...(await simulateCluster(scenario)).violations);
+  }
+  expect(found).not.toEqual([]);
+});
+
 test("a node whose disk fails while it catches up stops, and catches up when it is back", async () => {
   const { violations } = await simulateCluster({ seed: 30035, nodes: 3, faultsMs: 10_000 });
   expect(violations).toEqual([]);

@@ -4,7 +4,9 @@ import { configurationOf } from "../../raft/state.ts";
 import type { GroupsReport } from "./cluster-metrics.ts";
 import type { Group } from "./group.ts";
 import type { Groups } from "./groups.ts";
+import { nameOf } from "./member-id.ts";
 import type { PartitionReplica } from "./partition-replica.ts";
+import type { PartitionLeader } from "./replication.ts";
 
 /** The members, who leads what, and how far everybody is. */
 export function clusterStateOf(
@@ -39,6 +41,28 @@ export function clusterStateOf(
     members,
     partitions,
   };
+}
+
+/** The same with names, for people and clients; nodes call each other as Raft does. */
+export function withNames(state: ReplyOf<"ClusterState">): ReplyOf<"ClusterState"> {
+  return {
+    ...state,
+    node: nameOf(state.node),
+    leader: nameOf(state.leader),
+    members: state.members.map((member) => ({ ...member, node: nameOf(member.node) })),
+    partitions: state.partitions.map((partition) => ({ ...partition, leader: nameOf(partition.leader) })),
+  };
+}
+
+/** Who leads a partition, for clients: a leader that may not answer yet is none. */
+export function leaderOf(
+  replica: PartitionReplica | undefined,
+  own: string,
+  addresses: ReadonlyMap<string, string>,
+): PartitionLeader {
+  const leader = replica?.leader ?? "";
+  const isKnown = leader !== own || replica?.group.isReady === true;
+  return isKnown ? { node: nameOf(leader), address: addresses.get(leader) ?? "" } : { node: "", address: "" };
 }
 
 /** The partitions that this node leads. */

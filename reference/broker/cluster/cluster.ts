@@ -14,9 +14,8 @@ import { messageNameOf } from "../../protocol/messages.ts";
 import type { RaftOptions } from "../../raft/options.ts";
 import { configurationOf } from "../../raft/state.ts";
 import { ignoreDiskError } from "../../storage/file-io.ts";
-import { checkRecordBatch } from "../../storage/record-batch.ts";
 import type { BrokerConnection } from "../connection.ts";
-import { refusalOfAppend } from "../disk-refusal.ts";
+import { judgeBatch } from "../disk-refusal.ts";
 import type { GroupKeeper } from "../consumer-groups.ts";
 import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
@@ -25,9 +24,12 @@ import type { Partition } from "../partition.ts";
 import { judgeTopic } from "../registry.ts";
 import type { TopicConfig } from "../topic.ts";
 import { Balance } from "./balance.ts";
+import type { ChangeOptions } from "./change-cluster.ts";
+import { agreeOnFolders, changeMembership, transferEverything } from "./change-cluster.ts";
 import type { GroupsReport } from "./cluster-metrics.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
-import { clusterStateOf, groupsReportOf, ledPartitions, missingLeader } from "./cluster-state.ts";
+import { clusterStateOf, groupsReportOf, leaderOf, ledPartitions } from "./cluster-state.ts";
+import { missingLeader, withNames } from "./cluster-state.ts";
 import { decodeGroupFrame } from "./frame-codec.ts";
 import { notLeader } from "./group.ts";
 import { groupKey, metadataGroup } from "./group-id.ts";
@@ -36,19 +38,18 @@ import { holdsHeartbeats } from "./heartbeat-codec.ts";
 import type { Hearing } from "./heartbeats.ts";
 import { hearHeartbeats } from "./heartbeats.ts";
 import { NodeTopics } from "./local-topics.ts";
-import { addNode, finishLeaving, judgeAddress, reachNode } from "./membership.ts";
-import { reconcile, removeNode, wishedVoters } from "./membership.ts";
+import { gather, Reception, waitingLine } from "./meeting.ts";
+import { finishLeaving, reconcile, wishedVoters } from "./membership.ts";
 import { Metadata } from "./metadata.ts";
 import { journalStorage, MetadataGroup } from "./metadata-group.ts";
 import { NodeAddresses } from "./node-addresses.ts";
 import type { NodeContext } from "./node-context.ts";
 import { Outbox } from "./outbox.ts";
-import { recordsForPeer, sizesElsewhere, welcomePeer } from "./peer-requests.ts";
+import { recordsForPeer, sizesElsewhere } from "./peer-requests.ts";
 import { proposedBytesMax } from "./produce-queue.ts";
 import { decodeMessage } from "./raft-codec.ts";
 import type { PartitionLeader, PartitionSize, Replication } from "./replication.ts";
-import type { Led } from "./transfer.ts";
-import { pause, transferAll } from "./transfer.ts";
+import { transferAll, untilSo } from "./transfer.ts";
 
 /** Patient enough for a machine that is busy with other things, and quick enough that clients hardly notice. */
 const raftOptions = {
@@ -75,12 +76,15 @@ export class Cluster implements Replication {
   readonly #metadata: MetadataGroup;
   readonly #balance: Balance;
   readonly #nodes: NodeAddresses;
+  readonly #parts: Omit<ChangeOptions, "onChange">;
+  readonly #reception: Reception;
   readonly #hearing: Hearing;
   readonly #beatMs: number;
   #upkeepAtMs = 0;
   #wasLeader = false;
   #knownAddresses = "";
   #isHalted = false;
+  #isAgreeing = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -97,7 +101,7 @@ export class Cluster implements Replication {
     const raft = { ...wanted, heartbeatMs: this.#beatMs / 2 };
     const nowMs = (): number => Math.floor(clock.monotonicTimeMs());
     this.#context = {
-      node: identity.node,
+      node: identity.member,
       broker,
       journal,
       checksum,
@@ -114,7 +118,7 @@ export class Cluster implements Replication {
       onHalt: (error) => this.#halt(error),
     };
     this.#hearing = {
-      node: identity.node,
+      node: identity.member,
       groupOf: (id) => (id.incarnation === 0 ? this.#metadata.group : this.#groups.get(id)),
       answer: (node, heartbeat) => outbox.answer(node, heartbeat),
     };
@@ -123,7 +127,7 @@ export class Cluster implements Replication {
     const { term = 0, votedFor, snapshot, entries = [] } = stored ?? {};
     this.#metadata = new MetadataGroup({
       raft: {
-        id: identity.node,
+        id: identity.member,
         random,
         durable: { term, votedFor, snapshot, entries: [...entries] },
         options: raft,
@@ -140,7 +144,10 @@ export class Cluster implements Replication {
       onHalt: (error) => this.#halt(error),
       onChange: () => this.#changed(),
     });
-    this.#nodes = new NodeAddresses(options.addresses, this.#metadata.machine);
+    this.#nodes = new NodeAddresses(options.addresses, identity.member, this.#metadata.machine);
+    this.#parts = { ...options, groups: this.#groups, metadata: this.#metadata, nodes: this.#nodes };
+    this.#reception = new Reception({ ...this.#parts, frameSizeMax: broker.limits.frameSizeMax });
+    identity.agreedFolder = (name) => this.#metadata.folderOf(name);
     journal.onFailed = (error) => this.#halt(error);
     this.offsets = this.#metadata.offsets;
     this.memberships = this.#metadata.memberships;
@@ -152,18 +159,36 @@ export class Cluster implements Replication {
     if (problem !== undefined) return problem;
     await this.#metadata.group.start();
     this.#groups.onTick = (nowMs) => this.#lookAfter(nowMs);
-    this.#groups.start(this.#context, this.#metadata.group, this.#beatMs);
     this.#changed();
+    if (this.#options.identity.hasBegun) this.#begin();
+    else void this.#gather();
     return undefined;
   }
 
   /** Hands over what is led here, so that nobody has to wait for a time-out; then stops. */
   async stop(): Promise<void> {
     // Who has halted has no part in the groups any more, and nobody would take over from it.
-    if (!this.#isHalted) await transferAll(this.#allGroups(), this.#options.clock, undefined);
+    if (!this.#isHalted)
+      await transferAll([this.#metadata, ...this.#groups.all], this.#options.clock, undefined);
+    this.#isHalted = true;
     this.#metadata.stop();
     await this.#groups.stop();
     await this.#options.journal.close();
+  }
+
+  #begin(): void {
+    this.#groups.start(this.#context, this.#metadata.group, this.#beatMs);
+  }
+
+  /** An empty folder of a first member takes part in nothing before the other ones have met it. */
+  async #gather(): Promise<void> {
+    const { identity, peers, clock, onNotice = () => {} } = this.#options;
+    try {
+      await gather(identity, peers, clock, () => this.#isHalted, onNotice);
+      if (!this.#isHalted) this.#begin();
+    } catch (error) {
+      this.#halt(error);
+    }
   }
 
   /** Where every node is reached. */
@@ -191,15 +216,11 @@ export class Cluster implements Replication {
   }
 
   leadersOf(topic: string, partitions: number): readonly PartitionLeader[] {
-    const { members } = this;
     const found = this.#options.broker.topics.get(topic)?.partitions ?? [];
-    return Array.from({ length: partitions }, (_, number) => {
-      const partition = found[number];
-      const replica = partition === undefined ? undefined : this.#groups.of(partition);
-      const leader = replica?.leader ?? "";
-      const isKnown = leader !== this.#context.node || replica?.group.isReady === true;
-      return isKnown ? { node: leader, address: members.get(leader) ?? "" } : { node: "", address: "" };
-    });
+    const replicas = found.map((partition) => this.#groups.of(partition));
+    return Array.from({ length: partitions }, (_, number) =>
+      leaderOf(replicas[number], this.#context.node, this.members),
+    );
   }
 
   async current(partition?: Partition): Promise<ErrorOutcome | undefined> {
@@ -220,19 +241,10 @@ export class Cluster implements Replication {
     acks: Acks,
   ): void {
     const { broker, checksum } = this.#options;
-    const refusing = (problem: ErrorOutcome): void => broker.refuse(connection, idHigh, idLow, problem);
-    // What a node would refuse must never get into the log: the others would have to refuse it too.
-    const fault = checkRecordBatch(bytes, 0, bytes.length, checksum);
-    if (fault !== undefined) {
-      const refused = { kind: "refused", reason: `${fault.kind}-batch`, detail: fault.reason } as const;
-      return refusing(refusalOfAppend(refused));
-    }
-    if (bytes.length > broker.limits.recordSizeMax) {
-      const message = `batch of ${bytes.length} bytes exceeds ${broker.limits.recordSizeMax}`;
-      return refusing(refuse("record-too-large", message));
-    }
+    const problem = judgeBatch(bytes, checksum, broker.limits.recordSizeMax);
     const replica = this.#groups.of(partition);
-    if (replica === undefined) return refusing(notLeader(undefined));
+    if (problem !== undefined || replica === undefined)
+      return broker.refuse(connection, idHigh, idLow, problem ?? notLeader(undefined));
     replica.produce(connection, idHigh, idLow, bytes, acks);
   }
 
@@ -248,7 +260,11 @@ export class Cluster implements Replication {
     if (refused !== undefined) return refused;
     // The others hear that it is agreed on with the next message: now, and not with the next heartbeat.
     void group.read();
-    await this.#untilLed(name);
+    const isLed = (): boolean => {
+      const count = this.#options.broker.topics.get(name)?.partitions.length ?? 0;
+      return this.leadersOf(name, count).every(({ node }) => node !== "");
+    };
+    await untilSo(isLed, this.#options.clock, leadersTimeoutMs, leadersLookMs);
     return undefined;
   }
 
@@ -260,9 +276,10 @@ export class Cluster implements Replication {
     return this.#groups.of(partition)?.trim(beforeOffset) ?? notLeader(undefined);
   }
 
-  state(): ReplyOf<"ClusterState"> {
+  state(isForNode = false): ReplyOf<"ClusterState"> {
     const { clusterId } = this.#options.identity;
-    return clusterStateOf(this.#metadata.group, this.#groups, clusterId, this.members);
+    const state = clusterStateOf(this.#metadata.group, this.#groups, clusterId, this.members);
+    return isForNode ? state : withNames(state);
   }
 
   /** For a collector: what this node's groups are now. */
@@ -271,28 +288,27 @@ export class Cluster implements Replication {
   }
 
   async change(
-    { action, node, address }: RequestOf<"ChangeCluster">,
+    request: RequestOf<"ChangeCluster">,
     connection: BrokerConnection,
   ): Promise<ErrorOutcome | undefined> {
-    const { clock } = this.#options;
-    if (action === "transfer") return this.#transfer(node, connection.state.peer === undefined);
-    const misplaced = this.#misplaced();
-    if (misplaced !== undefined) return misplaced;
-    if (action === "remove") return removeNode(this.#metadata, this.#groups, clock, node);
-    if (action !== "add") return refuse("invalid-request", `${action} is not add, remove or transfer`);
-    const wrong = judgeAddress(this.#metadata, this.members, node, address);
-    if (wrong !== undefined) return wrong;
-    const problem = await this.#metadata.propose({ kind: "address", node, address });
-    this.#changed();
-    const unreached = problem ?? (await reachNode(this.#options.peers.source(node), clock, node, address));
-    return unreached ?? addNode(this.#metadata, this.#groups, clock, node);
+    const parts = { ...this.#parts, onChange: () => this.#changed() };
+    const { action, node } = request;
+    if (action === "transfer") return transferEverything(parts, node, connection.state.peer === undefined);
+    return this.#misplaced() ?? changeMembership(parts, request);
   }
 
-  welcome(connection: BrokerConnection, request: RequestOf<"PeerHello">): Promise<ErrorOutcome | undefined> {
-    return welcomePeer(this.#options.identity, this.#nodes, connection, request);
+  async welcome(
+    connection: BrokerConnection,
+    request: RequestOf<"PeerHello">,
+  ): Promise<ReplyOf<"PeerHello"> | ErrorOutcome> {
+    const welcomed = await this.#reception.welcome(connection, request);
+    // Somebody new may have to be reached.
+    this.#changed();
+    return welcomed;
   }
 
   receive(from: string, frame: Uint8Array): void {
+    if (!this.#options.identity.hasBegun) return;
     if (holdsHeartbeats(frame)) return hearHeartbeats(frame, from, this.#hearing);
     for (const { group, bytes } of decodeGroupFrame(frame) ?? []) {
       const message = decodeMessage(bytes, from, this.#context.node);
@@ -312,42 +328,8 @@ export class Cluster implements Replication {
 
   problem(): string | undefined {
     if (this.#isHalted) return "the node has stopped taking part";
+    if (!this.#options.identity.hasBegun) return waitingLine(this.#options.identity);
     return missingLeader(this.#metadata.group, this.#groups);
-  }
-
-  *#allGroups(): Generator<Led> {
-    yield this.#metadata;
-    yield* this.#groups.all;
-  }
-
-  /** Hands all that this node leads to another one; `asksOthers` has the others do so too. */
-  async #transfer(target: string, asksOthers: boolean): Promise<ErrorOutcome | undefined> {
-    const { group } = this.#metadata;
-    if (!configurationOf(group.state).voters.includes(target)) {
-      return refuse("invalid-request", `the cluster has no node ${target} that could lead`);
-    }
-    const { peers, clock } = this.#options;
-    const leaders = new Set([group.state.leader, ...[...this.#groups.all].map(({ leader }) => leader)]);
-    const others = [...leaders].filter(
-      (node) => node !== undefined && node !== target && node !== group.state.id,
-    );
-    const asked = asksOthers ? others.map((node) => peers.source(node ?? "").transfer(target)) : [];
-    const results = await Promise.all([
-      transferAll(this.#allGroups(), clock, target),
-      ...asked.map((asking) => asking.catch((error: unknown) => refuse("request-timeout", String(error)))),
-    ]);
-    return results.find((result) => result !== undefined);
-  }
-
-  /** Resolves when each partition of a new topic is led by somebody, or when that takes too long. */
-  async #untilLed(name: string): Promise<void> {
-    const { broker, clock } = this.#options;
-    const deadlineMs = clock.monotonicTimeMs() + leadersTimeoutMs;
-    while (clock.monotonicTimeMs() < deadlineMs) {
-      const count = broker.topics.get(name)?.partitions.length ?? 0;
-      if (this.leadersOf(name, count).every(({ node }) => node !== "")) return;
-      await pause(clock, leadersLookMs);
-    }
   }
 
   /** Why this node may not answer for the metadata; undefined when it may. */
@@ -367,6 +349,10 @@ export class Cluster implements Replication {
       this.#balance.look(replica, nowMs);
     }
     finishLeaving(this.#metadata, this.#groups);
+    if (this.#metadata.group.isReady && !this.#isAgreeing) {
+      this.#isAgreeing = true;
+      void agreeOnFolders(this.#parts).finally(() => (this.#isAgreeing = false));
+    }
     const { leader, id } = this.#metadata.group.state;
     this.#nodes.lookAfter(leader, id, this.#options.peers, nowMs);
     this.#changed();

@@ -23,6 +23,8 @@ export type ClusterCommand =
     }
   | ({ readonly kind: "join-group" } & JoinChange)
   | ({ readonly kind: "leave-group" } & LeaveChange)
+  /** The folders of the first members, by name: those had met before the cluster began, and tell those to come. */
+  | { readonly kind: "folders"; readonly folders: readonly (readonly [node: string, folder: string])[] }
   /** Where a node is reached; said before it becomes a member. */
   | { readonly kind: "address"; readonly node: string; readonly address: string }
   /** A node is to leave: the partitions' groups do without it first. */
@@ -37,6 +39,7 @@ const kinds: ReadonlySet<string> = new Set(
     "commit-offsets": 0,
     "join-group": 0,
     "leave-group": 0,
+    folders: 0,
     address: 0,
     leave: 0,
     left: 0,

@@ -99,12 +99,22 @@ async function diskWith(file: string, bytes: Uint8Array): Promise<MemoryDisk> {
   return disk;
 }
 
+const identityOptions = {
+  node: "n1",
+  members,
+  isJoining: false,
+  checksum: crc32,
+  random: { nextUint32: () => 0x7a0d15e6 },
+};
+
 /** The bytes of an identity that has been stored. */
 async function identityBytes(): Promise<Uint8Array> {
   const disk = new MemoryDisk();
-  const opened = await openIdentity(disk, crc32, "n1", members, false);
+  const opened = await openIdentity(disk, identityOptions);
   if (opened.kind !== "identity") throw new Error(opened.problem);
-  await opened.identity.store();
+  const { identity } = opened;
+  await identity.meet("n2", "c4e19b07d2a85f36");
+  await identity.begin();
   return (await readWhole(disk, identityPath)) ?? new Uint8Array(0);
 }
 
@@ -135,9 +145,12 @@ describe("golden bytes", () => {
 
   test("of a node's identity", async () => {
     expect(new TextDecoder().decode(await identityBytes())).toBe(
-      '{"version":1,"clusterId":"167d18fb85b231e8","node":"n1","members":["n1=10.0.0.1:7420","n2=10.0.0.2:7420"],' +
-        '"first":["n1","n2"],"crc32":"ad63794a"}\n',
+      '{"version":2,"clusterId":"167d18fb85b231e8","node":"n1","folder":"7a0d15e67a0d15e6",' +
+        '"members":["n1=10.0.0.1:7420","n2=10.0.0.2:7420"],"first":["n1","n2"],"met":["n2=c4e19b07d2a85f36"],' +
+        '"hasBegun":true,"crc32":"4ef47058"}\n',
     );
+    const text = fs.readFileSync(path.join(import.meta.dirname, "FORMAT.md"), "utf8");
+    expect(text).toContain(new TextDecoder().decode(await identityBytes()).trimEnd());
   });
 
   test.each(["raft-journal", "partition-snapshot"])("of %s stand in FORMAT.md", (name) => {
@@ -150,8 +163,8 @@ describe("one changed byte", () => {
   test("in a journal is refused, or cuts off what nobody vouches for, and is never taken for something else", async () => {
     const whole = golden("raft-journal");
     // Where each record begins, from the golden file's own lengths.
-    const starts = [8];
-    for (let at = 8; at < whole.length;)
+    const starts = [20];
+    for (let at = 20; at < whole.length;)
       starts.push((at += 8 + (whole[at + 3] ?? 0) + 256 * (whole[at + 2] ?? 0)));
     const last = starts.at(-2) ?? 0;
     for (let at = 0; at < whole.length; at++) {
@@ -173,7 +186,7 @@ describe("one changed byte", () => {
       for (const bit of [0x01, 0x20]) {
         const changed = whole.slice();
         changed[at] = (changed[at] ?? 0) ^ bit;
-        const opened = await openIdentity(await diskWith(identityPath, changed), crc32, "n1", members, false);
+        const opened = await openIdentity(await diskWith(identityPath, changed), identityOptions);
         expect(opened.kind, `byte ${at}`).toBe("refused");
       }
     }

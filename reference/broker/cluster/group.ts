@@ -18,6 +18,7 @@ import type { Raft } from "../../raft/state.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { GroupStorage } from "./group-storage.ts";
+import { nameOf } from "./member-id.ts";
 import { isPossibleAnswer } from "./message-check.ts";
 
 /** What a group's entries change. */
@@ -336,7 +337,7 @@ export class Group {
 
 /** The refusal that sends a client elsewhere. */
 export function notLeader(leader: NodeId | undefined): ErrorOutcome {
-  const where = leader === undefined ? "no leader is known now" : `${leader} leads`;
+  const where = leader === undefined ? "no leader is known now" : `${nameOf(leader)} leads`;
   return refuse("not-leader", `this node does not lead: ${where}`, leader === undefined ? retryAfterMs : 0);
 }
 

@@ -1,6 +1,7 @@
 /** Whose a data folder is, and which cluster a node that joins takes over. */
 import { expect, test } from "vitest";
 import { crc32 } from "#reference/base/crc32.ts";
+import { SeededRandom } from "#reference/base/prng.ts";
 import { SimulatedDisk } from "../../simulator/disk.ts";
 import { settled } from "../../testing/clock.ts";
 import type { Identity } from "./identity.ts";
@@ -15,7 +16,14 @@ async function open(
   node = "n1",
   isJoining = false,
 ) {
-  return openIdentity(disk, crc32, node, new Map(Object.entries(members)), isJoining);
+  const random = new SeededRandom(disk.calls);
+  return openIdentity(disk, {
+    node,
+    members: new Map(Object.entries(members)),
+    isJoining,
+    checksum: crc32,
+    random,
+  });
 }
 
 async function stored(
@@ -106,17 +114,89 @@ test("a node that joins takes over one cluster, for good, and answers when that 
 });
 
 test.each([
-  ["has version 2, this program reads 1", (text: string) => text.replace('"version":1', '"version":2')],
+  ["has version 1, this program reads 2", (text: string) => text.replace('"version":2', '"version":1')],
   ["is damaged", (text: string) => text.replace('"n3"', '"n4"')],
   ["is damaged", (text: string) => text.replace('"crc32"', '"sum"')],
   ["is damaged", (text: string) => text.slice(0, -1)],
   ["is damaged", () => ""],
   ["is damaged", () => "null\n"],
-  ["is damaged", () => '{"version":1}\n'],
+  ["is damaged", (text: string) => text.replace('"hasBegun":false', '"hasBegun":true')],
+  ["is damaged", () => '{"version":2}\n'],
 ])("a file that %s is refused", async (problem, change) => {
   const disk = new SimulatedDisk();
   await stored(disk, three);
   const text = new TextDecoder().decode(disk.peek("cluster/identity.json"));
   disk.poke("cluster/identity.json", new TextEncoder().encode(change(text)));
   expect(await open(disk, three)).toEqual({ kind: "refused", problem: `cluster/identity.json ${problem}` });
+});
+
+test("a folder has an id of its own, and keeps it", async () => {
+  const disk = new SimulatedDisk();
+  const one = await stored(disk, three);
+  const other = await stored(new SimulatedDisk(), three, true);
+  const again = await stored(disk.restart({ kind: "nothing" }), three);
+  expect(one.folder).toMatch(/^[0-9a-f]{16}$/);
+  expect(again.folder).toBe(one.folder);
+  expect([one.member, other.member]).toEqual(["n1", `n1#${other.folder}`]);
+});
+
+test("the folder that was shown first under a name is the one that is believed, when it is on disk", async () => {
+  const disk = new SimulatedDisk();
+  const identity = await stored(disk, three);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  disk.replan({ gate: ({ operation }) => (operation === "sync" ? promise : undefined) });
+  const answers: boolean[] = [];
+  for (const folder of [id, "fedcba9876543210", "x"])
+    void identity.meet("n2", folder).then((is) => void answers.push(is));
+  for (let turn = 0; turn < 10; turn++) await settled();
+  // What looks like no folder at all is refused at once.
+  expect(answers).toEqual([false]);
+  resolve();
+  for (let turn = 0; turn < 10; turn++) await settled();
+  expect(answers).toEqual([false, true, false]);
+  const again = await stored(disk.restart({ kind: "nothing" }), three);
+  expect([await again.meet("n2", id), await again.meet("n2", "fedcba9876543210")]).toEqual([true, false]);
+  // What the log says counts, whoever came first.
+  again.agreedFolder = () => "fedcba9876543210";
+  expect([await again.meet("n2", id), await again.meet("n2", "fedcba9876543210")]).toEqual([false, true]);
+});
+
+test("a first member takes part when all others have met its folder, and a node that is alone or joins at once", async () => {
+  const disk = new SimulatedDisk();
+  const identity = await stored(disk, three);
+  expect([identity.hasBegun, identity.awaited, identity.firstFolders]).toEqual([
+    false,
+    ["n2", "n3"],
+    undefined,
+  ]);
+  identity.metBy("n2");
+  expect(identity.awaited).toEqual(["n3"]);
+  // After a start all are asked again: the folder is the same, and they have not forgotten it.
+  const later = disk.restart({ kind: "nothing" });
+  const again = await stored(later, three);
+  expect([again.hasBegun, again.awaited]).toEqual([false, ["n2", "n3"]]);
+  for (const name of ["n2", "n3"]) await again.meet(name, id).then(() => again.metBy(name));
+  expect([again.awaited, again.hasBegun]).toEqual([[], false]);
+  await again.begin();
+  expect(again.firstFolders).toEqual([
+    ["n1", again.folder],
+    ["n2", id],
+    ["n3", id],
+  ]);
+  expect((await stored(later.restart({ kind: "nothing" }), three)).hasBegun).toBe(true);
+  expect((await stored(new SimulatedDisk(), { n1: "a:1" })).hasBegun).toBe(true);
+  expect((await stored(new SimulatedDisk(), three, true)).hasBegun).toBe(true);
+});
+
+test("a folder that stands back is somebody new at the next start", async () => {
+  const disk = new SimulatedDisk();
+  const identity = await stored(disk, three);
+  await identity.standBack();
+  const again = await stored(disk.restart({ kind: "nothing" }), three);
+  expect(again).toMatchObject({
+    hasBegun: true,
+    first: [],
+    clusterId: identity.clusterId,
+    member: `n1#${identity.folder}`,
+  });
 });

@@ -156,7 +156,9 @@ test("an identity of more than 64 KiB is none", async () => {
   const file = await disk.open("cluster/identity.json", "create");
   await file.write(new Uint8Array(64 * 1024 + 1), 0);
   await file.close();
-  await expect(openIdentity(disk, crc32, "n1", new Map(), false)).rejects.toThrow("65537 bytes exceed 65536");
+  const random = new SeededRandom(1);
+  const options = { node: "n1", members: new Map(), isJoining: false, checksum: crc32, random };
+  await expect(openIdentity(disk, options)).rejects.toThrow("65537 bytes exceed 65536");
 });
 
 /** A partition that this node leads and another one should, as far as `Balance` looks. */

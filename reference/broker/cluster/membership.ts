@@ -9,14 +9,17 @@
  * A node joins the metadata first and leaves it last: it has to hear of the changes that concern it.
  */
 import type { Clock } from "../../ports.ts";
+import type { ReplyOf } from "../../protocol/messages.ts";
 import type { MemberChange } from "../../raft/membership.ts";
 import { configurationOf } from "../../raft/state.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
-import type { PeerSource } from "./cluster-options.ts";
+import type { Peers } from "./cluster-options.ts";
 import type { Group } from "./group.ts";
 import { notLeader } from "./group.ts";
 import type { Groups } from "./groups.ts";
+import { otherFolderLine } from "./meeting.ts";
+import { memberCalled, memberIdOf, nameOf } from "./member-id.ts";
 import type { MetadataGroup } from "./metadata-group.ts";
 import { pause } from "./transfer.ts";
 
@@ -78,41 +81,56 @@ export function finishLeaving(metadata: MetadataGroup, groups: Groups): void {
 export function judgeAddress(
   { group, machine }: MetadataGroup,
   addresses: ReadonlyMap<string, string>,
-  node: string,
+  name: string,
   address: string,
 ): ErrorOutcome | undefined {
-  if (!namePattern.test(node))
-    return refuse("invalid-request", `${JSON.stringify(node)} is no name of a node`);
+  if (!namePattern.test(name))
+    return refuse("invalid-request", `${JSON.stringify(name)} is no name of a node`);
   if (!addressPattern.test(address))
     return refuse("invalid-request", `${JSON.stringify(address)} is no address`);
-  if (machine.leaving.has(node)) return beingRemoved(node);
+  if (memberCalled(name, machine.leaving) !== undefined) return beingRemoved(name);
   const { voters, learners } = configurationOf(group.state);
-  const taken = [...voters, ...learners].find((name) => name !== node && addresses.get(name) === address);
-  if (taken !== undefined) return refuse("invalid-request", `${address} is the address of ${taken}`);
-  const known = addresses.get(node);
-  if (!voters.includes(node) || known === address) return undefined;
-  return refuse("invalid-request", `${node} is a node of this cluster already, at ${known ?? "no address"}`);
+  const isTaken = (node: string): boolean => nameOf(node) !== name && addresses.get(node) === address;
+  const taken = [...voters, ...learners].find(isTaken);
+  if (taken !== undefined) return refuse("invalid-request", `${address} is the address of ${nameOf(taken)}`);
+  const voter = memberCalled(name, voters);
+  const known = voter === undefined ? undefined : addresses.get(voter);
+  if (voter === undefined || known === address) return undefined;
+  return refuse("invalid-request", `${name} is a node of this cluster already, at ${known ?? "no address"}`);
+}
+
+/** Why the node that was found at an address may not be added: what its name has promised lies in another folder. */
+export function judgeFound(
+  metadata: MetadataGroup,
+  { node, folder }: ReplyOf<"PeerHello">,
+  address: string,
+): ErrorOutcome | undefined {
+  const name = nameOf(node);
+  const { voters, learners } = configurationOf(metadata.group.state);
+  const known = memberCalled(name, [...voters, ...learners]) ?? node;
+  // One of the first, which was removed, may come back with the folder that it had, and no other.
+  const isSame = node === name ? metadata.folderOf(name) === folder : node === memberIdOf(name, folder);
+  return known === node && isSame ? undefined : refuse("other-folder", otherFolderLine(name, address));
 }
 
 /**
- * Waits until a node answers as one that joins: one that cannot be reached would be waited for by all who write, as
- * soon as it votes. Resolves to why it does not.
+ * Waits until a node answers as one that joins, and resolves to who it is: one that cannot be reached would
+ * be waited for by all who write, as soon as it votes. Else resolves to why it does not.
  */
 export async function reachNode(
-  source: PeerSource,
+  peers: Peers,
   clock: Clock,
-  node: string,
+  name: string,
   address: string,
-): Promise<ErrorOutcome | undefined> {
+): Promise<ReplyOf<"PeerHello"> | ErrorOutcome> {
   const deadlineMs = clock.monotonicTimeMs() + reachTimeoutMs;
   for (;;) {
     try {
-      await source.state();
-      return undefined;
+      return await peers.identify(name, address);
     } catch (error) {
       if (clock.monotonicTimeMs() >= deadlineMs) {
         const reason = error instanceof Error ? error.message : String(error);
-        return refuse("request-timeout", `no node ${node} that joins answers at ${address}: ${reason}`);
+        return refuse("request-timeout", `no node ${name} that joins answers at ${address}: ${reason}`);
       }
       await pause(clock, stepMs);
     }
@@ -131,7 +149,7 @@ export async function addNode(
   const isEverywhere = (): boolean => groupsWithout(groups, node) === 0;
   const step = (): string | ErrorOutcome => {
     // Somebody wants it gone by now: adding it again would undo that, without end.
-    if (machine.leaving.has(node) || machine.gone.has(node)) return beingRemoved(node);
+    if (machine.leaving.has(node) || machine.gone.has(node)) return beingRemoved(nameOf(node));
     const { voters, learners } = configurationOf(group.state);
     if (isVoter()) return `${groupsWithout(groups, node)} partitions do without it yet`;
     const change = learners.includes(node) ? { voters: [...voters, node] } : { voters, learners: [node] };
@@ -146,24 +164,25 @@ export async function removeNode(
   metadata: MetadataGroup,
   groups: Groups,
   clock: Clock,
-  node: string,
+  name: string,
 ): Promise<ErrorOutcome | undefined> {
   const { group } = metadata;
   const { voters, learners } = configurationOf(group.state);
-  if (!voters.includes(node) && !learners.includes(node)) {
-    return refuse("invalid-request", `the cluster has no node ${node}`);
-  }
+  const node = memberCalled(name, [...voters, ...learners]);
+  if (node === undefined) return refuse("invalid-request", `the cluster has no node ${name}`);
   if (voters.length === 1 && voters[0] === node) {
-    return refuse("invalid-request", `${node} is the last node: a cluster of none keeps nothing`);
+    return refuse("invalid-request", `${name} is the last node: a cluster of none keeps nothing`);
   }
   if (group.state.id === node) {
-    return refuse("invalid-request", `${node} leads: transfer the leadership first, to another node`);
+    return refuse("invalid-request", `${name} leads: transfer the leadership first, to another node`);
   }
   const problem = await metadata.propose({ kind: "leave", node });
   if (problem !== undefined) return problem;
   const isGone = (): boolean => {
     const now = configurationOf(group.state);
-    return isSettled(group) && !now.voters.includes(node) && !now.learners.includes(node);
+    const isMember = now.voters.includes(node) || now.learners.includes(node);
+    // Until everybody knows that it has left, it cannot be added again.
+    return isSettled(group) && !isMember && !metadata.machine.leaving.has(node);
   };
   const step = (): string => {
     const count = groupsWith(groups, node);
@@ -193,8 +212,8 @@ async function until(
   return undefined;
 }
 
-function beingRemoved(node: string): ErrorOutcome {
-  return refuse("invalid-request", `${node} is being removed: add it when it has left`);
+function beingRemoved(name: string): ErrorOutcome {
+  return refuse("invalid-request", `${name} is being removed: add it when it has left`);
 }
 
 /** Partitions of which a node is a member in some way, as far as this node knows. */

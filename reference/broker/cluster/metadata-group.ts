@@ -10,7 +10,7 @@ import type { GroupOffsets } from "../offset-store.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { ClusterCommand } from "./commands.ts";
-import { encodeClusterCommand } from "./commands.ts";
+import { decodeClusterCommand, encodeClusterCommand } from "./commands.ts";
 import type { GroupOptions } from "./group.ts";
 import { Group, notLeader, unknownOutcome } from "./group.ts";
 import type { GroupStorage } from "./group-storage.ts";
@@ -70,6 +70,22 @@ export class MetadataGroup implements Led {
         this.#waiting.delete(index);
       }
     };
+  }
+
+  /**
+   * The folder of a first member, as far as the log says it. As with configurations, that counts as soon as it stands
+   * there: after a start a node does not know yet what of its log is agreed on, and may be asked for its vote.
+   */
+  folderOf(name: string): string | undefined {
+    const { folders } = this.machine;
+    if (folders.size > 0) return folders.get(name);
+    const { log } = this.group.state;
+    for (let index = this.group.appliedIndex + 1; index <= log.lastIndex; index++) {
+      const entry = log.entryAt(index);
+      const command = entry?.kind === "command" ? decodeClusterCommand(entry.data) : undefined;
+      if (command?.kind === "folders") return new Map(command.folders).get(name);
+    }
+    return undefined;
   }
 
   /** A message of another node. */

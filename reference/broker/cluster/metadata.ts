@@ -43,6 +43,7 @@ interface SavedState {
   readonly topics: readonly (readonly [name: string, config: TopicConfig])[];
   readonly positions: readonly (readonly [group: string, positions: readonly StoredOffset[]])[];
   readonly groups: SavedGroups;
+  readonly folders: readonly (readonly [node: string, folder: string])[];
   readonly addresses: readonly (readonly [node: string, address: string])[];
   readonly leaving: readonly string[];
   readonly gone: readonly string[];
@@ -58,11 +59,13 @@ export const goneNodesMax = 1000;
 /** One node's copy. */
 export class Metadata implements GroupMachine {
   readonly wantsSnapshot = false;
+  /** The folders of the first members, by name, also of those that have left. Empty until the log says them. */
+  folders = new Map<string, string>();
   /** Where each node is reached, as far as the log says. */
   addresses = new Map<string, string>();
   /** Nodes that the partitions' groups shall do without. */
   leaving = new Set<string>();
-  /** Nodes that have left: they are no strangers, and must not come back with the data that they had. */
+  /** Nodes that have left: they are no strangers, and are told so when they come back. */
   gone = new Set<string>();
   /** Told what each command came to. */
   onApplied: (entry: Entry, applied: Applied) => void = () => {};
@@ -120,6 +123,7 @@ export class Metadata implements GroupMachine {
       topics: [...this.#topics],
       positions: [...this.#positions].map(([group, of]) => [group, [...of.values()]]),
       groups: this.groups.save(),
+      folders: [...this.folders],
       addresses: [...this.addresses],
       leaving: [...this.leaving],
       gone: [...this.gone],
@@ -141,6 +145,9 @@ export class Metadata implements GroupMachine {
   /** Takes over what a saved state says. Throws where it cannot be read. */
   #take(data: Uint8Array): void {
     const state = JSON.parse(new TextDecoder().decode(data)) as SavedState;
+    // Without them, a folder that was lost could pass for any.
+    if (!Array.isArray(state.folders)) throw new TypeError("no folders");
+    this.folders = new Map(state.folders);
     this.addresses = new Map(state.addresses);
     this.leaving = new Set(state.leaving);
     this.gone = new Set(state.gone);
@@ -180,6 +187,9 @@ export class Metadata implements GroupMachine {
       }
       case "leave-group":
         return { kind: "left", wasMember: this.groups.leave(command) };
+      case "folders":
+        if (this.folders.size === 0) this.folders = new Map(command.folders);
+        return done;
       case "address":
         this.addresses.set(command.node, command.address);
         this.gone.delete(command.node);

@@ -21,7 +21,7 @@ function bench(told: Readonly<Record<string, string>>) {
     ["n1", "a:1"],
     ["n2", "b:2"],
   ]);
-  const addresses = new NodeAddresses(given, metadata as unknown as Metadata);
+  const addresses = new NodeAddresses(given, "n1", metadata as unknown as Metadata);
   const look = async (leader: string | undefined, nowMs: number): Promise<void> => {
     addresses.lookAfter(leader, "n1", peers, nowMs);
     await settled();
@@ -86,4 +86,23 @@ test("others can speak of so many nodes and no more", async () => {
   told["m0"] = "x:1";
   await look(undefined, 2000);
   expect([addresses.all.size, addresses.all.get("m0")]).toEqual([2 + toldNodesMax, "x:1"]);
+});
+
+test("a node that has come back with another folder is known by that, wherever its name stood", () => {
+  const { addresses, metadata } = bench({});
+  // The command line says n2, and whoever introduces itself under that name is expected there.
+  expect(addresses.expected("n2#0f")).toBe("b:2");
+  addresses.tell("n2#0f", "b:2");
+  expect(Object.fromEntries(addresses.all)).toEqual({ n1: "a:1", "n2#0f": "b:2" });
+  metadata.gone.add("n2");
+  metadata.addresses.set("n2#0f", "y:2");
+  expect(Object.fromEntries(addresses.all)).toEqual({ n1: "a:1", "n2#0f": "y:2" });
+  expect([addresses.isGone("n2"), addresses.isGone("n2#0f")]).toEqual([true, false]);
+});
+
+test("a node that was added knows itself by its folder", () => {
+  const metadata = { addresses: new Map<string, string>(), gone: new Set<string>() };
+  const given = new Map(Object.entries({ n1: "a:1", n4: "d:4" }));
+  const addresses = new NodeAddresses(given, "n4#0f", metadata as unknown as Metadata);
+  expect(Object.fromEntries(addresses.all)).toEqual({ n1: "a:1", "n4#0f": "d:4" });
 });

@@ -5,6 +5,7 @@
  * reached would have to come from there. So a node that knows no leader asks the nodes that it does know.
  */
 import type { Peers } from "./cluster-options.ts";
+import { memberCalled, nameOf } from "./member-id.ts";
 import type { Metadata } from "./metadata.ts";
 
 /** The most nodes that are believed to be there because others say so: more would be no cluster. */
@@ -20,18 +21,34 @@ export class NodeAddresses {
   readonly #told = new Map<string, string>();
   #askAtMs = Infinity;
 
-  constructor(given: ReadonlyMap<string, string>, metadata: Metadata) {
-    this.#given = given;
+  /** `given` are names, as on the command line, and `self` is this node as Raft knows it. */
+  constructor(given: ReadonlyMap<string, string>, self: string, metadata: Metadata) {
+    const own = given.get(nameOf(self));
+    const others = [...given].filter(([name]) => name !== nameOf(self));
+    this.#given = new Map(own === undefined ? others : [...others, [self, own]]);
     this.#metadata = metadata;
   }
 
   /** Every node that may belong to the cluster, as far as this one knows. */
   get all(): ReadonlyMap<string, string> {
     const { addresses, gone } = this.#metadata;
-    const all = new Map([...this.#given, ...addresses]);
-    for (const node of gone) all.delete(node);
-    for (const [node, address] of this.#told) if (!all.has(node)) all.set(node, address);
-    return all;
+    const known = new Map([...this.#told, ...addresses]);
+    for (const node of gone) if (!this.#told.has(node)) known.delete(node);
+    // The command line knows names. One whose folder has been replaced is in the log under another id.
+    const isMeant = (name: string): boolean =>
+      !gone.has(name) && (memberCalled(name, known.keys()) ?? name) === name;
+    return new Map([...[...this.#given].filter(([name]) => isMeant(name)), ...known]);
+  }
+
+  /** Where a node is expected that this one does not know by its id, if its name is known. */
+  expected(node: string): string | undefined {
+    const known = memberCalled(nameOf(node), this.all.keys());
+    return known === undefined ? this.#given.get(nameOf(node)) : this.all.get(known);
+  }
+
+  /** Another node has said of itself that it is here. */
+  tell(node: string, address: string): void {
+    this.#told.set(node, address);
   }
 
   /** Whether the node was removed from the cluster, and nothing says that it is back. */

@@ -1,45 +1,13 @@
-/** What nodes ask each other beside Raft: who they are, for records, and how far they are. */
+/** What nodes ask each other beside Raft: for records, and how far they are. */
 import type { ReplyOf, RequestOf } from "../../protocol/messages.ts";
 import { baseOffsetAt } from "../../storage/record-batch.ts";
-import type { BrokerConnection } from "../connection.ts";
 import { readLog } from "../fetch.ts";
 import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { Partition } from "../partition.ts";
 import type { Peers } from "./cluster-options.ts";
 import type { Groups } from "./groups.ts";
-import type { Identity } from "./identity.ts";
-import type { NodeAddresses } from "./node-addresses.ts";
 import type { PartitionSize } from "./replication.ts";
-
-/** Another node introduces itself; resolves to why it does not belong here. */
-export async function welcomePeer(
-  identity: Identity,
-  addresses: NodeAddresses,
-  connection: BrokerConnection,
-  { clusterId, node, target }: RequestOf<"PeerHello">,
-): Promise<ErrorOutcome | undefined> {
-  if (target !== identity.node) {
-    return refuse("not-a-member", `this is node ${identity.node}, not ${target}: an address is wrong`);
-  }
-  if (addresses.isGone(node)) {
-    return refuse("not-a-member", `${node} was removed from this cluster: oz cluster add takes it back`);
-  }
-  const address = addresses.all.get(node);
-  if (address === undefined) {
-    return refuse("not-a-member", `${node} is not among the nodes that ${identity.node} knows`);
-  }
-  // Before its cluster counts: a node that joins takes over the cluster of whoever comes first.
-  const unproved = connection.state.judgeNode?.(node, address);
-  if (unproved !== undefined) return refuse("not-a-member", `not proved to be ${node}: ${unproved}`);
-  const isOurs = await identity.admits(clusterId);
-  if (!isOurs) {
-    const message = `this node belongs to cluster ${identity.clusterId}, ${node} to ${clusterId}`;
-    return refuse("not-a-member", message);
-  }
-  connection.state.peer = node;
-  return undefined;
-}
 
 /** Records for a node that is far behind; none, and how things are here, for one that asks for no bytes. */
 export async function recordsForPeer(

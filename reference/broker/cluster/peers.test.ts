@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { SeededRandom } from "#reference/base/prng.ts";
 import type { Message } from "../../raft/messages.ts";
-import { SmallCluster } from "../../testing/cluster/small-cluster.ts";
+import type { RequestOf } from "../../protocol/messages.ts";
+import { frameSizeMax, SmallCluster } from "../../testing/cluster/small-cluster.ts";
 import type { TestClient } from "../../testing/test-broker.ts";
 import type { Cluster } from "./cluster.ts";
 import { putGroupMessage } from "./frame-codec.ts";
@@ -34,10 +35,11 @@ async function harm(): Promise<unknown[]> {
   return value.kind === "error" ? [...harmed, value] : harmed;
 }
 
-const hello = (
-  client: TestClient,
-  change: Partial<{ clusterId: string; node: string; target: string }> = {},
-) => client.ask("PeerHello", { clusterId, node: "n2", target: "n1", ...change });
+const hello = (client: TestClient, change: Partial<RequestOf<"PeerHello">> = {}) => {
+  const node = change.node ?? "n2";
+  const folder = cluster.nodes.get(node)?.identity.folder ?? "0123456789abcdef";
+  return client.ask("PeerHello", { clusterId, node, folder, target: "n1", frameSizeMax, ...change });
+};
 
 describe("a stranger", () => {
   const refused = { kind: "error", name: "not-a-member" };
@@ -60,10 +62,32 @@ describe("a stranger", () => {
     ["that looks for another node", { target: "n3" }, "this is node n1, not n3"],
     ["of whom nobody has heard", { node: "n7" }, "n7 is not among the nodes that n1 knows"],
     ["without a name", { node: "" }, "is not among the nodes"],
+    ["with another folder in its name than it shows", { node: "n2#0f" }, "n2#0f does not name its folder"],
+    ["that takes smaller frames", { frameSizeMax: 4096 }, "need the same --frame-size-max"],
+    [
+      "that takes larger frames",
+      { frameSizeMax: 2 ** 30 },
+      "n1 takes frames of 2097152 bytes, n2 of 1073741824",
+    ],
   ])("%s is refused with one line, and stays a stranger", async (_, change, said) => {
     const client = cluster.connect("n1");
     const reply = await hello(client, change);
     expect(reply).toMatchObject({ ...refused, message: expect.stringContaining(said) });
+    expect(await client.ask("PeerState", {})).toMatchObject(refused);
+  });
+
+  test.each([
+    ["under its name", "n2"],
+    ["as one that waits to be added, while the other one is still a member", "n2#00000000deadbeef"],
+  ])("with the folder of nobody, %s, is told what to do", async (_, node) => {
+    const client = cluster.connect("n1");
+    const reply = await hello(client, { node, folder: "00000000deadbeef" });
+    const cure = "oz cluster remove n2, start n2 again, oz cluster add n2=n2";
+    expect(reply).toMatchObject({
+      kind: "error",
+      name: "other-folder",
+      message: expect.stringContaining(cure),
+    });
     expect(await client.ask("PeerState", {})).toMatchObject(refused);
   });
 

@@ -61,13 +61,17 @@ export interface Replication {
   createTopic(name: string, config: TopicConfig): Promise<ErrorOutcome | undefined>;
   deleteTopic(name: string): Promise<ErrorOutcome | undefined>;
   trim(partition: Partition, beforeOffset: number): Promise<ErrorOutcome | undefined>;
-  state(): ReplyOf<"ClusterState">;
+  /** The cluster as this node sees it; nodes call each other as Raft does, and clients go by names. */
+  state(isForNode?: boolean): ReplyOf<"ClusterState">;
   change(
     request: RequestOf<"ChangeCluster">,
     connection: BrokerConnection,
   ): Promise<ErrorOutcome | undefined>;
-  /** Another node introduces itself; undefined when it belongs here. */
-  welcome(connection: BrokerConnection, request: RequestOf<"PeerHello">): Promise<ErrorOutcome | undefined>;
+  /** Another node introduces itself, and belongs here or not. */
+  welcome(
+    connection: BrokerConnection,
+    request: RequestOf<"PeerHello">,
+  ): Promise<ReplyOf<"PeerHello"> | ErrorOutcome>;
   /** One message of a node that has introduced itself. It is decoded before this returns. */
   receive(from: string, message: Uint8Array): void;
   peerState(): ReplyOf<"PeerState">;

@@ -5,6 +5,7 @@ import type { ErrorOutcome } from "../outcome.ts";
 import { refuse } from "../outcome.ts";
 import type { Group } from "./group.ts";
 import { notLeader } from "./group.ts";
+import { nameOf } from "./member-id.ts";
 
 /** A group whose leadership can be handed over. */
 export interface Led {
@@ -46,13 +47,13 @@ async function transferDrained(
   if (transfer === undefined) {
     const result = group.command((raft, nowMs) => raft.transfer(target, nowMs));
     if (result.kind === "refused") {
-      return refuse("invalid-request", `cannot hand over to ${target}: ${result.reason}`);
+      return refuse("invalid-request", `cannot hand over to ${nameOf(target)}: ${result.reason}`);
     }
   }
   const deadlineMs = clock.monotonicTimeMs() + transferTimeoutMs;
   while (group.state.role === "leader" && group.state.term === term) {
     if (clock.monotonicTimeMs() >= deadlineMs || group.state.transfer === undefined) {
-      return refuse("request-timeout", `${target} has not taken over in time`);
+      return refuse("request-timeout", `${nameOf(target)} has not taken over in time`);
     }
     await pause(clock, stepMs);
   }
@@ -82,4 +83,15 @@ function bestOf(group: Group): string | undefined {
 /** Resolves after a while. */
 export function pause(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => void clock.after(delayMs, resolve));
+}
+
+/** Resolves when something is so, or when that takes too long. */
+export async function untilSo(
+  isSo: () => boolean,
+  clock: Clock,
+  timeoutMs: number,
+  lookMs: number,
+): Promise<void> {
+  const deadlineMs = clock.monotonicTimeMs() + timeoutMs;
+  while (!isSo() && clock.monotonicTimeMs() < deadlineMs) await pause(clock, lookMs);
 }

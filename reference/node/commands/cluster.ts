@@ -78,7 +78,8 @@ const add = defineCommand({
   summary: "Add a node, which was started with --join true.",
   details:
     "On the new machine: oz serve --join true --node n4 --cluster n1=…,n2=…,n3=…,n4=HOST:PORT --data DIR. Then this " +
-    "command, at any node. It ends when the node has caught up and votes.",
+    "command, at any node. It ends when the node has caught up and votes. A node whose data folder was lost comes back " +
+    "in the same way, under its name, after oz cluster remove.",
   examples: ["oz cluster add n4=10.0.0.4:7420"],
   hasJson: true,
   positionals: { member: positional.one("NAME=HOST:PORT", "The node and where it listens.") },
@@ -101,6 +102,8 @@ const add = defineCommand({
 const remove = defineCommand({
   name: "remove",
   summary: "Remove a node; it can be stopped afterwards.",
+  details:
+    "Also one that is lost for good: with an empty data folder it can be added again under the same name.",
   examples: ["oz cluster remove n3"],
   hasJson: true,
   positionals: { node: positional.one("NAME", "The node.") },

@@ -1,7 +1,7 @@
 /** `oz serve`: runs the broker until it is told to stop. */
 import { flushCompileCache } from "node:module";
 import { defineCommand, done, failed, misused, option } from "../cli/command.ts";
-import type { OptionDefinition } from "../cli/command.ts";
+import type { CommandResult, OptionDefinition } from "../cli/command.ts";
 import type { EffectiveConfig } from "../config.ts";
 import { parseAddress } from "../network.ts";
 import type { SettingName } from "../settings.ts";
@@ -65,12 +65,13 @@ export const command = defineCommand({
     // Two servers on one machine: whoever moves the one port means both.
     const own = ownAddress(config);
     const ownAdminPort = sources.adminPort === "default" && own.port !== settings.port.default;
-    const halted = Promise.withResolvers<string>();
+    const halted = Promise.withResolvers<CommandResult>();
     const server = await startServer(
       ownAdminPort ? { ...values, ...own, adminPort: 0 } : { ...values, ...own },
       {
         onNotice: note,
-        onHalt: halted.resolve,
+        onHalt: (line, isRefused) =>
+          halted.resolve(isRefused ? misused(line) : failed(`this node stops: ${line}`)),
         onBug: (error) =>
           note(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
       },
@@ -88,7 +89,7 @@ export const command = defineCommand({
     const problem = await Promise.race([stopped, orphaned, halted.promise]);
     if (problem !== undefined) {
       await server.stop();
-      return failed(`this node stops: ${problem}`);
+      return problem;
     }
     note("stopping: answering what was accepted");
     return (await server.stop()) ? done : failed("some records could not be made durable; see the log above");

@@ -5,15 +5,16 @@
 import { crc32 } from "#reference/base/crc32.ts";
 import type { SeededRandom } from "#reference/base/prng.ts";
 import { Broker } from "../../broker/broker.ts";
-import type { PeerSource } from "../../broker/cluster/cluster-options.ts";
 import { Cluster } from "../../broker/cluster/cluster.ts";
+import type { Identity } from "../../broker/cluster/identity.ts";
 import { clusterDirectory, openIdentity } from "../../broker/cluster/identity.ts";
 import { RaftJournal } from "../../broker/cluster/journal.ts";
+import { OtherFolderError } from "../../broker/cluster/meeting.ts";
 import { newConnectionState } from "../../broker/connection-state.ts";
 import type { ConnectionState } from "../../broker/connection-state.ts";
 import { retentionOf } from "../../broker/housekeeping.ts";
 import type { TopicConfig } from "../../broker/topic.ts";
-import type { Clock } from "../../ports.ts";
+import type { Clock, Random } from "../../ports.ts";
 import { DiskError } from "../../ports.ts";
 import { ConnectionHub } from "../../protocol/connection.ts";
 import { SimulatedDisk, type DiskCall, type DiskPlan } from "../../simulator/disk.ts";
@@ -25,6 +26,7 @@ import { usPerMs } from "../../simulator/scheduler.ts";
 import type { Simulation } from "../../simulator/simulation.ts";
 import { Log } from "../../storage/log.ts";
 import { ScriptedConnection } from "../scripted-connection.ts";
+import { NodeTalk } from "./node-talk.ts";
 import type { ClusterPayload } from "./payload.ts";
 
 /** What a node is made of. */
@@ -39,12 +41,13 @@ export interface SimulatedNodeOptions {
   readonly clockRate: number;
   /** Whether compacted topics are compacted, as often as there is anything to do. */
   readonly compacts?: boolean;
+  /** All its folders have the same id: what the cluster would be without them. */
+  readonly forgetsFolders?: boolean;
   /** Told of what only a bug explains. */
   readonly onBug: (what: string) => void;
 }
 
-/** A question that the network loses is asked again about as soon as TCP would send it again. */
-const askTimeoutMs = 500;
+const frameSizeMax = 2 ** 20;
 /** Few keys at once, so that a log takes several rounds. */
 const hastyCompaction = { intervalMs: 150, growthPercent: 0, tombstoneKeepMs: 300, keysMax: 12 };
 
@@ -78,8 +81,7 @@ export class SimulatedNode implements FaultyDisk {
   #hub: ConnectionHub<ConnectionState> | undefined;
   /** Whether the disk failed since the last start: then the node may stop. */
   #hasFailed = false;
-  #nextAsk = 1;
-  #asks = new Map<number, (answer: Extract<ClusterPayload, { kind: "answer" }>) => void>();
+  #talk: NodeTalk | undefined;
   /** Everything at once is lost with the power, and not only the process. */
   losesPower = false;
 
@@ -97,6 +99,18 @@ export class SimulatedNode implements FaultyDisk {
   /** Whether the node has begun to take part. */
   get isServing(): boolean {
     return this.process.isUp && this.cluster !== undefined;
+  }
+
+  /** Whether the node may take part: all first ones have met. */
+  get hasBegun(): boolean {
+    return this.#talk?.identity.hasBegun === true;
+  }
+
+  /** The disk breaks, and the node starts again with an empty one. */
+  loseFolder(): void {
+    if (!this.process.isDown) this.process.crash();
+    this.disk = new SimulatedDisk(this.#plan());
+    this.process.start();
   }
 
   #plan(): DiskPlan {
@@ -126,8 +140,8 @@ export class SimulatedNode implements FaultyDisk {
     this.cluster = undefined;
     this.broker = undefined;
     this.#hub = undefined;
+    this.#talk = undefined;
     this.#connections.clear();
-    this.#asks.clear();
     const isPower = this.losesPower || this.#random.nextChance(0.5);
     const survival = isPower
       ? ({ kind: "random", seed: this.#random.nextUint32() } as const)
@@ -155,16 +169,15 @@ export class SimulatedNode implements FaultyDisk {
     const { clock } = this.process;
     const isAlive = (): boolean => this.process.incarnation === incarnation && !this.process.isDown;
     const members = new Map(names.map((member) => [member, member]));
-    const opened = await openIdentity(disk, crc32, name, members, this.#options.isJoining ?? false);
-    if (opened.kind === "refused") return onBug(opened.problem);
-    await opened.identity.store();
-    const limits = {
-      frameSizeMax: 2 ** 20,
-      recordSizeMax: 2 ** 19,
-      inFlightMax: 100,
-      idleTimeoutMs: 10 ** 9,
-    };
     const random = simulation.fork(`${name} ${incarnation}`);
+    const identity = await this.#identify(members, disk, random);
+    if (identity === undefined) return;
+    const send = (to: string, payload: ClusterPayload): void => {
+      if (isAlive()) simulation.network.send(name, to, payload);
+    };
+    const talk = new NodeTalk({ identity, clock, frameSizeMax, send });
+    this.#talk = talk;
+    const limits = { frameSizeMax, recordSizeMax: 2 ** 19, inFlightMax: 100, idleTimeoutMs: 10 ** 9 };
     const report = (error: unknown): void => onBug(`${name}: ${String((error as Error).stack)}`);
     const broker = await Broker.open({
       disk,
@@ -177,19 +190,20 @@ export class SimulatedNode implements FaultyDisk {
     });
     const journal = await RaftJournal.open(disk, `${clusterDirectory}/journal`, crc32, 16 * 1024);
     if (journal.kind === "damaged") return onBug(`${name}: ${journal.problem}`);
-    const { first } = opened.identity;
+    const { first } = identity;
     const cluster = new Cluster({
       broker,
-      identity: opened.identity,
+      identity,
       addresses: members,
       journal: journal.journal,
       bootstrap: first.length === 0 ? undefined : { voters: first, oldVoters: [], learners: [] },
       peers: {
         send: (to, frame) => {
-          if (isAlive()) simulation.network.send(name, to, { kind: "frame", frame: frame.slice() });
+          if (isAlive()) talk.send(to, frame);
         },
         update: () => {},
-        source: (to) => this.#source(to),
+        source: (to) => talk.source(to),
+        identify: (to) => talk.introduce(to),
       },
       checksum: crc32,
       clock,
@@ -200,7 +214,7 @@ export class SimulatedNode implements FaultyDisk {
       schedule: (run) => void clock.after(0, run),
       onHalt: (error) => {
         if (!isAlive()) return;
-        if (!this.#hasFailed) report(error);
+        if (!this.#hasFailed && !(error instanceof OtherFolderError)) report(error);
         this.process.crash("halt");
         simulation.scheduler.after(500 * usPerMs, () => {
           if (this.process.isDown) this.process.start();
@@ -211,6 +225,20 @@ export class SimulatedNode implements FaultyDisk {
     if (!isAlive()) return;
     if (problem !== undefined) return onBug(`${name}: ${problem}`);
     this.#serve(broker, cluster, report);
+  }
+
+  async #identify(
+    members: ReadonlyMap<string, string>,
+    disk: SimulatedDisk,
+    random: Random,
+  ): Promise<Identity | undefined> {
+    const { name: node, isJoining = false, forgetsFolders, onBug } = this.#options;
+    // With the same number each time, a folder that was lost cannot be told from the one that takes its place.
+    const drawn = forgetsFolders === true ? { nextUint32: () => 1 } : random;
+    const opened = await openIdentity(disk, { node, members, isJoining, checksum: crc32, random: drawn });
+    if (opened.kind === "refused") return void onBug(opened.problem);
+    await opened.identity.store();
+    return opened.identity;
   }
 
   #serve(broker: Broker, cluster: Cluster, report: (error: unknown) => void): void {
@@ -232,29 +260,8 @@ export class SimulatedNode implements FaultyDisk {
   #receive(payload: ClusterPayload, from: string): void {
     const { cluster } = this;
     if (cluster === undefined) return;
-    const { network } = this.#options.simulation;
-    switch (payload.kind) {
-      case "frame":
-        return cluster.receive(from, payload.frame);
-      case "ask": {
-        const { id, fetch } = payload;
-        if (fetch === undefined) {
-          const state = cluster.peerState();
-          return network.send(this.name, from, { kind: "answer", id, fetched: undefined, state });
-        }
-        void cluster.peerFetch(fetch).then((fetched) => {
-          if ("kind" in fetched || !this.isServing) return;
-          network.send(this.name, from, { kind: "answer", id, fetched, state: undefined });
-        });
-        return;
-      }
-      case "answer":
-        return this.#asks.get(payload.id)?.(payload);
-      case "request":
-        return this.#connectionOf(from)?.deliver(payload.bytes);
-      case "response":
-        return;
-    }
+    if (payload.kind === "request") return void this.#connectionOf(from)?.deliver(payload.bytes);
+    if (payload.kind !== "response") this.#talk?.hear(cluster, payload, from);
   }
 
   #connectionOf(client: string): ClientConnection | undefined {
@@ -269,37 +276,6 @@ export class SimulatedNode implements FaultyDisk {
     this.#connections.set(client, connection);
     this.#hub?.accept(connection);
     return connection;
-  }
-
-  #source(to: string): PeerSource {
-    const ask = (payload: Omit<Extract<ClusterPayload, { kind: "ask" }>, "id" | "kind">) =>
-      new Promise<Extract<ClusterPayload, { kind: "answer" }>>((resolve, reject) => {
-        const id = this.#nextAsk++;
-        const cancel = this.process.clock.after(askTimeoutMs, () => {
-          this.#asks.delete(id);
-          reject(new Error(`${to} does not answer`));
-        });
-        this.#asks.set(id, (answer) => {
-          cancel();
-          this.#asks.delete(id);
-          resolve(answer);
-        });
-        this.#options.simulation.network.send(this.name, to, { kind: "ask", id, ...payload });
-      });
-    return {
-      // Addresses are names here: nobody has to be told.
-      members: () => Promise.resolve([]),
-      transfer: () => Promise.resolve(undefined),
-      fetch: async (fetch) => {
-        const { fetched } = await ask({ fetch });
-        if (fetched === undefined) throw new Error("refused");
-        return fetched;
-      },
-      state: async () => {
-        const { state } = await ask({ fetch: undefined });
-        return state ?? { partitions: [] };
-      },
-    };
   }
 }
 

@@ -34,6 +34,10 @@ export interface ClusterScenario {
   readonly faults?: readonly FaultKind[];
   /** One node more joins, and then another one leaves. */
   readonly changesMembers?: boolean;
+  /** A node loses its folder and comes back with an empty one; it is removed, and added again under its name. */
+  readonly losesFolder?: boolean;
+  /** As if folders had no ids: then that must go wrong. */
+  readonly forgetsFolders?: boolean;
   /** There is a compacted topic as well, and nodes compact it as often as they can. */
   readonly compacts?: boolean;
 }
@@ -59,6 +63,8 @@ const topic = "orders";
 /** Kept short by retention, so that nodes that were away find their records gone. */
 const shortTopic = "short";
 const livenessMs = 60_000;
+/** A broker answers that its disk is full, and goes on; scripts/cluster-chaos.ts fills a real one. */
+const knownFaults = faultKinds.filter((kind) => kind !== "full-disk");
 const turnsPerEvent = 60;
 
 /** Runs one scenario. */
@@ -85,7 +91,7 @@ class SimulatedCluster implements FaultWorld {
     this.#scenario = scenario;
     const random = new SeededRandom(scenario.seed);
     this.#random = random;
-    const swarm = drawSwarm(random, scenario.faults ?? faultKinds);
+    const swarm = drawSwarm(random, scenario.faults ?? knownFaults);
     const first = Array.from({ length: scenario.nodes }, (_, index) => `n${index + 1}`);
     this.nodes = scenario.changesMembers === true ? [...first, `n${scenario.nodes + 1}`] : first;
     this.simulation = new Simulation<ClusterPayload>({
@@ -103,6 +109,7 @@ class SimulatedCluster implements FaultWorld {
         diskLatency: swarm.diskLatency,
         clockRate: 1 + swarm.clockDriftMax * (2 * random.nextFloat() - 1),
         compacts: scenario.compacts === true,
+        forgetsFolders: scenario.forgetsFolders === true,
         onBug: (what) => this.#note(what),
       });
       this.#nodes.set(name, node);
@@ -213,8 +220,7 @@ class SimulatedCluster implements FaultWorld {
     for (const member of this.#clients.slice(14)) jobs.push(memberLoad(group, member, fork()));
     jobs.push(this.#comeAndGo(operator, world));
     const [, changer] = this.#clients.slice(12);
-    if (changer !== undefined && this.#scenario.changesMembers === true)
-      jobs.push(this.#changeMembers(changer));
+    if (changer !== undefined) jobs.push(this.#changeAll(changer));
     await Promise.all([...jobs, this.#compacted?.work()]);
   }
 
@@ -245,24 +251,58 @@ class SimulatedCluster implements FaultWorld {
     }
   }
 
-  /** Adds the last node, then removes one of the first, each until the cluster says that it is so. */
-  async #changeMembers(changer: SimulatedClient): Promise<void> {
+  async #changeAll(changer: SimulatedClient): Promise<void> {
     const random = this.#random.fork();
-    const change = async (action: string, node: string): Promise<string> => {
-      const request = { action, node, address: node };
-      const reply = await changer.ask(random.pick(this.nodes), "ChangeCluster", request, { timeoutMs: 5000 });
-      await changer.sleep(50);
-      return reply?.kind === "error" ? reply.message : (reply?.kind ?? "nothing heard");
-    };
+    if (this.#scenario.changesMembers === true) await this.#changeMembers(changer, random);
+    if (this.#scenario.losesFolder === true) await this.#loseFolder(changer, random);
+  }
+
+  /** What an operator asks of the cluster, and what is said. */
+  async #change(
+    changer: SimulatedClient,
+    random: SeededRandom,
+    action: string,
+    node: string,
+  ): Promise<string> {
+    const request = { action, node, address: node };
+    const reply = await changer.ask(random.pick(this.nodes), "ChangeCluster", request, { timeoutMs: 5000 });
+    await changer.sleep(50);
+    return reply?.kind === "error" ? reply.message : (reply?.kind ?? "nothing heard");
+  }
+
+  /** Adds the last node, then removes one of the first, each until the cluster says that it is so. */
+  async #changeMembers(changer: SimulatedClient, random: SeededRandom): Promise<void> {
     const last = this.nodes[this.nodes.length - 1] ?? "";
-    while ((await change("add", last)) !== "reply");
+    while ((await this.#change(changer, random, "add", last)) !== "reply");
     const leaver = random.pick(this.nodes.slice(0, -1));
-    for (;;) {
-      const said = await change("remove", leaver);
-      if (said === "reply" || said.includes("has no node")) break;
-      if (said.includes("transfer the leadership first")) await change("transfer", last);
-    }
+    await this.#remove(changer, random, leaver, last);
     this.#gone = leaver;
+  }
+
+  async #remove(changer: SimulatedClient, random: SeededRandom, node: string, heir: string): Promise<void> {
+    for (;;) {
+      const said = await this.#change(changer, random, "remove", node);
+      if (said === "reply" || said.includes("has no node")) return;
+      if (said.includes("transfer the leadership first"))
+        await this.#change(changer, random, "transfer", heir);
+    }
+  }
+
+  /** A disk breaks. Without folder ids, nobody would think that anything had to be done. */
+  async #loseFolder(changer: SimulatedClient, random: SeededRandom): Promise<void> {
+    const members = [...this.#nodes.values()].filter(({ name }) => name !== this.#gone);
+    const begun = new Set<string>();
+    while (begun.size < members.length) {
+      await changer.sleep(50);
+      for (const { name, hasBegun } of members) if (hasBegun) begun.add(name);
+    }
+    await changer.sleep(random.nextBetween(0, this.#scenario.faultsMs / 2));
+    const broken = random.pick(members);
+    const others = members.filter((node) => node !== broken).map(({ name }) => name);
+    broken.loseFolder();
+    if (this.#scenario.forgetsFolders === true) return;
+    await this.#remove(changer, random, broken.name, random.pick(others));
+    while ((await this.#change(changer, random, "add", broken.name)) !== "reply");
   }
 
   /** Lets time pass until all nodes have the same of everything. */

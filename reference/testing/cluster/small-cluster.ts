@@ -10,11 +10,15 @@ import type { PeerSource } from "../../broker/cluster/cluster-options.ts";
 import { Cluster } from "../../broker/cluster/cluster.ts";
 import type { EntryBytes } from "../../broker/cluster/groups.ts";
 import { clusterDirectory, openIdentity } from "../../broker/cluster/identity.ts";
+import type { Identity } from "../../broker/cluster/identity.ts";
 import { RaftJournal } from "../../broker/cluster/journal.ts";
+import { introduce, noteAnswer } from "../../broker/cluster/meeting.ts";
+import { nameOf } from "../../broker/cluster/member-id.ts";
 import type { ConnectionState } from "../../broker/connection-state.ts";
 import { newConnectionState } from "../../broker/connection-state.ts";
 import type { ErrorOutcome } from "../../broker/outcome.ts";
 import { ConnectionHub } from "../../protocol/connection.ts";
+import type { ReplyOf } from "../../protocol/messages.ts";
 import type { DiskCall } from "../../simulator/disk.ts";
 import { SimulatedDisk } from "../../simulator/disk.ts";
 import { Log } from "../../storage/log.ts";
@@ -29,6 +33,8 @@ export interface SmallClusterOptions {
   readonly partitionsMax?: number;
   readonly proposedBytesMax?: number;
   readonly segmentBytesMax?: number;
+  /** All folders of a node have the same id. */
+  readonly forgetsFolders?: boolean;
 }
 
 /** One node. */
@@ -37,6 +43,7 @@ export interface SmallNode {
   readonly disk: SimulatedDisk;
   readonly broker: Broker;
   readonly cluster: Cluster;
+  readonly identity: Identity;
   readonly hub: ConnectionHub<ConnectionState>;
   /** What a call of the disk comes to before it is carried out. */
   onDisk: (call: DiskCall) => Promise<void> | undefined;
@@ -50,6 +57,8 @@ const linkMs = 1;
 const stepMs = 5;
 const untilMs = 30_000;
 const heardMax = 1000;
+/** What its nodes take. */
+export const frameSizeMax: number = 2 ** 21;
 
 /** The nodes, and the time. */
 export class SmallCluster {
@@ -61,6 +70,10 @@ export class SmallCluster {
   readonly bugs: unknown[] = [];
   /** By node: those that it has a link to. */
   readonly #links = new Map<string, ReadonlySet<string>>();
+  readonly #identities = new Map<string, Identity>();
+  /** Who has introduced itself to whom. */
+  readonly #met = new Set<string>();
+  #lost = 0;
   readonly #names: readonly string[];
   readonly #options: SmallClusterOptions;
 
@@ -116,6 +129,25 @@ export class SmallCluster {
     return { value: await promise, tookMs: this.clock.monotonicTimeMs() - startMs };
   }
 
+  /** A node ends, loses its disk, and starts again with an empty one. */
+  async loseFolder(name: string): Promise<void> {
+    this.#lost++;
+    await this.#startAgain(name, undefined);
+  }
+
+  /** A node ends as if it were killed, and starts again. */
+  async restart(name: string): Promise<void> {
+    await this.#startAgain(name, this.node(name).disk);
+  }
+
+  async #startAgain(name: string, disk: SimulatedDisk | undefined): Promise<void> {
+    this.nodes.delete(name);
+    this.#links.delete(name);
+    for (const pair of this.#met)
+      if (pair.split(">").some((end) => nameOf(end) === name)) this.#met.delete(pair);
+    await this.#start(name, disk);
+  }
+
   /** Makes a topic, and waits until every node has it. */
   async createTopic(topic: string, partitions = 1): Promise<void> {
     const config = { partitions, retentionMs: 0, retentionBytes: 0, isCompacted: false };
@@ -126,24 +158,14 @@ export class SmallCluster {
     await this.until(() => members.every(({ broker }) => broker.topics.get(topic) !== undefined));
   }
 
-  async #start(name: string): Promise<void> {
+  async #start(name: string, kept?: SimulatedDisk): Promise<void> {
     const { clock, bugs } = this;
-    const {
-      joining = [],
-      entryBytes,
-      partitionsMax,
-      proposedBytesMax,
-      segmentBytesMax = 2 ** 20,
-    } = this.#options;
+    const { entryBytes, partitionsMax, proposedBytesMax, segmentBytesMax = 2 ** 20 } = this.#options;
     const random = new SeededRandom(name.length + (name.codePointAt(name.length - 1) ?? 0));
-    const disk: SimulatedDisk = new SimulatedDisk({ gate: (call) => this.nodes.get(name)?.onDisk(call) });
-    const isJoining = joining.includes(name);
-    const known = isJoining ? [...this.#names, name] : this.#names;
-    const members = new Map(known.map((member) => [member, member]));
-    const opened = await openIdentity(disk, crc32, name, members, isJoining);
-    if (opened.kind === "refused") throw new Error(opened.problem);
-    const { identity } = opened;
-    await identity.store();
+    const gate = (call: DiskCall): Promise<void> | undefined => this.nodes.get(name)?.onDisk(call);
+    const disk = kept?.restart({ kind: "everything" }, { gate }) ?? new SimulatedDisk({ gate });
+    const members = this.#membersFor(name);
+    const identity = await this.#identify(name, members, disk, random);
     const journal = await RaftJournal.open(disk, `${clusterDirectory}/journal`, crc32);
     if (journal.kind === "damaged") throw new Error(journal.problem);
     const broker = await Broker.open({
@@ -151,7 +173,7 @@ export class SmallCluster {
       clock,
       random,
       openLog: (directory) => Log.open({ disk, directory, clock, fsync: "always", segmentBytesMax }),
-      limits: { frameSizeMax: 2 ** 21, recordSizeMax: 2 ** 20, inFlightMax: 100, idleTimeoutMs: 10 ** 9 },
+      limits: { frameSizeMax, recordSizeMax: 2 ** 20, inFlightMax: 100, idleTimeoutMs: 10 ** 9 },
       onBug: (error) => void bugs.push(error),
     });
     const { first } = identity;
@@ -162,9 +184,13 @@ export class SmallCluster {
       journal: journal.journal,
       bootstrap: first.length === 0 ? undefined : { voters: first, oldVoters: [], learners: [] },
       peers: {
-        send: (to, frame) => this.#send(name, to, frame.slice()),
+        send: (to, frame) => {
+          // What is left of a node that lost its folder says nothing any more.
+          if (this.#identities.get(name) === identity) this.#send(name, to, frame.slice());
+        },
         update: (addresses) => void this.#links.set(name, new Set(addresses.keys())),
         source: (to) => this.#source(name, to),
+        identify: (to) => this.#introduce(name, to),
       },
       checksum: crc32,
       clock,
@@ -173,7 +199,9 @@ export class SmallCluster {
       ...(partitionsMax !== undefined && { partitionsMax }),
       ...(proposedBytesMax !== undefined && { proposedBytesMax }),
       schedule: (run) => void clock.after(0, run),
-      onHalt: (error) => (this.node(name).halted = error ?? "halted"),
+      onHalt: (error) => {
+        if (this.#identities.get(name) === identity) this.node(name).halted = error ?? "halted";
+      },
     });
     const hub = new ConnectionHub<ConnectionState>({
       clock,
@@ -185,23 +213,63 @@ export class SmallCluster {
       },
     });
     const nothing = (): undefined => undefined;
-    this.nodes.set(name, { name, disk, broker, cluster, hub, onDisk: nothing, halted: undefined, heard: [] });
+    this.nodes.set(name, {
+      name,
+      disk,
+      broker,
+      cluster,
+      identity,
+      hub,
+      onDisk: nothing,
+      halted: undefined,
+      heard: [],
+    });
     const problem = await cluster.start();
     if (problem !== undefined) throw new Error(problem);
     broker.takePart(cluster);
   }
 
+  #isJoining(name: string): boolean {
+    return this.#options.joining?.includes(name) === true;
+  }
+
+  /** What a node's command line says. */
+  #membersFor(name: string): ReadonlyMap<string, string> {
+    const known = this.#isJoining(name) ? [...this.#names, name] : this.#names;
+    return new Map(known.map((member) => [member, member]));
+  }
+
+  async #identify(
+    name: string,
+    members: ReadonlyMap<string, string>,
+    disk: SimulatedDisk,
+    random: SeededRandom,
+  ): Promise<Identity> {
+    const isJoining = this.#isJoining(name);
+    if (this.#options.forgetsFolders !== true) random = new SeededRandom(random.nextUint32() + this.#lost);
+    const opened = await openIdentity(disk, { node: name, members, isJoining, checksum: crc32, random });
+    if (opened.kind === "refused") throw new Error(opened.problem);
+    await opened.identity.store();
+    this.#identities.set(name, opened.identity);
+    return opened.identity;
+  }
+
   #send(from: string, to: string, frame: Uint8Array): void {
-    this.clock.after(linkMs, () => {
+    const deliver = (): void => {
       const node = this.#reach(from, to);
       if (node === undefined) return;
       if (node.heard.push({ from, frame }) > heardMax) node.heard.shift();
-      node.cluster.receive(from, frame);
+      node.cluster.receive(this.#identity(from).member, frame);
+    };
+    this.clock.after(linkMs, () => {
+      if (this.#met.has(`${from}>${to}`)) deliver();
+      else void this.#meet(from, to).then(deliver, () => {});
     });
   }
 
   #source(from: string, to: string): PeerSource {
-    const reach = (): SmallNode => {
+    const reach = async (): Promise<SmallNode> => {
+      await this.#meet(from, to);
       const node = this.#reach(from, to);
       if (node === undefined) throw new Error(`${to} cannot be reached`);
       return node;
@@ -211,22 +279,48 @@ export class SmallCluster {
       return reply as Reply;
     };
     return {
-      state: async () => reach().cluster.peerState(),
-      members: async () => reach().cluster.state().members,
-      fetch: async (request) => answered(await reach().cluster.peerFetch(request)),
+      state: async () => (await reach()).cluster.peerState(),
+      members: async () => (await reach()).cluster.state(true).members,
+      fetch: async (request) => answered(await (await reach()).cluster.peerFetch(request)),
       transfer: async (target) => {
         const request = { action: "transfer", node: target, address: "" };
         const connection = { state: { peer: from } } as Parameters<Cluster["change"]>[1];
-        return reach().cluster.change(request, connection);
+        return (await reach()).cluster.change(request, connection);
       },
     };
   }
 
+  #identity(name: string): Identity {
+    const identity = this.#identities.get(name);
+    if (identity === undefined) throw new Error(`no node ${name}`);
+    return identity;
+  }
+
+  /** The first words of one node to another, once. */
+  async #meet(from: string, to: string): Promise<void> {
+    if (this.#met.has(`${from}>${to}`)) return;
+    await noteAnswer(this.#identity(from), to, await this.#introduce(from, to));
+    this.#met.add(`${from}>${to}`);
+  }
+
+  async #introduce(from: string, to: string): Promise<ReplyOf<"PeerHello">> {
+    const node = this.nodes.get(nameOf(to));
+    const identity = this.#identity(from);
+    if (node === undefined || node.halted !== undefined || this.cut.has(`${from}>${node.name}`))
+      throw new Error(`${to} cannot be reached`);
+    if (identity.clusterId === "") throw new Error("no cluster yet");
+    const connection = { state: newConnectionState() } as Parameters<Cluster["welcome"]>[0];
+    const welcomed = await node.cluster.welcome(connection, introduce(identity, to, frameSizeMax));
+    if ("kind" in welcomed) throw Object.assign(new Error(welcomed.message), { name: welcomed.name });
+    return welcomed;
+  }
+
   /** A node, when the one that asks has a link to it and is known there. */
   #reach(from: string, to: string): SmallNode | undefined {
-    const node = this.nodes.get(to);
-    const isKnown = this.#links.get(from)?.has(to) === true && node?.cluster.members.has(from) === true;
-    if (!isKnown || node.halted !== undefined || this.cut.has(`${from}>${to}`)) return undefined;
+    const node = this.nodes.get(nameOf(to));
+    const { member } = this.#identity(from);
+    const isKnown = this.#links.get(from)?.has(to) === true && node?.cluster.members.has(member) === true;
+    if (!isKnown || node.halted !== undefined || this.cut.has(`${from}>${node.name}`)) return undefined;
     return node;
   }
 }
