@@ -99,7 +99,7 @@ async function produceThroughDeaths(seed: number, deaths: number): Promise<numbe
   return state.acknowledged;
 }
 
-describe("an idempotent producer whose broker dies at random moments", { timeout: 60_000 }, () => {
+describe("an idempotent producer whose broker dies at random moments", () => {
   test.each([1, 2, 3, 4])(
     "has each record there once and in order, over 100 deaths, seed %i",
     async (seed) => {
@@ -108,7 +108,7 @@ describe("an idempotent producer whose broker dies at random moments", { timeout
   );
 });
 
-describe("a power loss with everysec", { timeout: 60_000 }, () => {
+describe("a power loss with everysec", () => {
   test("takes at most the records of the last second, over 300 of them", async () => {
     const random = new SeededRandom(20261121);
     let lost = 0;

@@ -6,7 +6,7 @@ import { Client, InPageNetwork } from "./client.ts";
 import { MemoryDisk } from "./memory-disk.ts";
 
 /** The work behind it is done in a moment, and a moment may be long on a busy machine. */
-const patience = { timeout: 20_000, interval: 5 };
+const patience = { timeout: 120_000, interval: 5 };
 
 /** A broker in a page under virtual time, with segments of a few records. */
 async function pageRig() {
@@ -28,7 +28,7 @@ async function pageRig() {
   return { client, clock, disk, stop };
 }
 
-test("a topic with a size keeps to it as it grows", { timeout: 30_000 }, async () => {
+test("a topic with a size keeps to it as it grows", async () => {
   const { client, stop } = await pageRig();
   await client.createTopic("t", { retentionBytes: 5000 });
   for (let number = 0; number < 100; number++) await client.produce("t", ["x".repeat(300)]);
@@ -39,18 +39,14 @@ test("a topic with a size keeps to it as it grows", { timeout: 30_000 }, async (
   await stop();
 });
 
-test(
-  "a quiet topic gives up what is too old, in the next round of housekeeping",
-  { timeout: 30_000 },
-  async () => {
-    const { client, clock, stop } = await pageRig();
-    await client.createTopic("t", { retentionMs: 60_000 });
-    await client.createTopic("kept");
-    for (const topic of ["t", "kept"])
-      for (let number = 0; number < 20; number++) await client.produce(topic, ["x".repeat(300)]);
-    await clock.advanceAsync(70_000 + housekeepingMs);
-    await expect.poll(async () => (await client.getOffset("t")).startOffset, patience).toBe(20);
-    expect((await client.getOffset("kept")).startOffset).toBe(0);
-    await stop();
-  },
-);
+test("a quiet topic gives up what is too old, in the next round of housekeeping", async () => {
+  const { client, clock, stop } = await pageRig();
+  await client.createTopic("t", { retentionMs: 60_000 });
+  await client.createTopic("kept");
+  for (const topic of ["t", "kept"])
+    for (let number = 0; number < 20; number++) await client.produce(topic, ["x".repeat(300)]);
+  await clock.advanceAsync(70_000 + housekeepingMs);
+  await expect.poll(async () => (await client.getOffset("t")).startOffset, patience).toBe(20);
+  expect((await client.getOffset("kept")).startOffset).toBe(0);
+  await stop();
+});

@@ -13,7 +13,6 @@ const seed = 20261121;
 // A kill takes the process and leaves the page cache, so no policy may lose anything that was acknowledged.
 test.each(["always", "everysec", "never"])(
   `${kills} kills at random moments: nothing lost, torn, twice or out of order: %s`,
-  { timeout: 180_000 },
   async (fsync) => {
     const random = new SeededRandom(seed);
     const serve = (...flags: string[]) => oz.serve(data, "--fsync", fsync, ...flags);

@@ -98,7 +98,7 @@ const appending: CrashScript<Notes> = {
   },
 };
 
-describe("a crash at any call", { timeout: 60_000 }, () => {
+describe("a crash at any call", () => {
   test("of appending: what was acknowledged is there", async () => {
     const { calls, checks } = await exploreCrashPoints(appending, { outcomes: 6 });
     expect(calls).toBeLessThanOrEqual(60);

@@ -202,7 +202,7 @@ async function liveAndDie(seed: number, lives: number): Promise<number> {
   return model.committedEnd;
 }
 
-describe("a log that dies at random moments", { timeout: 60_000 }, () => {
+describe("a log that dies at random moments", () => {
   // The last three: a sync fails, the process starts again, and only then the power is lost.
   test.each([1, 2, 3, 4, 5, 1000, 1015, 1040, 1118, 1120, 1128])(
     "loses nothing that was acknowledged, over 400 deaths, seed %i",

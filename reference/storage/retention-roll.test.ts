@@ -58,34 +58,30 @@ test("by age as well; and without limits nothing goes", async () => {
   expect(aging.startOffset).toBeLessThanOrEqual(24);
 });
 
-test(
-  "a crash at any call of it loses nothing that is kept, and brings nothing back",
-  { timeout: 60_000 },
-  async () => {
-    for (let call = 0; call < 90; call++) {
-      const start = new SimulatedDisk();
-      const before = await openLog(start, { retention: { retentionBytes: 1000 }, recycledMax: 2 });
-      await appendTexts(before, 0, 20);
-      await before.close();
-      const disk = start.clone({
-        faults: [{ call, kind: "crash", when: call % 2 === 0 ? "before" : "after" }],
-      });
-      const told = { trimmed: 0, committed: 20 };
-      const run = async (): Promise<void> => {
-        const log = await openLog(disk, { retention: { retentionBytes: 1000 }, recycledMax: 2 });
-        log.onTrimmed = (startOffset) => void (told.trimmed = startOffset);
-        log.onCommitted = (end) => void (told.committed = end);
-        await appendTexts(log, 20, 30);
-      };
-      await Promise.race([disk.crashed, run()]);
-      const { trimmed, committed } = told;
-      const after = await openLog(disk.restart({ kind: "random", seed: call }), { scan: "all" });
-      expect(after.damage).toEqual([]);
-      expect(after.startOffset).toBeGreaterThanOrEqual(trimmed);
-      expect(after.endOffset).toBeGreaterThanOrEqual(committed);
-      const records = await readAll(after);
-      expect(records.size).toBe(after.endOffset - after.startOffset);
-      for (const [offset, text] of records) expect(text).toBe(textOf(offset));
-    }
-  },
-);
+test("a crash at any call of it loses nothing that is kept, and brings nothing back", async () => {
+  for (let call = 0; call < 90; call++) {
+    const start = new SimulatedDisk();
+    const before = await openLog(start, { retention: { retentionBytes: 1000 }, recycledMax: 2 });
+    await appendTexts(before, 0, 20);
+    await before.close();
+    const disk = start.clone({
+      faults: [{ call, kind: "crash", when: call % 2 === 0 ? "before" : "after" }],
+    });
+    const told = { trimmed: 0, committed: 20 };
+    const run = async (): Promise<void> => {
+      const log = await openLog(disk, { retention: { retentionBytes: 1000 }, recycledMax: 2 });
+      log.onTrimmed = (startOffset) => void (told.trimmed = startOffset);
+      log.onCommitted = (end) => void (told.committed = end);
+      await appendTexts(log, 20, 30);
+    };
+    await Promise.race([disk.crashed, run()]);
+    const { trimmed, committed } = told;
+    const after = await openLog(disk.restart({ kind: "random", seed: call }), { scan: "all" });
+    expect(after.damage).toEqual([]);
+    expect(after.startOffset).toBeGreaterThanOrEqual(trimmed);
+    expect(after.endOffset).toBeGreaterThanOrEqual(committed);
+    const records = await readAll(after);
+    expect(records.size).toBe(after.endOffset - after.startOffset);
+    for (const [offset, text] of records) expect(text).toBe(textOf(offset));
+  }
+});

@@ -236,7 +236,7 @@ describe("removing from the front", () => {
 });
 
 describe("any order of work on one log", () => {
-  test("leaves what the model says", { timeout: 60_000 }, async () => {
+  test("leaves what the model says", async () => {
     for (let seed = 0; seed < 40; seed++) {
       const random = new SeededRandom(seed);
       const disk = new SimulatedDisk({ timingSeed: seed });
