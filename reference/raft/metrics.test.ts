@@ -35,7 +35,7 @@ test("in calm weather there is one leader, latencies of a few milliseconds, and 
 });
 
 test("under faults terms and leaders change", () => {
-  const all = [...metricsOf("all", 7).values()];
+  const all = [...metricsOf("all", 9).values()];
   expect(Math.max(...all.map(({ termChanges }) => termChanges))).toBeGreaterThan(2);
   expect(Math.max(...all.map(({ leaderChanges }) => leaderChanges))).toBeGreaterThan(1);
 });

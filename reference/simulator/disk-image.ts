@@ -26,14 +26,19 @@ export class FileImage {
   /** The page cache: what reads see. */
   bytes: Uint8Array;
   length: number;
-  /** The platters. */
-  durable: Uint8Array;
-  /** Contents of sectors since the last sync, the newest last. */
-  #sectorVersions = new Map<number, Uint8Array[]>();
+  /** The platters; the array may have room behind their end. */
+  #durable: Uint8Array;
+  #durableLength: number;
+  /** Sectors that were written since the last sync, in the order of writing; so many of the list's places count. */
+  readonly #dirtySectors: number[] = [];
+  #dirtyCount = 0;
+  /** Their contents after each of these writes, one after the other; an array for each would be garbage. */
+  #dirtyContents = new Uint8Array(0);
   #lengthVersions: number[] = [];
 
   constructor(durable: Uint8Array = new Uint8Array(0)) {
-    this.durable = durable;
+    this.#durable = durable;
+    this.#durableLength = durable.length;
     this.bytes = durable.slice();
     this.length = durable.length;
   }
@@ -63,39 +68,50 @@ export class FileImage {
 
   /** Writes what is dirty, and only that: what a failed sync gave up on stays lost. */
   sync(): void {
-    const length = this.#lengthVersions.length > 0 ? this.length : this.durable.length;
-    const next = new Uint8Array(length);
-    next.set(this.durable.subarray(0, length));
-    for (const sector of this.#sectorVersions.keys()) {
-      const start = sector * sectorBytes;
-      if (start >= length) continue;
-      next.set(this.bytes.subarray(start, Math.min(start + sectorBytes, length)), start);
+    const length = this.#lengthVersions.length > 0 ? this.length : this.#durableLength;
+    if (length > this.#durable.length) {
+      const larger = new Uint8Array(Math.max(length, this.#durable.length * 2));
+      larger.set(this.#durable.subarray(0, this.#durableLength));
+      this.#durable = larger;
     }
-    this.durable = next;
+    // What is cut is gone here too.
+    if (length < this.#durableLength) this.#durable.fill(0, length, this.#durableLength);
+    this.#durableLength = length;
+    const [sectors, count] = [this.#dirtySectors, this.#dirtyCount];
+    for (let at = 0; at < count;) {
+      // Mostly one sector after the other: copied as one piece.
+      const first = sectors[at]!;
+      let last = first;
+      for (at++; at < count && (sectors[at] === last || sectors[at] === last + 1); at++) last = sectors[at]!;
+      const start = first * sectorBytes;
+      const end = Math.min((last + 1) * sectorBytes, length);
+      if (start < end) this.#durable.set(this.bytes.subarray(start, end), start);
+    }
     this.forgetDirty();
   }
 
   /** A failed sync: the kernel gives up on what was dirty and will not try again, though reads still see it. */
   forgetDirty(): void {
-    this.#sectorVersions.clear();
-    this.#lengthVersions = [];
+    this.#dirtyCount = 0;
+    if (this.#lengthVersions.length > 0) this.#lengthVersions = [];
   }
 
   /** Changes one bit on the platters and in the cache. */
   flipBit(position: number, bit: number): void {
     this.bytes[position]! ^= 1 << bit;
-    if (position < this.durable.length) this.durable[position]! ^= 1 << bit;
+    if (position < this.#durableLength) this.#durable[position]! ^= 1 << bit;
   }
 
   /** The file as it is after a power loss. */
   afterPowerLoss(survival: Survival, random: SeededRandom): FileImage {
-    if (survival.kind === "nothing") return new FileImage(this.durable.slice());
-    const length = random.pick([this.durable.length, ...this.#lengthVersions]);
+    const durable = this.#durable.subarray(0, this.#durableLength);
+    if (survival.kind === "nothing") return new FileImage(durable.slice());
+    const length = random.pick([durable.length, ...this.#lengthVersions]);
     const result = new Uint8Array(length);
-    result.set(this.durable.subarray(0, length));
+    result.set(durable.subarray(0, length));
     // Where the length survived and the contents did not, the new sectors hold zeros, or what they held before.
     const isStale = random.nextChance(0.3);
-    for (let start = isStale ? this.durable.length : length; start < length; start += sectorBytes) {
+    for (let start = isStale ? durable.length : length; start < length; start += sectorBytes) {
       const from = random.nextBetween(0, Math.max(0, this.length - 1));
       result.set(
         this.bytes.subarray(from, Math.min(from + sectorBytes, this.length, from + length - start)),
@@ -104,7 +120,7 @@ export class FileImage {
     }
     // Sometimes nearly everything was written back, sometimes nearly nothing.
     const chance = random.pick([0.1, 0.5, 0.9]);
-    for (const [sector, versions] of this.#sectorVersions) {
+    for (const [sector, versions] of this.#versions()) {
       const start = sector * sectorBytes;
       if (start >= length || !random.nextChance(chance)) continue;
       const version = random.nextChance(0.8) ? versions[versions.length - 1]! : random.pick(versions);
@@ -114,13 +130,13 @@ export class FileImage {
   }
 
   clone(): FileImage {
-    const copy = new FileImage(this.durable.slice());
+    const copy = new FileImage(this.#durable.slice(0, this.#durableLength));
     copy.bytes = this.bytes.slice();
     copy.length = this.length;
-    copy.#sectorVersions = new Map(
-      [...this.#sectorVersions].map(([sector, versions]) => [sector, [...versions]]),
-    );
-    copy.#lengthVersions = [...this.#lengthVersions];
+    copy.#dirtySectors.push(...this.#dirtySectors);
+    copy.#dirtyCount = this.#dirtyCount;
+    copy.#dirtyContents = this.#dirtyContents.slice();
+    copy.#lengthVersions.push(...this.#lengthVersions);
     return copy;
   }
 
@@ -131,13 +147,33 @@ export class FileImage {
 
   #noteSectors(start: number, end: number): void {
     for (let sector = Math.floor(start / sectorBytes); sector * sectorBytes < end; sector++) {
-      const versions = this.#sectorVersions.get(sector) ?? [];
+      const place = this.#dirtyCount * sectorBytes;
+      this.#dirtySectors[this.#dirtyCount++] = sector;
+      if (place === this.#dirtyContents.length) this.#growDirty();
       const at = sector * sectorBytes;
-      const contents = new Uint8Array(sectorBytes);
-      contents.set(this.bytes.subarray(at, Math.min(at + sectorBytes, this.length)));
-      versions.push(contents);
-      this.#sectorVersions.set(sector, versions);
+      const contents = this.bytes.subarray(at, Math.min(at + sectorBytes, this.length));
+      this.#dirtyContents.set(contents, place);
+      if (contents.length < sectorBytes)
+        this.#dirtyContents.fill(0, place + contents.length, place + sectorBytes);
     }
+  }
+
+  #growDirty(): void {
+    const larger = new Uint8Array(Math.max(2 * sectorBytes, 2 * this.#dirtyContents.length));
+    larger.set(this.#dirtyContents);
+    this.#dirtyContents = larger;
+  }
+
+  /** Contents of each sector since the last sync, the newest last. */
+  #versions(): Map<number, Uint8Array[]> {
+    const versions = new Map<number, Uint8Array[]>();
+    for (const [place, sector] of this.#dirtySectors.slice(0, this.#dirtyCount).entries()) {
+      const contents = this.#dirtyContents.subarray(place * sectorBytes, (place + 1) * sectorBytes);
+      const known = versions.get(sector);
+      if (known === undefined) versions.set(sector, [contents]);
+      else known.push(contents);
+    }
+    return versions;
   }
 
   #reserve(length: number): void {

@@ -54,7 +54,9 @@ export type Fault =
   | { readonly kind: "clock-rate"; readonly target: Target; readonly rate: number; readonly forMs: number }
   | { readonly kind: "slow-disk"; readonly target: Target; readonly factor: number; readonly forMs: number }
   /** The next write to the disk fails; a correct process then stops. It starts again after a while. */
-  | { readonly kind: "disk-error"; readonly target: Target; readonly forMs: number };
+  | { readonly kind: "disk-error"; readonly target: Target; readonly forMs: number }
+  /** Nothing more fits: of the next write a part at most. Who stopped for it starts again when there is room. */
+  | { readonly kind: "full-disk"; readonly target: Target; readonly forMs: number };
 
 export type FaultKind = Fault["kind"];
 
@@ -70,6 +72,7 @@ export const faultKinds: readonly FaultKind[] = [
   "clock-rate",
   "slow-disk",
   "disk-error",
+  "full-disk",
 ];
 
 /** A fault and its time. */
@@ -91,6 +94,8 @@ export interface FaultyDisk {
   slowness: number;
   /** The next write that ends, ends in failure, which switches this off again. */
   isFailing: boolean;
+  /** Whether there is room for nothing more; a disk that does not know of it never is. */
+  isFull?: boolean;
 }
 
 /** What faults act on. */
@@ -218,8 +223,16 @@ export class Nemesis {
         disk.isFailing = true;
         return () => {
           disk.isFailing = false;
-          const process = this.#world.process(name);
-          if (process.isDown) process.start();
+          this.#startAgain(name);
+        };
+      }
+      case "full-disk": {
+        const disk = this.#world.disk(name);
+        if (disk === undefined) return undefined;
+        disk.isFull = true;
+        return () => {
+          disk.isFull = false;
+          this.#startAgain(name);
         };
       }
       default:
@@ -228,11 +241,13 @@ export class Nemesis {
   }
 
   #crash(name: string): () => void {
+    this.#world.process(name).crash();
+    return () => this.#startAgain(name);
+  }
+
+  #startAgain(name: string): void {
     const process = this.#world.process(name);
-    process.crash();
-    return () => {
-      if (process.isDown) process.start();
-    };
+    if (process.isDown) process.start();
   }
 }
 

@@ -245,7 +245,7 @@ function runDemo(seed: number, trace: TraceSink, noise: () => number = () => 0):
     );
     node.start();
   }
-  const disks = new Map(nodes.map((name) => [name, { slowness: 1, isFailing: false }]));
+  const disks = new Map(nodes.map((name) => [name, { slowness: 1, isFailing: false, isFull: false }]));
   const faultWorld: FaultWorld = {
     scheduler: simulation.scheduler,
     network: simulation.network,
@@ -261,7 +261,7 @@ function runDemo(seed: number, trace: TraceSink, noise: () => number = () => 0):
   nemesis.healAll();
   for (const node of simulation.processes) expect(node.isUp).toBe(true);
   expect(simulation.network.isWhole).toBe(true);
-  for (const disk of disks.values()) expect(disk).toEqual({ slowness: 1, isFailing: false });
+  for (const disk of disks.values()) expect(disk).toEqual({ slowness: 1, isFailing: false, isFull: false });
   trace.record({
     kind: "end",
     at: simulation.scheduler.nowUs,

@@ -97,6 +97,7 @@ function drawFault(random: SeededRandom, kind: FaultKind, nodes: readonly string
     case "crash":
     case "pause":
     case "disk-error":
+    case "full-disk":
       return { kind, target, forMs };
     case "power-loss":
       return { kind, forMs: Math.min(forMs, 500) };

@@ -88,12 +88,15 @@ export type TraceEvent =
       readonly node: string;
       readonly changes: { readonly [field: string]: Json };
     }
-  /** A write to a node's disk begins (`write`), or is durable (`durable`). */
+  /**
+   * A write to a node's disk begins (`write`), or is durable (`durable`). At a crash so many had not been reported
+   * (`lost`): the disk may have them, or parts of them. A start has read what there is (`found`).
+   */
   | {
       readonly kind: "disk";
       readonly at: number;
       readonly node: string;
-      readonly event: "write" | "durable" | "lost" | "error";
+      readonly event: "write" | "durable" | "lost" | "error" | "found";
       readonly detail?: Json;
     }
   /** The world turns worse, or well again. `isOn` is false at its end. */

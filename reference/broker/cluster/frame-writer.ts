@@ -1,5 +1,5 @@
 /**
- * Room that the frames for other nodes are written into, one after the other, again and again.
+ * Room that the frames for other nodes, and the journal's records, are written into, one after the other, again and again.
  *
  * All records that a leader takes go through here once for each follower. A new array for each frame, doubled until the
  * frame fits and copied when it is done, is four times the bytes as garbage, and the collector stops everything to look
@@ -29,6 +29,11 @@ export class FrameWriter implements ByteSink {
     return this.#bytes.subarray(0, end);
   }
 
+  /** What was written and the room behind it: for who changes parts of it, without a window for each. */
+  get room(): Uint8Array {
+    return this.#bytes;
+  }
+
   /** Takes out what stands before `position`. */
   dropUntil(position: number): void {
     this.#bytes.copyWithin(0, position, this.length);
@@ -54,7 +59,18 @@ export class FrameWriter implements ByteSink {
   }
 
   text(value: string): void {
-    this.bytes(encoder.encode(value));
+    const start = this.length;
+    this.uint32(value.length);
+    this.#reserve(value.length);
+    // Names, mostly: short, and a byte for each character.
+    for (let place = 0; place < value.length; place++) {
+      const code = value.charCodeAt(place);
+      if (code > 0x7f) {
+        this.length = start;
+        return this.bytes(encoder.encode(value));
+      }
+      this.#bytes[this.length++] = code;
+    }
   }
 
   /** Writes what `write` does, behind its length. */

@@ -22,7 +22,11 @@ import {
   readFlag,
   readNumber,
   readSnapshot,
+  type ByteSink,
 } from "./raft-codec.ts";
+
+/** The length that stands for a text that is missing. */
+const noText = 0xffff_ffff;
 
 /** A write of a group, as raft/effects.ts asks for it, without what lies in the partition's log. */
 export interface GroupRecord {
@@ -51,24 +55,30 @@ export type JournalRecord = GroupRecord | ForgetRecord;
 /** A record as bytes. */
 export function encodeJournalRecord(record: JournalRecord): Uint8Array {
   const to = new ByteWriter();
+  putJournalRecord(to, record);
+  return finish(to);
+}
+
+/** Writes a record. */
+export function putJournalRecord(to: ByteSink, record: JournalRecord): void {
   if (record.kind === "forget") {
     to.uint8(1);
     putNumber(to, record.incarnation);
     putNumber(to, record.metadataIndex);
-    return finish(to);
+    return;
   }
   const { group, term, votedFor, snapshot, replaceFrom, entries, catchUpFrom } = record;
   to.uint8(0);
   putNumber(to, group.incarnation);
   to.uint32(group.partition);
   putNumber(to, term);
-  to.text(votedFor ?? null);
+  if (votedFor === undefined) to.uint32(noText);
+  else to.text(votedFor);
   to.uint8(Number(snapshot !== undefined));
   if (snapshot !== undefined) putSnapshot(to, snapshot);
   putNumber(to, replaceFrom ?? 0);
   putEntries(to, entries);
   putNumber(to, catchUpFrom ?? -1);
-  return finish(to);
 }
 
 /** The record again; undefined when the bytes are none. */

@@ -6,11 +6,12 @@
  * between any two steps and tears what was not synced.
  */
 import type { Checksum } from "../../ports.ts";
-import { encodeJournalRecord, type JournalRecord } from "./journal-codec.ts";
-import { fileHeader, fileHeaderBytes, joinRecords, readRecords } from "./journal-format.ts";
+import { FrameWriter } from "./frame-writer.ts";
+import type { JournalRecord } from "./journal-codec.ts";
+import { fileHeaderBytes, putFileHeader, putRecords, readRecords } from "./journal-format.ts";
 import { JournalState } from "./journal-state.ts";
 
-/** One thing that the disk is asked for. */
+/** One thing that the disk is asked for. The bytes are good until the next step is asked for. */
 export type JournalStep =
   /** These bytes, at this place, as far as a crash will have it. */
   | { readonly kind: "write"; readonly bytes: Uint8Array; readonly position: number }
@@ -32,7 +33,12 @@ export interface JournalFileOptions {
 
 /** What opening came to. */
 export type OpenedFile =
-  | { readonly kind: "open"; readonly file: JournalFile }
+  | {
+      readonly kind: "open";
+      readonly file: JournalFile;
+      /** How much stood behind the last whole record. */
+      readonly tornBytes: number;
+    }
   /** One clause for the operator. */
   | { readonly kind: "damaged"; readonly problem: string };
 
@@ -41,50 +47,56 @@ export class JournalFile {
   /** What the file says, with the records that are being written. */
   readonly state: JournalState;
   readonly #options: JournalFileOptions;
-  #endPosition: number;
+  readonly #room = new FrameWriter();
+  /** How many files have had this one's name. */
+  #generation: number;
+  #endPosition = 0;
   /** The file begins anew when it is longer than this. */
-  #rewriteAtBytes: number;
+  #rewriteAtBytes = 0;
 
-  private constructor(options: JournalFileOptions, endPosition: number, state: JournalState) {
+  private constructor(options: JournalFileOptions, state: JournalState, generation: number) {
     this.#options = options;
-    this.#endPosition = endPosition;
     this.state = state;
-    this.#rewriteAtBytes = Math.max(options.rewriteBytesMin, 2 * endPosition);
+    this.#generation = generation;
   }
 
   /** `bytes` is what a start finds; undefined when there is no file yet. */
   static *open(bytes: Uint8Array | undefined, options: JournalFileOptions): JournalSteps<OpenedFile> {
-    if (bytes === undefined) {
-      yield { kind: "replace", bytes: fileHeader() };
-      return { kind: "open", file: new JournalFile(options, fileHeaderBytes, new JournalState()) };
-    }
-    const read = readRecords(bytes, options.checksum);
+    const nothing = { state: new JournalState(), generation: 0, endPosition: 0 };
+    const read = bytes === undefined ? nothing : readRecords(bytes, options.checksum);
     if (typeof read === "string") return { kind: "damaged", problem: read };
+    const file = new JournalFile(options, read.state, read.generation);
     // What was found may be in memory only, if the machine did not stop, and after a sync that failed the next one does
     // not write it either: it is written anew before it is relied on.
-    yield { kind: "replace", bytes: bytes.subarray(0, read.endPosition) };
-    return { kind: "open", file: new JournalFile(options, read.endPosition, read.state) };
+    yield* file.#beginAnew();
+    return { kind: "open", file, tornBytes: (bytes?.length ?? 0) - read.endPosition };
   }
 
   /** Adds records. When the steps are done, they and all before them are durable. */
   *store(records: readonly JournalRecord[]): JournalSteps<void> {
     for (const record of records) this.state.apply(record);
-    const { checksum } = this.#options;
-    const bytes = joinRecords(records.map(encodeJournalRecord), this.#endPosition, checksum);
-    if (this.#endPosition + bytes.length > this.#rewriteAtBytes) return yield* this.#beginAnew();
-    yield { kind: "write", bytes, position: this.#endPosition };
-    this.#endPosition += bytes.length;
+    const room = this.#room;
+    room.clear();
+    const at = this.#endPosition;
+    const place = { generation: this.#generation, at, durableEnd: at };
+    putRecords(room, records, place, this.#options.checksum);
+    if (this.#endPosition + room.length > this.#rewriteAtBytes) return yield* this.#beginAnew();
+    yield { kind: "write", bytes: room.written(), position: this.#endPosition };
+    this.#endPosition += room.length;
     yield { kind: "sync" };
   }
 
   /** What was overtaken is not needed any more: one record for each group says it all. */
   *#beginAnew(): JournalSteps<void> {
-    const records = joinRecords(this.state.records().map(encodeJournalRecord), 0, this.#options.checksum);
-    const bytes = new Uint8Array(fileHeaderBytes + records.length);
-    bytes.set(fileHeader());
-    bytes.set(records, fileHeaderBytes);
-    yield { kind: "replace", bytes };
-    this.#endPosition = bytes.length;
-    this.#rewriteAtBytes = Math.max(this.#options.rewriteBytesMin, 2 * bytes.length);
+    const room = this.#room;
+    room.clear();
+    const { checksum } = this.#options;
+    const generation = this.#generation + 1;
+    putFileHeader(room, generation, checksum);
+    putRecords(room, this.state.records(), { generation, at: fileHeaderBytes, durableEnd: 0 }, checksum);
+    yield { kind: "replace", bytes: room.written() };
+    this.#generation = generation;
+    this.#endPosition = room.length;
+    this.#rewriteAtBytes = Math.max(this.#options.rewriteBytesMin, 2 * room.length);
   }
 }

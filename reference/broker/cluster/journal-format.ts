@@ -2,13 +2,16 @@
  * A journal's file as bytes: records one after the other, each whole by its checksum.
  *
  * ```
- * 0       4         8
- * | magic | version | record | record | …           record: | length | crc32 | durable | payload |
+ * 0       4         8            16      20
+ * | magic | version | generation | crc32 | record | record | …      record: | length | crc32 | durable | payload |
  * ```
  *
- * `length` and the checksum cover what follows the checksum. `durable` says how long the file was known to be safe
- * when the record was written. That is how a start tells two things apart that look the same, a record that is not
- * whole:
+ * `length` counts what follows a record's checksum. The checksum covers it, and the place: a disk may show what its
+ * sectors held before, and whole records of the same file at another place, or of a file that had its name before, are
+ * not records here. So each file that takes another's place has the next `generation`.
+ *
+ * `durable` says how long the file was known to be safe when the record was written. That is how a start tells two
+ * things apart that look the same, a record that is not whole:
  *
  * - *torn*: the power went while it was being written. Nobody was promised anything: it is cut off, with all behind
  *   it;
@@ -17,93 +20,160 @@
  */
 import { viewOf } from "#reference/base/bytes.ts";
 import type { Checksum } from "../../ports.ts";
-import { getUint53, setUint53 } from "../../storage/integers.ts";
-import { decodeJournalRecord } from "./journal-codec.ts";
+import { getUint53, setUint32, setUint53 } from "../../storage/integers.ts";
+import type { FrameWriter } from "./frame-writer.ts";
+import { decodeJournalRecord, putJournalRecord, type JournalRecord } from "./journal-codec.ts";
 import { JournalState } from "./journal-state.ts";
 
 const magic = 0x4f5a524a; // "OZRJ"
-const version = 2;
+const version = 3;
 /** Where the first record begins. */
-export const fileHeaderBytes = 8;
+export const fileHeaderBytes = 20;
 const recordHeaderBytes = 8;
 const durableBytes = 8;
 
-/** What the bytes say: the state, and where the last whole record ends; or one clause for the operator. */
-export function readRecords(
-  bytes: Uint8Array,
-  checksum: Checksum,
-): { readonly state: JournalState; readonly endPosition: number } | string {
-  const view = viewOf(bytes);
-  if (bytes.length < fileHeaderBytes || view.getUint32(0) !== magic) return "is no journal of Raft";
-  if (view.getUint32(4) !== version) return `has version ${view.getUint32(4)}, this program reads ${version}`;
+/** What a file says. */
+export interface ReadJournal {
+  readonly state: JournalState;
+  readonly generation: number;
+  /** Where the last whole record ends. */
+  readonly endPosition: number;
+}
+
+/** What the bytes say; or one clause for the operator. */
+export function readRecords(bytes: Uint8Array, checksum: Checksum): ReadJournal | string {
+  const file = new JournalBytes(bytes, checksum);
+  const problem = file.headerProblem();
+  if (problem !== undefined) return problem;
   const state = new JournalState();
   let at = fileHeaderBytes;
   for (;;) {
-    const payload = payloadAt(bytes, view, at, checksum);
+    const payload = file.payloadAt(at);
     const record = payload && decodeJournalRecord(payload);
     if (record === undefined) break;
     state.apply(record);
-    at += recordHeaderBytes + view.getUint32(at);
+    at = file.endOf(at);
   }
   // Behind a record that is not whole, one that is may know that the first was safe.
-  return isKnownSafe(bytes, view, at, checksum) ? damaged(at) : { state, endPosition: at };
+  return file.isKnownSafe(at) ? damaged(at) : { state, generation: file.generation, endPosition: at };
 }
 
-/** What the record at `at` says; undefined when no whole one stands there. */
-function payloadAt(
-  bytes: Uint8Array,
-  view: DataView,
-  at: number,
-  checksum: Checksum,
-): Uint8Array | undefined {
-  if (at + recordHeaderBytes + durableBytes > bytes.length) return undefined;
-  const end = at + recordHeaderBytes + view.getUint32(at);
-  if (end > bytes.length || end < at + recordHeaderBytes + durableBytes) return undefined;
-  if (checksum(bytes, at + recordHeaderBytes, end) !== view.getUint32(at + 4)) return undefined;
-  return bytes.subarray(at + recordHeaderBytes + durableBytes, end);
-}
+/** A file as it was found. */
+class JournalBytes {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #checksum: Checksum;
 
-/**
- * Whether a whole record behind `position` says that the file was safe beyond it. Only a damaged file costs this.
- */
-function isKnownSafe(bytes: Uint8Array, view: DataView, position: number, checksum: Checksum): boolean {
-  for (let at = position; at + recordHeaderBytes + durableBytes < bytes.length; at++) {
-    // Cheap first: a checksum for each byte of the file would take long.
-    if (getUint53(bytes, at + recordHeaderBytes) <= position) continue;
-    if (payloadAt(bytes, view, at, checksum) !== undefined) return true;
+  constructor(bytes: Uint8Array, checksum: Checksum) {
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
+    this.#checksum = checksum;
   }
-  return false;
+
+  get generation(): number {
+    return getUint53(this.#bytes, 8);
+  }
+
+  headerProblem(): string | undefined {
+    const view = this.#view;
+    if (view.byteLength < 8 || view.getUint32(0) !== magic) return "is no journal of Raft";
+    if (view.getUint32(4) !== version)
+      return `has version ${view.getUint32(4)}, this program reads ${version}`;
+    // Without its generation no record could be told from an old one.
+    const crcAt = fileHeaderBytes - 4;
+    const isWhole =
+      view.byteLength >= fileHeaderBytes && view.getUint32(crcAt) === this.#checksum(this.#bytes, 0, crcAt);
+    return isWhole ? undefined : damaged(0);
+  }
+
+  /** Where the record at `at` ends, as it says. */
+  endOf(at: number): number {
+    return at + recordHeaderBytes + this.#view.getUint32(at);
+  }
+
+  /** What the record at `at` says; undefined when no whole one stands there. */
+  payloadAt(at: number): Uint8Array | undefined {
+    const bytes = this.#bytes;
+    const start = at + recordHeaderBytes;
+    if (start + durableBytes > bytes.length) return undefined;
+    const end = this.endOf(at);
+    if (end > bytes.length || end < start + durableBytes) return undefined;
+    const expected = recordChecksum(bytes, start, end, { generation: this.generation, at }, this.#checksum);
+    return this.#view.getUint32(at + 4) === expected ? bytes.subarray(start + durableBytes, end) : undefined;
+  }
+
+  /**
+   * Whether a whole record behind `position` says that the file was safe beyond it. Only a damaged file costs this.
+   */
+  isKnownSafe(position: number): boolean {
+    const bytes = this.#bytes;
+    for (let at = position; at + recordHeaderBytes + durableBytes < bytes.length; at++) {
+      // Cheap first: a checksum for each byte of the file would take long.
+      if (getUint53(bytes, at + recordHeaderBytes) <= position) continue;
+      if (this.payloadAt(at) !== undefined) return true;
+    }
+    return false;
+  }
+}
+
+/** Where a record stands: in which file, and at which byte. */
+interface Place {
+  readonly generation: number;
+  readonly at: number;
+}
+
+const placeBytes = new Uint8Array(16);
+
+/** Of a record's bytes, and of its place: the same record elsewhere has another one. */
+function recordChecksum(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  { generation, at }: Place,
+  checksum: Checksum,
+): number {
+  setUint53(placeBytes, 0, generation);
+  setUint53(placeBytes, 8, at);
+  return (checksum(bytes, start, end) ^ checksum(placeBytes, 0, placeBytes.length)) >>> 0;
 }
 
 function damaged(at: number): string {
   return `the record at byte ${at} is damaged, and with it a promise to other nodes; this node cannot go on with it`;
 }
 
-/** Records that stand one after the other, written when the file was known to be safe up to `durableEnd`. */
-export function joinRecords(
-  payloads: readonly Uint8Array[],
-  durableEnd: number,
+/** Writes records one after the other, for a place in a file that is known to be safe up to `durableEnd`. */
+export function putRecords(
+  to: FrameWriter,
+  records: Iterable<JournalRecord>,
+  place: Place & { readonly durableEnd: number },
   checksum: Checksum,
-): Uint8Array {
-  const around = recordHeaderBytes + durableBytes;
-  const bytes = new Uint8Array(payloads.reduce((sum, { length }) => sum + around + length, 0));
-  const view = viewOf(bytes);
-  let at = 0;
-  for (const payload of payloads) {
-    const end = at + around + payload.length;
-    view.setUint32(at, durableBytes + payload.length);
-    setUint53(bytes, at + recordHeaderBytes, durableEnd);
-    bytes.set(payload, at + around);
-    view.setUint32(at + 4, checksum(bytes, at + recordHeaderBytes, end));
-    at = end;
+): void {
+  const { generation, durableEnd } = place;
+  const begin = to.length;
+  for (const record of records) {
+    const at = to.length;
+    // Length and checksum are not known before all the rest is there.
+    to.uint32(0);
+    to.uint32(0);
+    putUint53(to, durableEnd);
+    putJournalRecord(to, record);
+    const bytes = to.room;
+    const start = at + recordHeaderBytes;
+    setUint32(bytes, at, to.length - start);
+    const own = { generation, at: place.at + at - begin };
+    setUint32(bytes, at + 4, recordChecksum(bytes, start, to.length, own, checksum));
   }
-  return bytes;
 }
 
-/** What a file begins with. */
-export function fileHeader(): Uint8Array {
-  const bytes = new Uint8Array(fileHeaderBytes);
-  viewOf(bytes).setUint32(0, magic);
-  viewOf(bytes).setUint32(4, version);
-  return bytes;
+/** Writes what a file begins with. */
+export function putFileHeader(to: FrameWriter, generation: number, checksum: Checksum): void {
+  to.uint32(magic);
+  to.uint32(version);
+  putUint53(to, generation);
+  to.uint32(checksum(to.room, 0, to.length));
+}
+
+function putUint53(to: FrameWriter, value: number): void {
+  to.uint32(Math.floor(value / 2 ** 32));
+  to.uint32(value % 2 ** 32);
 }

@@ -44,7 +44,7 @@ export class JournalState {
       return { kind: "forget", incarnation, metadataIndex };
     });
     for (const state of this.groups.values()) {
-      records.push({ kind: "write", ...state, replaceFrom: (state.snapshot?.index ?? 0) + 1 });
+      records.push({ kind: "write", ...state, replaceFrom: state.entries[0]?.index });
     }
     return records;
   }

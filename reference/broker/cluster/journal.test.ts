@@ -111,9 +111,12 @@ test("a deleted topic takes its groups along for good, until the metadata's snap
 test("cut anywhere in its last record, the file loses that record and no other", async () => {
   const disk = new MemoryDisk();
   await store(disk, records.slice(0, -1));
+  const journal = await open(disk);
   const kept = (await bytesOf(disk)).length;
-  await store(disk, records.slice(-1));
+  for (const record of records.slice(-1)) await journal.store(record);
+  await journal.close();
   const whole = await bytesOf(disk);
+  expect(whole.length).toBeGreaterThan(kept);
   for (let length = kept; length < whole.length; length++) {
     const torn = await diskWith(whole.subarray(0, length));
     expect((await open(torn)).state, `${length} bytes`).toEqual(stateOf(records.slice(0, -1)));
@@ -124,8 +127,10 @@ test("cut anywhere in its last record, the file loses that record and no other",
 test("any changed byte that a later record vouches for is found, and the node does not start", async () => {
   const disk = new MemoryDisk();
   await store(disk, records.slice(0, -1));
+  const journal = await open(disk);
   const vouched = (await bytesOf(disk)).length;
-  await store(disk, records.slice(-1));
+  for (const record of records.slice(-1)) await journal.store(record);
+  await journal.close();
   const whole = await bytesOf(disk);
   for (let at = 0; at < vouched; at++) {
     const changed = whole.slice();
@@ -133,6 +138,31 @@ test("any changed byte that a later record vouches for is found, and the node do
     const opened = await RaftJournal.open(await diskWith(changed), path, crc32);
     expect(opened.kind, `byte ${at}`).toBe("damaged");
   }
+});
+
+test("records of the file at another place, or of a file that had its name before, are none", async () => {
+  const disk = new MemoryDisk();
+  const journal = await open(disk);
+  const ends = [];
+  for (let term = 1; term <= 3; term++) {
+    await journal.store(write(metadata, term));
+    ends.push((await bytesOf(disk)).length);
+  }
+  await journal.close();
+  const [first = 0, second = 0] = ends;
+  const before = await bytesOf(disk);
+  const termOf = async (...parts: Uint8Array[]): Promise<number | undefined> => {
+    const bytes = new Uint8Array(parts.flatMap((part) => [...part]));
+    return (await open(await diskWith(bytes))).state.groups.get("0/0")?.term;
+  };
+  // The file has grown, and its new sectors show what was there before.
+  expect(await termOf(before, before.subarray(first, second))).toBe(3);
+  // A start begins the file anew, and so its end is where another record stood.
+  await (await open(disk)).close();
+  const after = await bytesOf(disk);
+  expect(after.length).toBe(first);
+  expect(await termOf(after, before.subarray(first))).toBe(3);
+  expect(await termOf(before.subarray(0, first), before.subarray(first, second))).toBe(2);
 });
 
 test("after a power loss at any call every record that was reported is there, and none is half there", async () => {

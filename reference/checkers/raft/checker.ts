@@ -51,12 +51,14 @@ export class InvariantViolation extends Error {
 /** One invariant. Each method is called at the moment that it names; it throws an `InvariantViolation`. */
 export interface RaftChecker {
   readonly rule: string;
-  /** A server has started, for the first time or again. */
+  /** A server has started, for the first time or again, from what its disk holds. */
   onStart?(server: ServerView): void;
   /** A server has handled one call: a message, a tick, a finished write. */
   onStep?(server: ServerView): void;
   /** A server has handed out a write. */
   onWrite?(server: ServerView, write: Write): void;
+  /** The server's disk reports a write, and with it all before it. */
+  onDurable?(server: ServerView, number: number): void;
   /** A message leaves a server. */
   onSend?(server: ServerView, message: Message): void;
   /** A server hands entries to its state machine. */

@@ -18,6 +18,7 @@ import { CommitMonotone } from "./commit-monotone.ts";
 import { ElectionSafety } from "./election-safety.ts";
 import { LeaderCompleteness } from "./leader-completeness.ts";
 import { LogMatching, naiveLogMatching } from "./log-matching.ts";
+import { NothingForgotten } from "./nothing-forgotten.ts";
 import { PersistBeforeSend } from "./persist-before-send.ts";
 import { QuorumDurability } from "./quorum-durability.ts";
 import { StateMachineSafety } from "./state-machine-safety.ts";
@@ -97,6 +98,38 @@ describe("invariants of Raft", () => {
     expect(() => new LeaderCompleteness(cluster(old, bad)).onStep(old)).toThrow("n3 leads term 4");
     const next = server("n2", { role: "leader", term: 3, terms: [1, 3] });
     expect(() => new LeaderCompleteness(cluster(old, next)).onStep(old)).toThrow("n2 leads term 3");
+  });
+
+  test("a start finds what was reported, and what was under way in its order, and nothing else", () => {
+    const write = (
+      number: number,
+      term: number,
+      votedFor?: string,
+      from?: number,
+      ...terms: number[]
+    ): Write => {
+      const added = terms.map((of, place): Entry => ({ kind: "no-op", index: from! + place, term: of }));
+      return { number, term, votedFor, snapshot: undefined, replaceFrom: from, entries: added };
+    };
+    const start = (state: Partial<Raft> & { readonly terms?: readonly number[] }): void => {
+      const checker = new NothingForgotten();
+      const reported = { term: 2, votedFor: "n2", terms: [1, 1] };
+      const before = server("n1", {}, reported);
+      for (const begun of [write(1, 2, "n2"), write(2, 2, "n2", 2, 2, 2), write(3, 3, "n3")]) {
+        checker.onWrite(before, begun);
+      }
+      checker.onDurable(before, 1);
+      checker.onStart(server("n1", state, reported));
+    };
+    start({ term: 2, votedFor: "n2", terms: [1, 1] });
+    start({ term: 2, votedFor: "n2", terms: [1, 2, 2] });
+    start({ term: 3, votedFor: "n3", terms: [1, 2, 2] });
+    // The later without the earlier, half of one, an older one, and one that nobody wrote.
+    expect(() => start({ term: 3, votedFor: "n3", terms: [1, 1] })).toThrow("2 writes were under way");
+    expect(() => start({ term: 2, votedFor: "n2", terms: [1, 2] })).toThrow("n1 starts with term 2");
+    expect(() => start({ term: 2, votedFor: "n2", terms: [1] })).toThrow("a log from 1 to 1");
+    expect(() => start({ term: 2, terms: [1, 1] })).toThrow("its vote for nobody");
+    expect(() => start({ term: 4, votedFor: "n3", terms: [1, 2, 2] })).toThrow("n1 starts with term 4");
   });
 
   test("state machine safety: in order, none left out, and the same everywhere", () => {

@@ -6,6 +6,7 @@ import { checkDeterminism } from "../determinism.ts";
 import { faultKinds } from "../faults.ts";
 import { shrink } from "../shrink.ts";
 import { runScenario, type RunResult } from "./cluster.ts";
+import { unsyncedFates } from "./disk.ts";
 import { replayCommand, replayLink } from "./replay.ts";
 import { drawScenario, scenarioFeatures } from "./scenario.ts";
 
@@ -62,6 +63,7 @@ describe("a simulated cluster", () => {
     for (const option of ["hasLeaseReads", "hasCheckQuorum", "hasPreVote"] as const) {
       expect(new Set(scenarios.map(({ options }) => options[option]))).toEqual(new Set([true, false]));
     }
+    expect(new Set(scenarios.map(({ disk }) => disk.unsynced))).toEqual(new Set(unsyncedFates));
   });
 });
 

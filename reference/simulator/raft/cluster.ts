@@ -112,11 +112,10 @@ class RaftCluster implements ClusterView, FaultWorld {
     const checkers = new RaftInvariants(this);
     const drift = this.simulation.fork("drift");
     for (const name of scenario.nodes) {
-      const disk = new RaftDisk(
-        this.simulation.scheduler,
-        this.simulation.fork(`disk ${name}`),
-        scenario.swarm.diskLatency,
-      );
+      const disk = new RaftDisk(this.simulation.scheduler, this.simulation.fork(`disk ${name}`), {
+        latency: scenario.swarm.diskLatency,
+        ...scenario.disk,
+      });
       const isFirst = scenario.voters.includes(name);
       const server = new RaftServer({
         simulation: this.simulation,

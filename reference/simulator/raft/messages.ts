@@ -6,7 +6,9 @@ import type { Write } from "#reference/raft/effects.ts";
 import type { Entry } from "#reference/raft/entry.ts";
 import type { RaftEvent } from "#reference/raft/events.ts";
 import type { Message } from "#reference/raft/messages.ts";
+import type { DurableState } from "#reference/raft/persistence.ts";
 import type { Json } from "../trace.ts";
+import type { Found } from "./disk.ts";
 
 /** A client asks a server. */
 export type ClientRequest =
@@ -83,6 +85,13 @@ export function describeWrite({ number, term, votedFor, snapshot, replaceFrom, e
     ...cut,
     ...(snapshot === undefined ? {} : { snapshot: snapshot.index }),
   };
+}
+
+/** What a start has found on the disk. */
+export function describeFound({ term, votedFor, snapshot, entries }: DurableState, found: Found): Json {
+  const snapshotIndex = snapshot?.index ?? 0;
+  const lastIndex = entries.at(-1)?.index ?? snapshotIndex;
+  return { ...found, term, votedFor: votedFor ?? null, snapshot: snapshotIndex, lastIndex };
 }
 
 function describeMessage(message: Message): Json {

@@ -9,6 +9,7 @@ import { faultKinds, type FaultKind, type ScheduledFault } from "../faults.ts";
 import { wholeScenario, type Cut } from "../cut.ts";
 import { SeededRandom as Random } from "#reference/base/prng.ts";
 import { drawFaults, drawSwarm, type Swarm } from "../swarm.ts";
+import type { RaftDiskOptions } from "./disk.ts";
 
 /** What an operator does, beside the faults. */
 export type Operation =
@@ -24,6 +25,8 @@ export interface ScheduledOperation {
 
 /** More entries than any run has. A scenario is JSON in a trace's header, and JSON has no infinity. */
 const neverCompacts = 2 ** 40;
+/** A longer file than any run makes. */
+const neverRewrites = 2 ** 40;
 
 /** One run. */
 export interface RaftScenario {
@@ -39,6 +42,8 @@ export interface RaftScenario {
   readonly thinkMaxMs: number;
   readonly compactEntries: number;
   readonly options: Partial<RaftOptions>;
+  /** How disks treat what was not synced, and when a journal begins anew. */
+  readonly disk: Pick<RaftDiskOptions, "unsynced" | "rewriteBytesMin">;
   /** The bad weather lasts so long; then all is healed. */
   readonly durationMs: number;
 }
@@ -56,7 +61,14 @@ export interface ScenarioChoice {
 }
 
 /** Features of a scenario that shrinking tries to do without. */
-export const scenarioFeatures = ["loss", "duplication", "reordering", "operator", "snapshots"] as const;
+export const scenarioFeatures = [
+  "loss",
+  "duplication",
+  "reordering",
+  "operator",
+  "snapshots",
+  "tearing",
+] as const;
 
 /** Draws the scenario of a seed, and leaves out what the cut says. */
 export function drawScenario(choice: ScenarioChoice): RaftScenario {
@@ -82,6 +94,10 @@ export function drawScenario(choice: ScenarioChoice): RaftScenario {
     thinkMaxMs: shape.pick([20, 100, 400]),
     compactEntries: shape.pick([neverCompacts, 5, 15, 60]),
     options: drawOptions(shape, swarm, hasChanges),
+    disk: {
+      unsynced: shape.pick(["kept", "lost", "torn", "mixed", "mixed", "mixed"]),
+      rewriteBytesMin: shape.pick([2000, 20_000, neverRewrites]),
+    },
     durationMs,
   };
   return cutScenario(scenario, cut);
@@ -161,6 +177,7 @@ function cutScenario(scenario: RaftScenario, { keep, without }: Cut): RaftScenar
     swarm: { ...swarm, network },
     faults: keep === undefined ? scenario.faults : scenario.faults.filter((_, index) => keep.includes(index)),
     ...(without.includes("operator") ? { operations: [] } : {}),
+    ...(without.includes("tearing") ? { disk: { ...scenario.disk, unsynced: "lost" } } : {}),
     ...(without.includes("snapshots") ? { compactEntries: neverCompacts } : {}),
   };
 }

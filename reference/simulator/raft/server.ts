@@ -6,7 +6,7 @@
  * shown to the checkers.
  */
 import type { RaftInvariants } from "#reference/checkers/raft/all.ts";
-import type { ServerView } from "#reference/checkers/raft/checker.ts";
+import type { DurableView, ServerView } from "#reference/checkers/raft/checker.ts";
 import { encodeCommand, openSession, type SessionReply, type SessionTable } from "#reference/raft/clients.ts";
 import type { Effect } from "#reference/raft/effects.ts";
 import type { Configuration, NodeId } from "#reference/raft/entry.ts";
@@ -14,15 +14,17 @@ import type { RaftEvent } from "#reference/raft/events.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import { RaftNode } from "#reference/raft/node.ts";
 import type { RaftOptions } from "#reference/raft/options.ts";
+import type { DurableState } from "#reference/raft/persistence.ts";
 import type { Raft, RaftRules } from "#reference/raft/state.ts";
 import { unreachable } from "#reference/base/assert.ts";
 import type { SimulatedProcess } from "../process.ts";
 import type { Simulation } from "../simulation.ts";
 import type { Json } from "../trace.ts";
 import { addCommand, Counters, readAnswer } from "./counters.ts";
-import type { RaftDisk } from "./disk.ts";
+import type { DiskListener, Found, RaftDisk } from "./disk.ts";
 import {
   describeEvent,
+  describeFound,
   describeWrite,
   type ClientReply,
   type ClientRequest,
@@ -86,8 +88,8 @@ export class RaftServer implements ServerView {
       this.#tracer = new StateTracer(name, simulation.scheduler, simulation.trace);
   }
 
-  get durable(): RaftDisk {
-    return this.disk;
+  get durable(): DurableView {
+    return this.disk.durable;
   }
 
   get state(): Readonly<Raft> | undefined {
@@ -116,7 +118,20 @@ export class RaftServer implements ServerView {
     this.#after();
   }
 
+  /** The process begins by reading its disk; until that has come to an end it is deaf. */
   #boot(): void {
+    const { incarnation } = this.process;
+    const listener: DiskListener = {
+      onOpen: (durable, found) => void this.process.receive(() => this.#begin(durable, found)),
+      onDurable: (number) => this.#onDurable(number),
+      onError: () => {
+        if (this.process.incarnation === incarnation) this.#halt();
+      },
+    };
+    this.disk.open(listener);
+  }
+
+  #begin(durable: DurableState, found: Found): void {
     const { simulation, name, options, rules, bootstrap, observe } = this.#made;
     this.machine = new Counters();
     this.appliedIndex = 0;
@@ -126,11 +141,12 @@ export class RaftServer implements ServerView {
     this.#waiting.clear();
     this.#reads.clear();
     this.#wakeAtMs = Infinity;
+    if (simulation.trace !== undefined) this.#recordDisk("found", describeFound(durable, found));
     const node = new RaftNode({
       id: name,
       nowMs: this.#nowMs(),
       random: simulation.fork(`raft ${name} ${this.process.incarnation}`),
-      durable: this.disk.load(),
+      durable,
       options,
       rules,
       ...(bootstrap === undefined ? {} : { bootstrap }),
@@ -140,6 +156,7 @@ export class RaftServer implements ServerView {
     });
     this.#node = node;
     this.#made.checkers.onStart(this);
+    this.disk.durable.adopt(durable);
     this.#carryOut(node.startEffects);
     this.#after();
   }
@@ -186,13 +203,7 @@ export class RaftServer implements ServerView {
         const { write } = effect;
         this.#made.checkers.onWrite(this, write);
         if (this.#made.simulation.trace !== undefined) this.#recordDisk("write", describeWrite(write));
-        const { incarnation } = this.process;
-        this.disk.write(write, {
-          onDurable: (number) => this.#onDurable(number),
-          onError: () => {
-            if (this.process.incarnation === incarnation) this.#halt();
-          },
-        });
+        this.disk.write(write);
         return;
       }
       case "send":
@@ -239,15 +250,20 @@ export class RaftServer implements ServerView {
   }
 
   #onDurable(number: number): void {
-    this.#recordDisk("durable", number);
+    if (this.#made.simulation.trace !== undefined) this.#recordDisk("durable", number);
+    this.#made.checkers.onDurable(this, number);
     // A process that stands still hears of it later.
     this.process.receive(() => {
       this.#durableWrite = number;
-      const released = this.#held.filter(({ afterWrite }) => afterWrite <= number);
-      this.#held = this.#held.filter(({ afterWrite }) => afterWrite > number);
-      for (const { message } of released) this.#send(message);
+      if (this.#held.length > 0) this.#release(number);
       this.run((node, nowMs) => node.persisted(number, nowMs));
     });
+  }
+
+  #release(number: number): void {
+    const released = this.#held.filter(({ afterWrite }) => afterWrite <= number);
+    this.#held = this.#held.filter(({ afterWrite }) => afterWrite > number);
+    for (const { message } of released) this.#send(message);
   }
 
   #send(message: Message): void {
@@ -331,7 +347,7 @@ export class RaftServer implements ServerView {
     });
   }
 
-  #recordDisk(event: "write" | "durable" | "lost" | "error", detail: Json): void {
+  #recordDisk(event: "write" | "durable" | "lost" | "error" | "found", detail: Json): void {
     const { simulation, name } = this.#made;
     simulation.trace?.record({ kind: "disk", at: simulation.scheduler.nowUs, node: name, event, detail });
   }

@@ -116,20 +116,36 @@ test("a node's state at any moment is its last whole one with the changes since"
   }
 });
 
-test("what was written is what is durable, lost, or on its way when the disk failed", () => {
+test("what was written is what is durable, or was under way; and a start finds all that was reported", () => {
   const problems: string[] = [];
   for (const { header, events } of traces) {
     for (const name of header.nodes) {
-      const pending: number[] = [];
+      let pending: { readonly number: number; readonly term: number }[] = [];
+      let [lostMax, term] = [0, 0];
       for (const { event, detail, at } of of(events, "disk").filter(({ node }) => node === name)) {
-        if (event === "write") pending.push((detail as { readonly number: number }).number);
-        else if (event !== "durable") pending.length = 0;
-        else if (pending.shift() !== detail) problems.push(`seed ${header.seed}: ${name} at ${at}`);
+        const where = `seed ${header.seed}: ${name} at ${at}`;
+        if (event === "write") pending.push(detail as unknown as (typeof pending)[number]);
+        else if (event === "durable") {
+          const write = pending.shift();
+          if (write?.number !== detail) problems.push(where);
+          term = write?.term ?? term;
+        } else if (event === "lost") {
+          lostMax = detail as number;
+          if (lostMax !== pending.length) problems.push(where);
+        } else if (event === "found") {
+          const found = detail as { readonly term: number; readonly tornBytes: number };
+          const isPossible = found.term === term || pending.some((write) => write.term === found.term);
+          if (!isPossible || found.tornBytes < 0) problems.push(where);
+          term = found.term;
+          pending = [];
+        }
       }
     }
   }
   expect(problems).toEqual([]);
-  expect(new Set(of(all, "disk").map(({ event }) => event)).size).toBe(4);
+  expect(new Set(of(all, "disk").map(({ event }) => event)).size).toBe(5);
+  const found = of(all, "disk").filter(({ event }) => event === "found");
+  expect(found.some(({ detail }) => (detail as { readonly tornBytes: number }).tornBytes > 0)).toBe(true);
 });
 
 test("local time can be told at any moment: clocks are shown at the start and when they are disturbed", () => {

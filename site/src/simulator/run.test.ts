@@ -63,6 +63,7 @@ test("each kind of fault has its sentence", () => {
     { kind: "clock-rate", target: "n1", rate: 1.1, forMs: 5 },
     { kind: "slow-disk", target: "n1", factor: 9, forMs: 5 },
     { kind: "disk-error", target: "n1", forMs: 5 },
+    { kind: "full-disk", target: "n1", forMs: 5 },
   ];
   expect(samples.map(({ kind }) => kind)).toEqual(faultKinds);
   expect(samples.map(faultWords)).toEqual([
@@ -76,5 +77,6 @@ test("each kind of fault has its sentence", () => {
     "the clock of n1 runs 1.1 times as fast for 5 ms",
     "the disk of n1 takes 9 times as long for 5 ms",
     "the next write of n1 to its disk fails; it is started again after 5 ms",
+    "the disk of n1 has no room for 5 ms",
   ]);
 });

@@ -49,6 +49,8 @@ export function faultWords(fault: Fault): string {
       return `the disk of ${fault.target} takes ${fault.factor} times as long ${time}`;
     case "disk-error":
       return `the next write of ${fault.target} to its disk fails; it is started again after ${fault.forMs} ms`;
+    case "full-disk":
+      return `the disk of ${fault.target} has no room ${time}`;
   }
 }
 
@@ -89,8 +91,9 @@ const processWords = {
 const diskWords = {
   write: "a write begins",
   durable: "a write is durable",
-  lost: "a write is lost",
+  lost: "so many writes were under way, and may be lost or torn:",
   error: "a write fails",
+  found: "reads its disk and finds",
 } as const;
 
 /** The servers and clients that a line is about; undefined when it is about all of them. */
