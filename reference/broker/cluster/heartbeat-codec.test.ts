@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { fromHex } from "#reference/base/bytes.ts";
 import type { Message } from "../../raft/messages.ts";
 import type { GroupId } from "./group-id.ts";
+import { hearHeartbeats } from "./heartbeats.ts";
 import { HeartbeatFrame, HeartbeatReader, heartbeatBytesMax, holdsHeartbeats } from "./heartbeat-codec.ts";
 
 const heartbeat: Message = {
@@ -121,7 +122,11 @@ test("of a frame that is cut off or unsound, what comes before the fault is hear
     const group = { incarnation: 1, partition: 0 };
     expect(read(frameOf([...messages, [group, { ...heartbeat, ...wrong } as Message]]))).toEqual(messages);
   }
-  expect(read(Uint8Array.of(...bytes, 2, 0, 0, 0, 0, 0, 0))).toEqual(messages);
+  for (const wrong of [{ term: 2 ** 52 + 1 }, { round: 2 ** 52 + 1 }, { sentAtMs: 2 ** 52 + 1 }]) {
+    const group = { incarnation: 1, partition: 0 };
+    expect(read(frameOf([...messages, [group, { ...answer, ...wrong } as Message]]))).toEqual(messages);
+  }
+  expect(read(Uint8Array.of(...bytes, 2, 0, 0, 0, 0, 0, 0, 0, 0))).toEqual(messages);
 });
 
 test("a record has a length that it never exceeds", () => {
@@ -130,4 +135,46 @@ test("a record has a length that it never exceeds", () => {
   const numbers = { term: most, round: most, sentAtMs: most, previousIndex: most, previousTerm: most };
   const frame = frameOf([[group, { ...heartbeat, ...numbers, commitIndex: most } as Message]]);
   expect(frame.length - 1).toBe(heartbeatBytesMax);
+});
+
+/** What becomes of a frame at a node whose groups are partitions 0 and 2, and hear nothing new but from 2. */
+function hear(list: readonly (readonly [GroupId, Message])[]): string[] {
+  const done: string[] = [];
+  hearHeartbeats(frameOf(list), "n1", {
+    node: "n2",
+    groupOf: ({ partition }) => {
+      if (partition === 1) return undefined;
+      return {
+        maybeFollow: () => partition === 0,
+        maybeNoteHeard: () => partition === 0 && done.push(`${partition} noted`) > 0,
+        receive: ({ kind, from, to }) => void done.push(`${partition} ${kind} ${from}>${to}`),
+      };
+    },
+    answer: (to, { partition }) => void done.push(`${partition} answered ${to}`),
+  });
+  return done;
+}
+
+const at = (partition: number): GroupId => ({ incarnation: 1, partition });
+
+test("a heartbeat that is no news is answered at once, and one that is becomes a message", () => {
+  expect(
+    hear([
+      [at(0), heartbeat],
+      [at(1), heartbeat],
+      [at(2), heartbeat],
+    ]),
+  ).toEqual(["0 answered n1", "2 append-request n1>n2"]);
+});
+
+test("of the answers in a frame one is measured, and of the others those are messages that are news", () => {
+  expect(
+    hear([
+      [at(1), answer],
+      [at(0), answer],
+      [at(0), answer],
+      [at(2), answer],
+      [at(0), answer],
+    ]),
+  ).toEqual(["0 append-reply n1>n2", "0 noted", "2 append-reply n1>n2", "0 noted"]);
 });

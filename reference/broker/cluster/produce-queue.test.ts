@@ -89,6 +89,19 @@ test("with acks of the leader alone a batch is answered when the leader's disk h
   expect(answer(client, requestId)).toMatchObject({ kind: "reply", value: { baseOffset: 0 } });
 });
 
+test("with acks of the leader alone, too, whoever waits at a leader that is deposed is told", async () => {
+  const { cluster, leader, client } = await open();
+  isolate(cluster, leader.name, true);
+  leader.onDisk = ({ operation, path }) =>
+    operation === "sync" && path.includes("topics") ? new Promise(() => {}) : undefined;
+  const batch = encodeRecordBatch([{ value: new Uint8Array(3) }]);
+  const payload = encodeRequestPayload("Produce", { topic: "orders", partition: 0, batch });
+  const { type } = messages.Produce;
+  client.connection.deliverRequest({ requestId: 900n, type, flags: leaderAcksFlag, payload });
+  await cluster.clock.advanceAsync(3000);
+  expect(answer(client, 900n)).toMatchObject({ kind: "error", name: "request-timeout" });
+});
+
 test("a batch that is sent again while it is on its way is one batch, and answered as often as it was sent", async () => {
   const { cluster, leader, client } = await open();
   isolate(cluster, leader.name, true);
