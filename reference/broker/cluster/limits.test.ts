@@ -123,9 +123,10 @@ test("the metadata's log is replaced by a snapshot when it takes its share", asy
     await cluster.wait(node.deleteTopic("x".repeat(2000)));
     expect(node.report().entryBytes).toBeGreaterThan(2000 * (times + 1));
   }
+  const before = node.state().commitIndex;
   await cluster.wait(node.deleteTopic("x".repeat(2000)));
   await cluster.until(() => node.report().entryBytes < 100);
-  expect(node.state().commitIndex).toBe(11);
+  expect(node.state().commitIndex).toBe(before + 1);
 });
 
 test("a leader takes 64 MiB that nobody has confirmed, and then no more", async () => {
