@@ -248,10 +248,14 @@ export class PartitionReplica implements Led {
     if (!group.isReady || !group.mayPropose(1)) return this.refusal() ?? notLeader(undefined);
     const proposed = group.propose([encodeTrim(beforeOffset)]);
     assert(proposed.kind === "accepted", "a leader that could propose a moment ago does not");
-    // A later read of this leader's shows that the entry was agreed on.
-    const problem = await group.read();
-    if (problem !== undefined) return unknownOutcome();
-    if (group.appliedIndex < proposed.lastIndex) return unknownOutcome();
+    for (;;) {
+      // What a leader carries out in the term in which it proposed it is what it proposed.
+      const problem = await group.read();
+      if (problem !== undefined || group.state.term !== proposed.term) return unknownOutcome();
+      if (group.appliedIndex >= proposed.lastIndex) break;
+      // That it leads a majority has said; on the disks of one the entry need not be yet, this node's among them.
+      await pause(this.#context.clock, drainLookMs);
+    }
     await this.#machine.trimmed();
     return undefined;
   }
