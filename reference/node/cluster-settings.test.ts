@@ -11,6 +11,8 @@ function judge(flags: Readonly<Record<string, string>>): string {
 }
 
 const two = "n1=127.0.0.1:1,n2=127.0.0.1:2";
+const many = (count: number): string =>
+  Array.from({ length: count }, (_, number) => `n${number + 1}=127.0.0.1:${number + 1}`).join(",");
 
 test.each([
   [{}, "alone"],
@@ -37,6 +39,8 @@ test.each([
     "--frame-size-max 2097152 is too small for a cluster: its nodes say up to 4194304 bytes at once",
   ],
   [{ node: "n1", cluster: two, frameSizeMax: "4MiB", memory: "16MiB" }, "cluster"],
+  [{ node: "n1", cluster: many(32) }, "cluster"],
+  [{ node: "n1", cluster: many(33) }, "--cluster names 33 nodes, and a cluster has at most 32"],
 ])("%j: %s", (flags, said) => {
   expect(judge(flags)).toBe(said);
 });

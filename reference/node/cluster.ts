@@ -9,6 +9,8 @@ import { ClusterMetrics } from "../broker/cluster/cluster-metrics.ts";
 import { withNames } from "../broker/cluster/cluster-state.ts";
 import { clusterDirectory, openIdentity } from "../broker/cluster/identity.ts";
 import { RaftJournal } from "../broker/cluster/journal.ts";
+import { clusterNodesMax } from "../broker/cluster/membership.ts";
+import { proposedBytesMax } from "../broker/cluster/produce-queue.ts";
 import type { Credentials, Introduction } from "../client/handshake-call.ts";
 import type { MetricsRegistry } from "../observability/metrics.ts";
 import type { Disk } from "../ports.ts";
@@ -67,6 +69,8 @@ export function judgeClusterSettings(settings: Settings): "alone" | "cluster" | 
     const why = `its nodes say up to ${frameSizeMin} bytes at once`;
     return problem(`--frame-size-max ${frameSizeMax} is too small for a cluster: ${why}`);
   }
+  if (cluster.size > clusterNodesMax)
+    return problem(`--cluster names ${cluster.size} nodes, and a cluster has at most ${clusterNodesMax}`);
   const addresses = [...cluster.values()];
   const bad = addresses.find((address) => parseAddress(address) === undefined);
   if (bad !== undefined) return problem(`--cluster: ${bad} is not HOST:PORT`);
@@ -136,6 +140,8 @@ export async function openCluster(
     checksum,
     clock: nodeClock,
     random,
+    // Whoever gives the server little memory for batches means those that wait for other nodes, too.
+    proposedBytesMax: Math.min(proposedBytesMax, settings.memory / 4),
     schedule: (run) => void setImmediate(run),
     onNotice: events.onNotice,
     onHalt: events.onHalt,

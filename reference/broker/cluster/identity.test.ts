@@ -5,7 +5,7 @@ import { SeededRandom } from "#reference/base/prng.ts";
 import { SimulatedDisk } from "../../simulator/disk.ts";
 import { settled } from "../../testing/clock.ts";
 import type { Identity } from "./identity.ts";
-import { openIdentity } from "./identity.ts";
+import { openIdentity, writtenMembersMax } from "./identity.ts";
 
 const three = { n1: "a:1", n2: "b:2", n3: "c:3" };
 const id = "0123456789abcdef";
@@ -90,6 +90,22 @@ test("nodes that the cluster has got since count as known ones, when all the fir
   const { calls } = disk;
   await identity.remember(new Map(Object.entries(three)));
   expect(disk.calls).toBe(calls);
+});
+
+test("of the members that were replaced the last ones are written down, however often and whatever they are called", async () => {
+  const disk = new SimulatedDisk();
+  const identity = await stored(disk, three);
+  const member = (number: number): [string, string] => [`m${number}`, `${"x".repeat(250)}:${number}`];
+  const last = 3 * writtenMembersMax;
+  for (let number = 0; number <= last; number++) {
+    await identity.remember(new Map([["n1", "a:1"], member(number)]));
+  }
+  const knows = async (members: Readonly<Record<string, string>>): Promise<boolean> =>
+    (await open(disk, members)).kind === "identity";
+  const known = [last, last - 90, last - writtenMembersMax, 0].map((number) =>
+    knows({ n1: "a:1", ...Object.fromEntries([member(number)]) }),
+  );
+  expect(await Promise.all(known)).toEqual([true, true, false, false]);
 });
 
 test("a node that joins takes over one cluster, for good, and answers when that is on disk", async () => {

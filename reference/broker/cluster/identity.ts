@@ -30,8 +30,10 @@ export const clusterDirectory = "cluster";
 
 const file = "identity.json";
 const version = 2;
-/** The most bytes of the file: enough for a thousand members. */
+/** The most bytes of the file: enough for the members that are written down, however long their names. */
 const bytesMax = 64 * 1024;
+/** The most members that are written down, those of now before those that there were. */
+export const writtenMembersMax = 100;
 /** What the id of a cluster or of a folder looks like, and nothing else is taken for one. */
 const idPattern = /^[0-9a-f]{16}$/;
 
@@ -183,9 +185,8 @@ export class Identity {
    */
   async remember(members: ReadonlyMap<string, string>): Promise<void> {
     const names = [...members].map(([member, address]) => `${nameOf(member)}=${address}`);
-    const all = [...new Set([...this.#members, ...names])];
-    if (all.length === this.#members.length) return;
-    this.#members = all;
+    if (names.every((name) => this.#members.includes(name))) return;
+    this.#members = newestOf(this.#members, names);
     await this.store();
   }
 
@@ -244,9 +245,14 @@ export async function openIdentity(disk: Disk, options: IdentityOptions): Promis
     return refused(`${whose}; if those were replaced, name one of them as well`);
   }
   // What is written down grows with the cluster; the id stays.
-  const all = [...new Set([...stored.members, ...names])];
+  const all = newestOf(stored.members, names);
   const identity = new Identity(disk, checksum, { ...stored, members: all });
   return { kind: "identity", identity, isNew: false };
+}
+
+/** The members of now behind those that there were, as many as are written down. */
+function newestOf(before: readonly string[], now: readonly string[]): readonly string[] {
+  return [...before.filter((member) => !now.includes(member)), ...now].slice(-writtenMembersMax);
 }
 
 function idOf(members: readonly string[], checksum: Checksum): string {

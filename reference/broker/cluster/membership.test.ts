@@ -5,7 +5,7 @@ import type { MemberChange } from "../../raft/membership.ts";
 import type { ClusterCommand } from "./commands.ts";
 import type { Group } from "./group.ts";
 import type { Groups } from "./groups.ts";
-import { finishLeaving, reconcile, wishedVoters } from "./membership.ts";
+import { clusterNodesMax, finishLeaving, judgeAddress, reconcile, wishedVoters } from "./membership.ts";
 import type { MetadataGroup } from "./metadata-group.ts";
 
 interface Shape extends Partial<Configuration> {
@@ -118,4 +118,16 @@ test("the wish is the metadata's voters, but for those that leave, and none whil
   expect(wishedVoters(leaving("n9", { learners: ["n4"] }, []).metadata)).toEqual(["n1", "n2", "n3"]);
   expect(wishedVoters(leaving("n3", { isOpen: true }, []).metadata)).toBeUndefined();
   expect(wishedVoters(leaving("n3", { oldVoters: ["n4"] }, []).metadata)).toBeUndefined();
+});
+
+test("a cluster has so many nodes and no more", () => {
+  const voters = Array.from({ length: clusterNodesMax - 1 }, (_, number) => `n${number + 1}`);
+  const addresses = new Map(voters.map((name) => [name, `${name}:1`]));
+  const judge = (members: Partial<Configuration>, name: string, address: string) =>
+    judgeAddress(leaving("n99", members, []).metadata, addresses, name, address)?.message;
+  expect(judge({ voters }, "one-more", "x:1")).toBeUndefined();
+  const full = { voters, learners: ["l"] };
+  expect(judge(full, "one-more", "x:1")).toBe("the cluster has 32 nodes, as many as it takes");
+  // Whoever is there may be named again.
+  expect(judge(full, "l", "l:1")).toBeUndefined();
 });

@@ -24,6 +24,8 @@ import type { MetadataGroup } from "./metadata-group.ts";
 import { pause } from "./transfer.ts";
 
 const stepMs = 50;
+/** The most nodes of a cluster: each votes in all groups, and all that is written goes to each. */
+export const clusterNodesMax = 32;
 const addTimeoutMs = 60_000;
 /** How long a node that is to be added may take to answer. */
 const reachTimeoutMs = 5000;
@@ -90,6 +92,9 @@ export function judgeAddress(
     return refuse("invalid-request", `${JSON.stringify(address)} is no address`);
   if (memberCalled(name, machine.leaving) !== undefined) return beingRemoved(name);
   const { voters, learners } = configurationOf(group.state);
+  const isMember = memberCalled(name, [...voters, ...learners]) !== undefined;
+  if (!isMember && voters.length + learners.length >= clusterNodesMax)
+    return refuse("invalid-request", `the cluster has ${clusterNodesMax} nodes, as many as it takes`);
   const isTaken = (node: string): boolean => nameOf(node) !== name && addresses.get(node) === address;
   const taken = [...voters, ...learners].find(isTaken);
   if (taken !== undefined) return refuse("invalid-request", `${address} is the address of ${nameOf(taken)}`);
