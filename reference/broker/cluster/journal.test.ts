@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { crc32 } from "#reference/base/crc32.ts";
+import { DiskError } from "../../ports.ts";
 import { MemoryDisk } from "../../browser/memory-disk.ts";
 import { SimulatedDisk } from "../../simulator/disk.ts";
+import { settled } from "../../testing/clock.ts";
 import { readWhole } from "../../storage/file-io.ts";
 import type { GroupRecord, JournalRecord } from "./journal-codec.ts";
 import { decodeJournalRecord, encodeJournalRecord } from "./journal-codec.ts";
@@ -97,11 +99,67 @@ test("a file that has been overtaken begins anew, and says the same in less", as
   expect((await open(disk)).state.groups).toEqual(stateOf([write(metadata, 59), ...records.slice(1)]).groups);
 });
 
+test("a file that begins anew still knows which topics are gone", async () => {
+  const disk = new MemoryDisk();
+  const journal = await open(disk, 400);
+  await journal.store(write(orders, 1));
+  await journal.store({ kind: "forget", incarnation: 7, metadataIndex: 20 });
+  for (let term = 1; term < 30; term++) await journal.store(write(metadata, term));
+  await journal.close();
+  expect((await bytesOf(disk)).length).toBeLessThan(500);
+  const { forgotten, groups } = (await open(disk)).state;
+  expect([[...forgotten], [...groups.keys()]]).toEqual([[[7, 20]], ["0/0"]]);
+});
+
+test("a snapshot takes the place of the entries up to its own, and of no other", () => {
+  const entries = [2, 3, 4].map((index) => ({ kind: "no-op" as const, index, term: 1 }));
+  const { groups } = stateOf([write(orders, 1, { replaceFrom: 2, entries }), write(orders, 2, { snapshot })]);
+  expect(groups.get("7/1")?.entries.map(({ index }) => index)).toEqual([4]);
+});
+
+/** A journal with a record on its way to the disk and one behind it, and what becomes of them. */
+async function busy() {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const disk = new SimulatedDisk();
+  const journal = await open(disk);
+  disk.replan({ gate: ({ operation }) => (operation === "sync" ? promise : undefined) });
+  const came: string[] = [];
+  for (const [place, name] of ["first", "second"].entries()) {
+    const note = (how: string) => () => void came.push(`${name} ${how}`);
+    journal.store(write(orders, place + 1)).then(note("stored"), note("lost"));
+    await settled();
+  }
+  const quiet = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) await settled();
+  };
+  return { journal, came, resolve, reject, quiet };
+}
+
+test("closing waits for what is being written, and for what waits", async () => {
+  const { journal, came, resolve, quiet } = await busy();
+  let isClosed = false;
+  const closing = journal.close().then(() => (isClosed = true));
+  await quiet();
+  expect([isClosed, came]).toEqual([false, []]);
+  resolve();
+  await closing;
+  expect(came).toEqual(["first stored", "second stored"]);
+});
+
+test("a disk that fails tells all who wait", async () => {
+  const { came, reject, quiet } = await busy();
+  reject(new DiskError("input-output", "sync", path));
+  await quiet();
+  expect(came).toEqual(["first lost", "second lost"]);
+});
+
 test("a deleted topic takes its groups along for good, until the metadata's snapshot covers its end", () => {
   const forget = { kind: "forget", incarnation: 7, metadataIndex: 20 } as const;
   const state = stateOf([...records, forget, write(orders, 9)]);
   expect([...state.groups.keys()]).toEqual(["0/0"]);
   expect([...state.forgotten]).toEqual([[7, 20]]);
+  // The indexes of another group are others.
+  state.apply(write({ incarnation: 8, partition: 0 }, 3, { snapshot: { ...snapshot, index: 90 } }));
   state.apply(write(metadata, 3, { snapshot: { ...snapshot, index: 19 } }));
   expect(state.forgotten.size).toBe(1);
   state.apply(write(metadata, 3, { snapshot: { ...snapshot, index: 20 } }));
