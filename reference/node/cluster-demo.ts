@@ -1,12 +1,13 @@
 /** A cluster on one machine, for looking at: each node a process that can be killed, and comes back. */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeDirectory } from "./make-directory.ts";
 import type { CertificateFiles } from "./throwaway-certificates.ts";
 import { tlsFlags, writeThrowawayCertificates } from "./throwaway-certificates.ts";
 
@@ -61,7 +62,7 @@ const placesFile = "demo.json";
 /** Starts the nodes. */
 export async function startDemo(options: DemoOptions): Promise<RunningDemo | DemoProblem> {
   const { data, note, signal } = options;
-  const folder = data ?? (await mkdtemp(join(tmpdir(), "oz-demo-")));
+  const folder = data === undefined ? await newFolder() : resolve(data);
   const places = await placesIn(folder, options.nodes);
   if ("kind" in places) return places;
   const files = options.isTls ? await certificatesIn(folder) : undefined;
@@ -86,10 +87,14 @@ export async function startDemo(options: DemoOptions): Promise<RunningDemo | Dem
   return { kind: "running", nodes: nodes.map((node) => node.shown()), authority: files?.authority, ended };
 }
 
+function newFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), "oz-demo-"));
+}
+
 /** New ones for each run: all nodes are started with it, and nobody else has to trust them. */
 async function certificatesIn(folder: string): Promise<CertificateFiles> {
   const place = join(folder, "tls");
-  await mkdir(place, { recursive: true });
+  await makeDirectory(place);
   return writeThrowawayCertificates(place, Date.now());
 }
 
@@ -110,7 +115,7 @@ async function placesIn(folder: string, wanted: number | undefined): Promise<Pla
     return { node: `n${index + 1}`, port: ports[2 * index] ?? 0, adminPort: ports[2 * index + 1] ?? 0 };
   });
   try {
-    await mkdir(folder, { recursive: true });
+    await makeDirectory(folder);
     await writeFile(file, `${JSON.stringify(places)}\n`);
   } catch (error) {
     return problem(`data folder ${folder}: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,6 +1,7 @@
 /**
- * A registry that looks like that of a busy broker in a cluster: for what reads metrics (the dashboard page, the Grafana dashboards, the
- * alert rules) and must find every series there is. Each `advance` is one second of a day in which memory gets tight.
+ * A registry that looks like that of a busy broker in a cluster: for what reads metrics (the dashboard page, the
+ * Grafana dashboards, the alert rules) and must find every series there is. Each `advance` is one second of a day in
+ * which memory gets tight.
  */
 import { SeededRandom } from "../base/prng.ts";
 import { ClusterMetrics } from "../broker/cluster/cluster-metrics.ts";

@@ -3,8 +3,8 @@
  * against any program in real time (`--bin`); `node` is one of our nodes on standard input and output, for the real
  * Maelstrom.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import {
   defineCommand,
   done,
@@ -17,6 +17,7 @@ import {
   type Parsed,
 } from "#reference/node/cli/command.ts";
 import { consistencyModels, type ConsistencyModel } from "#reference/checkers/transactions/models.ts";
+import { makeDirectory } from "#reference/node/make-directory.ts";
 import { keepYoungGenerationSmall } from "#reference/node/scavenger.ts";
 import { withRateLimit, type RateOptions } from "#reference/maelstrom/guards.ts";
 import type { MakeProgram } from "#reference/maelstrom/node.ts";
@@ -236,7 +237,7 @@ async function runOne(context: TestContext, seed: number, clientCount: number): 
   const result = await runMaelstromTest(test, bin === undefined ? virtualPace : real.pace);
   if (out !== undefined) {
     try {
-      mkdirSync(out, { recursive: true });
+      await makeDirectory(resolve(out));
       const { filesOf } = await import("../maelstrom/files.ts");
       for (const [name, text] of Object.entries(filesOf(test, result, trace!, commandLine(context, seed)))) {
         writeFileSync(join(out, name), text);

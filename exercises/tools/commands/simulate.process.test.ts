@@ -56,6 +56,8 @@ test("wrong usage is one line and exit status 2", () => {
     ["--seeds", "1..2", "--seed", "1"],
     ["--faults", "flood"],
     ["--seeds", "1..2", "--keep", "1"],
+    ["--seed", "1", "--trace", folder],
+    ["--seed", "1", "--trace", "/dev/null/trace.ndjson"],
   ];
   for (const args of usages) {
     const { code, out, err } = simulate(args);

@@ -3,8 +3,8 @@
  * invariant checked after every event. When one breaks, the schedule is cut down to what matters and printed
  * with the command that shows it again.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { statSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import {
   defineCommand,
   done,
@@ -15,6 +15,7 @@ import {
   type CommandResult,
   type Parsed,
 } from "#reference/node/cli/command.ts";
+import { makeDirectory } from "#reference/node/make-directory.ts";
 import { faultKinds } from "#reference/simulator/faults.ts";
 import type { RunResult, Violation } from "#reference/simulator/raft/cluster.ts";
 import {
@@ -105,6 +106,8 @@ async function run(context: Context): Promise<CommandResult> {
     faults,
     cut,
   });
+  const unwritable = await traceProblem(context.options.trace);
+  if (unwritable !== undefined) return misused(unwritable);
   const { runScenario } = await import("#reference/simulator/raft/cluster.ts");
   const { drawScenario } = await import("#reference/simulator/raft/scenario.ts");
   const problem = await checkFirst(choiceOf(range.first));
@@ -127,17 +130,39 @@ async function run(context: Context): Promise<CommandResult> {
     if (result.violation !== undefined) return report(context, choice, result.violation, tally);
     if (performance.now() - breathedAtMs < breathMs) continue;
     breathedAtMs = performance.now();
-    if (context.io.stderr.isTTY === true) context.io.stderr.write(`\r${summary(tally)} `);
+    showProgress(context, summary(tally));
     await new Promise<void>((resolve) => void setImmediate(resolve));
     if (context.signal.aborted) break;
   }
-  if (context.io.stderr.isTTY === true) context.io.stderr.write("\r");
+  showProgress(context, "");
+  if (context.signal.aborted) context.note(context.noteColors.yellow("interrupted"));
   if (context.options.trace !== undefined && range.first === range.last) {
-    await writeTrace(choiceOf(range.first), context.options.trace);
+    const unwritten = await writeTrace(choiceOf(range.first), context.options.trace);
+    if (unwritten !== undefined) return misused(unwritten);
   }
   if (context.json) context.printJson({ violations: 0, ...figures(tally) });
   else context.print(`${context.colors.green("no violation")} in ${summary(tally)}`);
   return done;
+}
+
+/** One line on a terminal, which is written over; a line that is broken could not be. */
+function showProgress({ io }: Context, text: string): void {
+  if (io.stderr.isTTY !== true) return;
+  const { columns = 80 } = io.stderr;
+  io.stderr.write(`\r\u001b[K${text.slice(0, columns - 1)}`);
+}
+
+/** Makes the trace's folder. What keeps it from being written must show before a long run, and not after it. */
+async function traceProblem(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    await makeDirectory(dirname(resolve(file)));
+  } catch (error) {
+    return `--trace ${file}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  return statSync(file, { throwIfNoEntry: false })?.isDirectory() === true
+    ? `--trace ${file}: is a folder`
+    : undefined;
 }
 
 /** The first seed twice: a simulator that is not deterministic has nothing to say. */
@@ -179,7 +204,10 @@ async function report(
   const shrunk: ScenarioChoice = { ...choice, cut: cutOf(small) };
   const scenario = drawScenario(shrunk);
   const last = runScenario(scenario).violation ?? violation;
-  if (context.options.trace !== undefined) await writeTrace(shrunk, context.options.trace);
+  if (context.options.trace !== undefined) {
+    const unwritten = await writeTrace(shrunk, context.options.trace);
+    if (unwritten !== undefined) context.note(unwritten);
+  }
   const found = {
     seed: choice.seed,
     ...last,
@@ -213,14 +241,19 @@ function mineOf(): string | undefined {
   return process.argv.find((argument) => /^--mine(=|$)/.test(argument));
 }
 
-async function writeTrace(choice: ScenarioChoice, file: string): Promise<void> {
+/** Writes the trace; resolves to why that cannot be. */
+async function writeTrace(choice: ScenarioChoice, file: string): Promise<string | undefined> {
   const { runScenario } = await import("#reference/simulator/raft/cluster.ts");
   const { drawScenario } = await import("#reference/simulator/raft/scenario.ts");
   const { TraceRecorder } = await import("#reference/simulator/trace.ts");
   const trace = new TraceRecorder();
   runScenario(drawScenario(choice), { trace, command: replayCommand(choice, mineOf()) });
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, trace.toNdjson());
+  try {
+    writeFileSync(file, trace.toNdjson());
+    return undefined;
+  } catch (error) {
+    return `--trace ${file}: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 function count(tally: Tally, { events, durationMs, answered, terms }: RunResult): void {

@@ -124,6 +124,15 @@ describe("a group", () => {
     expect(code).toBe(2);
     expect(err.trimEnd().split("\n")).toHaveLength(1);
   });
+
+  test("names the wrong word, whatever stands behind it", async () => {
+    const said = async (line: string) => (await run(group, line)).err;
+    expect(await said("lst --server x")).toBe(
+      "oz: topics: lst is nothing that it does (did you mean list?): list\n",
+    );
+    expect(await said("frobnicate")).toBe("oz: topics: frobnicate is nothing that it does: list\n");
+    expect(await said("--server x list")).toBe("oz: topics: say what to do first: list\n");
+  });
 });
 
 describe("the end of a command", () => {

@@ -7,6 +7,7 @@
 import { Command as Commander, CommanderError, InvalidArgumentError, Option } from "commander";
 import picocolors from "picocolors";
 import { option } from "./command.ts";
+import { nearest } from "./nearest.ts";
 import type { AnyCommand, CommandContext, CommandIo, CommandResult, OptionDefinition } from "./command.ts";
 
 /** Exit codes: the work is done, it failed, or it could not be tried. */
@@ -36,8 +37,10 @@ export async function runCommand(
   if (choice.kind === "exit") return choice.code;
   if (choice.command.run === undefined) {
     const names = choice.command.subcommands?.map((subcommand) => subcommand.name) ?? [];
-    const given = own.find((word) => !word.startsWith("-"));
-    const wish = given === undefined ? "say what to do" : `${given} is nothing that it does`;
+    const [given = "-"] = own;
+    const [likely] = nearest(given, names);
+    const hint = likely === undefined ? "" : ` (did you mean ${likely}?)`;
+    const wish = given.startsWith("-") ? "say what to do first" : `${given} is nothing that it does${hint}`;
     complain(io, `${choice.command.name}: ${wish}: ${names.join(", ")}`);
     return exitCodes.misused;
   }
@@ -127,7 +130,9 @@ function buildParser(
     parser.addCommand(buildParser(subcommand, io, onChosen));
   }
   if (command.subcommands && command.run === undefined) parser.addHelpCommand(false);
-  parser.allowExcessArguments(command.subcommands !== undefined && command.run === undefined);
+  // A subcommand that does not exist is what is wrong, whatever stands behind it.
+  const isGroup = command.subcommands !== undefined && command.run === undefined;
+  parser.allowExcessArguments(isGroup).allowUnknownOption(isGroup);
   parser.action(() => onChosen(command, parser));
   return parser;
 }
