@@ -116,3 +116,8 @@ test("so many topics are known and no more; one that is forgotten is asked for a
   expect(await leaders.find(place(0, name(0)))).toBe("a");
   expect(questions).toHaveLength(knownTopicsMax + 2);
 });
+
+test("of a name that is no topic's nothing is kept", async () => {
+  for (let times = 0; times < 3; times++) await run(leaders.find(place(0, "none")));
+  expect(questions.filter((question) => question.startsWith("none"))).toEqual(["none#0", "none#0", "none#0"]);
+});
