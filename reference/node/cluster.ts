@@ -150,12 +150,9 @@ export async function openCluster(
   if (wrong !== undefined) return lost(node, wrong);
   registry.collect(() => metrics.report(cluster.report()));
   broker.takePart(cluster);
-  const stopWatching = watchLeader(() => {
-    const isWaiting = identity.clusterId === "";
-    return isWaiting
-      ? `this node waits to be added: oz cluster add ${node}=${addresses.get(node)}`
-      : cluster.problem();
-  }, events.onNotice);
+  const waiting = `this node waits to be added: oz cluster add ${node}=${addresses.get(node)}`;
+  const problemOf = () => (identity.clusterId === "" ? waiting : cluster.problem());
+  const stopWatching = watchLeader(problemOf, events.onNotice);
   const stop = async (): Promise<void> => {
     stopWatching();
     await cluster.stop();

@@ -1,9 +1,9 @@
 /**
  * Says when a cluster has had nobody to lead it for long, and when it has again.
  *
- * A node that cannot reach the others goes on trying, and would be silent about it: most often an address is mistyped, a
- * firewall is in the way, or the other nodes have not been started. A few seconds without a leader are nothing to tell:
- * each death of a node brings one.
+ * A node that cannot reach the others goes on trying, and would be silent about it: most often an address is mistyped,
+ * a firewall is in the way, or the other nodes have not been started. A few seconds without a leader are nothing to
+ * tell: each death of a node brings some.
  */
 
 /** What there is to tell is looked at so often. */

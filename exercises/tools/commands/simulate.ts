@@ -285,7 +285,7 @@ function figures(tally: Tally): Record<string, number> {
 function summary(tally: Tally): string {
   const { seeds, clusterSeconds, events, seedsPerSecond, clusterSecondsPerProcessorSecond } = figures(tally);
   return (
-    `${seeds} seeds: ${clusterSeconds} s of cluster time, ${events} events, ${seedsPerSecond} seeds/s, ` +
+    `${seeds} ${seeds === 1 ? "seed" : "seeds"}: ${clusterSeconds} s of cluster time, ${events} events, ${seedsPerSecond} seeds/s, ` +
     `${clusterSecondsPerProcessorSecond} cluster seconds per second of processor time`
   );
 }
