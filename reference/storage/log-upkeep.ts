@@ -138,6 +138,8 @@ export class LogUpkeep {
     return this.#whileStill(async () => {
       const result = await truncateSuffix(this.#set, this.#state, offset, highWatermark, epoch);
       if (result.kind === "refused") return result;
+      // The same offsets will hold other records.
+      this.#set.damage = this.#set.damage.filter(({ from }) => from < result.endOffset);
       this.#commit.truncated(result.endOffset);
       this.#forgetCompaction(result.endOffset);
       this.#events.takenBack(result.endOffset);

@@ -83,6 +83,7 @@ function follower(
     checksum: crc32,
     storage: {
       beginCatchUp: () => Promise.resolve(),
+      abandonLog: () => Promise.resolve(),
       endCatchUp: async (_, snapshotEnd) => void putBack.push(snapshotEnd),
     } as Partial<PartitionStorage> as PartitionStorage,
     state: () => raft as Raft,

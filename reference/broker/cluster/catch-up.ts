@@ -146,13 +146,20 @@ export class CatchUp {
       if (this.#isGivingUp) break;
       if (!(await this.#fits(from, ownEnd, fetched))) continue;
       const { startOffset, batches } = fetched;
-      if (startOffset > log.endOffset) await log.restart(Math.min(startOffset, endOffset));
+      if (startOffset > log.endOffset) await this.#beginAt(Math.min(startOffset, endOffset));
       else if (batches.length === 0) throw new Error(`nothing at offset ${log.endOffset}`);
       else await this.#append(batches, endOffset);
     }
     const committed = await log.committed();
     if (committed.kind === "failed") throw committed.error;
     if (this.#isGivingUp) throw new Error("given up");
+  }
+
+  /** Empties the log. What a crash leaves of that is nothing that counts, and no damage. */
+  async #beginAt(offset: number): Promise<void> {
+    const { log, storage } = this.#options;
+    await storage.abandonLog();
+    await log.restart(offset);
   }
 
   /** Whether records can follow on what is here. Where they cannot, the log is emptied: ask again. */
@@ -171,7 +178,7 @@ export class CatchUp {
     }
     await log.tombstones.adopt(tombstonesGoneTo);
     const isEmpty = log.endOffset === log.startOffset;
-    if (!isEmpty) await log.restart(log.startOffset);
+    if (!isEmpty) await this.#beginAt(log.startOffset);
     this.#copied = { from, rounds };
     return isEmpty;
   }

@@ -189,15 +189,23 @@ test("records that were being fetched do not count, and what comes in their plac
   expect(await recover(await restarted(partition.disk))).toBe("1/1 2/1 3/1, log to 2");
 });
 
-test("a log that was being filled and cannot be used begins anew where the snapshot ends", async () => {
+test("a log that was beginning anew does so where the snapshot ends", async () => {
   const snapshot = recordOf({ snapshot: snapshotOf(6, 1, 5) });
-  const filling = recordOf({ catchUpFrom: 2 });
+  const filling = recordOf({ catchUpFrom: 0 });
   const short = await found([snapshot, filling], [batchEntry(2, 1, 0), batchEntry(3, 1, 1)]);
   expect(await recover(short)).toBe(", log to 5");
   expect(short.log.startOffset).toBe(5);
   const behind = await found([snapshot, filling], [batchEntry(9, 1, 8)], 8);
   expect(await recover(behind)).toBe(", log to 5");
   expect(behind.log.startOffset).toBe(5);
+});
+
+test("a log that was being filled, and has lost records of its own, stops the node as any other", async () => {
+  const written = [recordOf({ snapshot: snapshotOf(6, 1, 5) }), recordOf({ catchUpFrom: 5 })];
+  const short = await found(written, [batchEntry(2, 1, 0)]);
+  expect(await recover(short)).toBe("ends at offset 1, and its snapshot says 5");
+  const behind = await found(written, [batchEntry(9, 1, 8)], 8);
+  expect(await recover(behind)).toBe("begins at offset 8, behind its snapshot at 5");
 });
 
 test("a log that has lost records stops the node, and says which", async () => {

@@ -68,18 +68,20 @@ async function readyLog(
   endOffset: number,
   catchUpFrom: number | undefined,
 ): Promise<string | undefined> {
-  if (catchUpFrom !== undefined) {
-    // It was being filled from another node. What it lacks is asked for again.
+  if (catchUpFrom === 0) {
+    // None of its records counts: it was beginning anew where another node begins, which keeps nothing before that.
     const isUsable = log.damage.length === 0 && log.startOffset <= endOffset && log.endOffset >= endOffset;
-    if (!isUsable) await log.restart(endOffset);
-    else await cutLog(log, Math.max(catchUpFrom, endOffset), endOffset);
+    await (isUsable ? cutLog(log, endOffset, endOffset) : log.restart(endOffset));
     return undefined;
   }
-  const [damage] = log.damage;
+  // It was being filled from another node. What it lacks is asked for again; what was its own must be there.
+  const countedTo = catchUpFrom === undefined ? Infinity : Math.max(catchUpFrom, endOffset);
+  const damage = log.damage.find(({ from }) => from < countedTo);
   if (damage !== undefined) return `offsets ${damage.from} to ${damage.to} are damaged`;
   if (log.startOffset > endOffset)
     return `begins at offset ${log.startOffset}, behind its snapshot at ${endOffset}`;
   if (log.endOffset < endOffset) return `ends at offset ${log.endOffset}, and its snapshot says ${endOffset}`;
+  await cutLog(log, countedTo, endOffset);
   return undefined;
 }
 

@@ -11,7 +11,7 @@
  * 4. when the log has them on disk, the write is reported, each after the one before it.
  *
  * While the log is being filled from another node (catch-up.ts), the journal says from where on its records are no
- * entries yet.
+ * entries yet: from 0 on, when the log begins anew.
  */
 import { assert } from "#reference/base/assert.ts";
 import type { Write } from "../../raft/effects.ts";
@@ -112,6 +112,15 @@ export class PartitionStorage implements GroupStorage {
       this.#catchUpFrom = offset;
       await this.#record(this.#nothingNew());
       await cutLog(this.#options.log, offset, Math.min(offset, this.#options.agreedEnd()));
+    });
+  }
+
+  /** Writes down that no record of the log counts: it is about to begin anew, behind all that this node has. */
+  abandonLog(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#catchUpFrom === 0) return;
+      this.#catchUpFrom = 0;
+      await this.#record(this.#nothingNew());
     });
   }
 

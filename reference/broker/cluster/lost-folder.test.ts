@@ -1,4 +1,4 @@
-/** A node that lost its folder, and with it all promises: what the others make of it, and what it would do otherwise. */
+/** A node that lost its folder, and with it all promises: what becomes of it, and what it would do otherwise. */
 import { expect, test } from "vitest";
 import { SmallCluster } from "../../testing/cluster/small-cluster.ts";
 import type { Cluster } from "./cluster.ts";
