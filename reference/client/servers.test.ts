@@ -78,7 +78,9 @@ test("a server that refuses this client is not passed over for another one, whic
     });
   }
   const clock = new VirtualClock();
-  servers = new Servers(["first", "second"], { network, session: { clock }, introduction, size: 1 });
+  const credentials = { method: "token", name: "c", token: "wrong" } as const;
+  const wrong = { ...introduction, credentials };
+  servers = new Servers(["first", "second"], { network, session: { clock }, introduction: wrong, size: 1 });
   await expect(passUntil(clock, servers.acquireAny())).rejects.toMatchObject({ isRetriable: false });
   expect(reached).toEqual(["first"]);
 });
