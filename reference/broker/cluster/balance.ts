@@ -2,7 +2,8 @@
  * Gives the lead of a partition to the node that shall have it, when nothing speaks against it.
  *
  * After a node was away the others lead what it led. It gets that back, not at once, but when it has had everything
- * for a while; and not while somebody has asked for another leader a short time ago.
+ * for a while; and not while somebody has asked for another leader a short time ago. A node that hands over and then
+ * falls silent was asked for nothing: it was stopped, most often to be started again, and that is no wish.
  */
 import type { Clock } from "../../ports.ts";
 import type { PartitionReplica } from "./partition-replica.ts";
@@ -30,8 +31,10 @@ export class Balance {
   look(replica: PartitionReplica, nowMs: number): void {
     const { group } = replica;
     if (!group.isReady) return void this.#sinceMs.delete(replica);
-    const { preferred } = replica;
+    const { preferred, handedOverBy } = replica;
     const { id, progress, log, transfer } = group.state;
+    const giverHeardAtMs = progress.get(handedOverBy ?? id)?.heardAtMs ?? nowMs;
+    if (nowMs - giverHeardAtMs > silentMsMax) replica.handedOverAtMs = -Infinity;
     const other = preferred === undefined || preferred === id ? undefined : progress.get(preferred);
     const keepsUp =
       other !== undefined &&

@@ -62,6 +62,24 @@ test("a node that was passed over by an operator does not take the lead back for
   await cluster.until(() => leaderOf(cluster)?.name === preferred, 20_000);
 });
 
+test("a node that hands over because it stops gets the lead back seconds after its return, once and for good", async () => {
+  const cluster = await open();
+  const { name: preferred, cluster: stopping } = leaderOf(cluster)!;
+  const [one = "", other = ""] = othersThan(preferred);
+  await cluster.wait(stopping.stop());
+  await cluster.until(() => [one, other].includes(leaderOf(cluster)?.name ?? ""));
+  await cluster.clock.advanceAsync(3000);
+  await cluster.restart(preferred);
+  await cluster.clock.advanceAsync(4000);
+  // It has to keep up for a while first.
+  expect(leaderOf(cluster)?.name).not.toBe(preferred);
+  await cluster.until(() => leaderOf(cluster)?.name === preferred, 6000);
+  const term = (): number => cluster.node(preferred).cluster.state().partitions[0]!.term;
+  const before = term();
+  await cluster.clock.advanceAsync(70_000);
+  expect([leaderOf(cluster)?.name, term()]).toEqual([preferred, before]);
+});
+
 test("whoever waits for records is told when somebody else leads", async () => {
   const cluster = await open();
   const { name } = leaderOf(cluster)!;

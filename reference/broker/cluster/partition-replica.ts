@@ -53,8 +53,9 @@ export class PartitionReplica implements Led {
   readonly id: GroupId;
   readonly partition: Partition;
   readonly group: Group;
-  /** When somebody last handed the leadership to this node on purpose. */
+  /** When the leadership was last handed to this node on purpose, and by whom. */
   handedOverAtMs = -Infinity;
+  handedOverBy: NodeId | undefined;
   readonly #context: NodeContext;
   readonly #machine: PartitionMachine;
   readonly #storage: PartitionStorage;
@@ -210,7 +211,10 @@ export class PartitionReplica implements Led {
       if (message.term >= this.group.state.term) this.#catchUp.giveUp();
       return;
     }
-    if (message.kind === "timeout-now") this.handedOverAtMs = this.#context.nowMs();
+    if (message.kind === "timeout-now") {
+      this.handedOverAtMs = this.#context.nowMs();
+      this.handedOverBy = message.from;
+    }
     this.group.receive(message);
   }
 
