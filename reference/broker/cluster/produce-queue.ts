@@ -53,9 +53,9 @@ interface Waiting extends Request {
   readonly idSequence: number;
 }
 
-/** Beyond this, batches are refused until what waits is agreed on: what one partition's entries take, */
+/** When a partition's entries take more, batches are refused until what waits is agreed on. */
 const uncommittedBytesMax = 64 * 2 ** 20;
-/** and what a node has proposed for all the partitions that it leads. */
+/** The most bytes of batches that wait to be agreed on, of all the partitions together that a node leads. */
 export const proposedBytesMax: number = 128 * 2 ** 20;
 
 /** Bytes of batches, of all partitions of a node, that it has proposed and that are not agreed on. */
