@@ -151,7 +151,9 @@ export async function openCluster(
   registry.collect(() => metrics.report(cluster.report()));
   broker.takePart(cluster);
   const waiting = `this node waits to be added: oz cluster add ${node}=${addresses.get(node)}`;
-  const problemOf = () => (identity.clusterId === "" ? waiting : cluster.problem());
+  // A node that knows of no members is none: it was started to be added, or its folder was lost.
+  const isAdded = (): boolean => identity.first.length > 0 || cluster.addresses.length > 0;
+  const problemOf = () => (isAdded() ? cluster.problem() : waiting);
   const stopWatching = watchLeader(problemOf, events.onNotice);
   const stop = async (): Promise<void> => {
     stopWatching();

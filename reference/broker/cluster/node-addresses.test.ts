@@ -92,6 +92,7 @@ test("a node that has come back with another folder is known by that, wherever i
   const { addresses, metadata } = bench({});
   // The command line says n2, and whoever introduces itself under that name is expected there.
   expect(addresses.expected("n2#0f")).toBe("b:2");
+  addresses.tell("n2#0e", "b:2");
   addresses.tell("n2#0f", "b:2");
   expect(Object.fromEntries(addresses.all)).toEqual({ n1: "a:1", "n2#0f": "b:2" });
   metadata.gone.add("n2");

@@ -48,6 +48,8 @@ export class NodeAddresses {
 
   /** Another node has said of itself that it is here. */
   tell(node: string, address: string): void {
+    // One of each name: whoever comes again and again with new folders takes no more room.
+    for (const known of this.#told.keys()) if (nameOf(known) === nameOf(node)) this.#told.delete(known);
     this.#told.set(node, address);
   }
 
