@@ -142,3 +142,43 @@ test("tombstones go as far as every member has what they say for good, and stay 
   await cluster.clock.advanceAsync(200);
   expect(await before()).toBe(0);
 });
+
+/** What a node that is far behind gets from whoever leads. */
+async function fetched(cluster: SmallCluster, offset: number, bytesMax: number) {
+  const leader = leaderOf(cluster)!;
+  const { incarnation = 0 } = leader.broker.topics.get("orders")!.config;
+  const request = { topic: "orders", incarnation, partition: 0, offset, bytesMax };
+  const { value } = await cluster.wait(leader.cluster.peerFetch(request));
+  if ("kind" in value) throw new Error(value.message);
+  return value;
+}
+
+test("however much a node asks for, it gets what fits into a frame, and at least a batch", async () => {
+  const cluster = await open();
+  const { name, broker } = leaderOf(cluster)!;
+  const client = cluster.connect(name);
+  for (let times = 0; times < 4; times++) {
+    await cluster.wait(client.produce("orders", ["x".repeat(900_000)]));
+  }
+  const { batches } = await fetched(cluster, 0, 2 ** 31 - 1);
+  expect(batches.length).toBeGreaterThan(900_000);
+  expect(batches.length).toBeLessThanOrEqual(broker.fetchBytesMax);
+  expect((await fetched(cluster, 0, 1)).batches.length).toBeGreaterThan(900_000);
+});
+
+test("a batch in whose middle the log begins is still whole for a node that asks for it", async () => {
+  const cluster = await open({ entryBytes: manySnapshots, segmentBytesMax: 1200 });
+  const { name } = leaderOf(cluster)!;
+  const client = cluster.connect(name);
+  for (let times = 0; times < 3; times++) {
+    const { value } = await cluster.wait(client.produce("orders", ["a", "b", "x".repeat(1000)]));
+    expect(value.kind).toBe("reply");
+  }
+  const leader = leaderOf(cluster)!;
+  await cluster.wait(leader.cluster.trim(partitionOf(leader), 4));
+  expect(partitionOf(leader).log.startOffset).toBe(4);
+  const whole = await fetched(cluster, 3, 10_000);
+  expect([whole.startOffset, whole.batches.length > 1000]).toEqual([3, true]);
+  const gone = await fetched(cluster, 0, 10_000);
+  expect([gone.startOffset, gone.batches.length]).toEqual([3, 0]);
+});
