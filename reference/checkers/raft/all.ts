@@ -1,6 +1,7 @@
 /**
  * The invariants of Raft, one a file, together.
  */
+import { AllWritten } from "./all-written.ts";
 import { BudgetKept } from "./budget-kept.ts";
 import { CommitCurrentTerm } from "./commit-current-term.ts";
 import { CommitMonotone } from "./commit-monotone.ts";
@@ -12,16 +13,21 @@ import { ElectedByMajority } from "./elected-by-majority.ts";
 import { ElectionSafety } from "./election-safety.ts";
 import { LeaderAppendOnly } from "./leader-append-only.ts";
 import { LeaderCompleteness } from "./leader-completeness.ts";
+import { LeaderProtected } from "./leader-protected.ts";
 import { LeaseExclusive } from "./lease-exclusive.ts";
 import { LogMatching } from "./log-matching.ts";
 import { NothingForgotten } from "./nothing-forgotten.ts";
 import { OneVote } from "./one-vote.ts";
+import { Patience } from "./patience.ts";
 import { PersistBeforeSend } from "./persist-before-send.ts";
+import { ProgressSound } from "./progress-sound.ts";
+import { ProposalsTold } from "./proposals-told.ts";
 import { QuorumDurability } from "./quorum-durability.ts";
 import { ReadsCurrent } from "./reads-current.ts";
 import { SnapshotMatching } from "./snapshot-matching.ts";
 import { StateMachineSafety } from "./state-machine-safety.ts";
-import type { Write } from "#reference/raft/effects.ts";
+import { TermFirst } from "./term-first.ts";
+import type { Effect, Write } from "#reference/raft/effects.ts";
 import type { Entry } from "#reference/raft/entry.ts";
 import type { Message } from "#reference/raft/messages.ts";
 
@@ -48,6 +54,12 @@ export class RaftInvariants implements Required<RaftChecker> {
   readonly #leaseExclusive = new LeaseExclusive();
   readonly #readsCurrent = new ReadsCurrent();
   readonly #budgetKept = new BudgetKept();
+  readonly #allWritten = new AllWritten();
+  readonly #termFirst = new TermFirst();
+  readonly #patience = new Patience();
+  readonly #leaderProtected = new LeaderProtected();
+  readonly #progressSound = new ProgressSound();
+  readonly #proposalsTold = new ProposalsTold();
 
   constructor(cluster: ClusterView) {
     this.#leaderCompleteness = new LeaderCompleteness(cluster);
@@ -63,6 +75,19 @@ export class RaftInvariants implements Required<RaftChecker> {
     this.#commitCurrentTerm.onStart(server);
     this.#configurationInForce.onStart(server);
     this.#readsCurrent.onStart(server);
+    this.#allWritten.onStart(server);
+    this.#patience.onStart(server);
+  }
+
+  onReceive(server: ServerView, message: Message): void {
+    this.#termFirst.onReceive(server, message);
+    this.#patience.onReceive(server);
+  }
+
+  onHandled(server: ServerView, message: Message, effects: readonly Effect[]): void {
+    this.#termFirst.onHandled(server, message, effects);
+    this.#patience.onHandled(server, message, effects);
+    this.#leaderProtected.onHandled(server, message, effects);
   }
 
   onStep(server: ServerView): void {
@@ -78,6 +103,9 @@ export class RaftInvariants implements Required<RaftChecker> {
     this.#leaseExclusive.onStep(server);
     this.#readsCurrent.onStep(server);
     this.#budgetKept.onStep(server);
+    this.#allWritten.onStep(server);
+    this.#progressSound.onStep(server);
+    this.#proposalsTold.onStep(server);
   }
 
   onWrite(server: ServerView, write: Write): void {
@@ -87,6 +115,7 @@ export class RaftInvariants implements Required<RaftChecker> {
     this.#snapshotMatching.onWrite(server, write);
     this.#configurationInForce.onWrite(server, write);
     this.#configurationSteps.onWrite(server, write);
+    this.#allWritten.onWrite(server, write);
   }
 
   onDurable(server: ServerView, number: number): void {

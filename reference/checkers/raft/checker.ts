@@ -5,7 +5,7 @@
  * cluster. It is told of each step as it happens, keeps no more than its sentence needs, and so can run after
  * every single event. It sees all servers at once, which no server can: that is what makes it simple.
  */
-import type { Write } from "#reference/raft/effects.ts";
+import type { Effect, Write } from "#reference/raft/effects.ts";
 import type { Entry, NodeId } from "#reference/raft/entry.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import type { Raft } from "#reference/raft/state.ts";
@@ -29,6 +29,8 @@ export interface ServerView {
   /** What it knows; undefined while it is down. */
   readonly state: Readonly<Raft> | undefined;
   readonly durable: DurableView;
+  /** Clients whose entries it has proposed, and whom it has not told what became of them. */
+  readonly waiting?: number;
 }
 
 /** A cluster, from outside. */
@@ -55,6 +57,10 @@ export interface RaftChecker {
   onStart?(server: ServerView): void;
   /** A server has handled one call: a message, a tick, a finished write. */
   onStep?(server: ServerView): void;
+  /** A message has come to a server, which is about to handle it. */
+  onReceive?(server: ServerView, message: Message): void;
+  /** It has handled the message, and nothing of what that leads to has been carried out. */
+  onHandled?(server: ServerView, message: Message, effects: readonly Effect[]): void;
   /** A server has handed out a write. */
   onWrite?(server: ServerView, write: Write): void;
   /** The server's disk reports a write, and with it all before it. */

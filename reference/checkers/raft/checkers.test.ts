@@ -2,6 +2,8 @@
  * Each invariant on a history made to break it, and on its nearest good neighbour.
  */
 import fc from "fast-check";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Write } from "#reference/raft/effects.ts";
 import type { Entry } from "#reference/raft/entry.ts";
@@ -298,6 +300,25 @@ describe("invariants of Raft", () => {
     expect(() => all.onWrite(fresh, { ...write, entries: [other] })).toThrow(
       "is not the one that others have",
     );
+  });
+
+  test("as one, each of them is told of all that it wants to be told", () => {
+    const folder = import.meta.dirname;
+    const told = readFileSync(join(folder, "all.ts"), "utf8");
+    const rules = readdirSync(folder).filter((name) => /^[a-z-]+\.ts$/.test(name));
+    let calls = 0;
+    for (const name of rules) {
+      const field = name
+        .replace(/\.ts$/, "")
+        .replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+      const text = readFileSync(join(folder, name), "utf8");
+      if (!text.includes("implements RaftChecker")) continue;
+      for (const [, hook] of text.matchAll(/^ {2}(on[A-Z]\w*)\(/gm)) {
+        expect(told, name).toContain(`this.#${field}.${hook}(server`);
+        calls++;
+      }
+    }
+    expect(calls).toBeGreaterThan(40);
   });
 
   test("two entries are the same by index, term, kind and all that they carry", () => {

@@ -3,8 +3,8 @@
  * one after the writes that were durable, and perhaps some more of those that it had handed out, in their order.
  *
  * Raft's proof takes this for granted ("persistent state on all servers", Figure 2). In bytes it is work: a record may
- * be torn, a file may end in old ones, a sync may have been forgotten. A vote that got lost does harm only when somebody
- * asks for it again in the same term; here it is missed at the start.
+ * be torn, a file may end in old ones, a sync may have been forgotten. A vote that got lost does harm only when
+ * somebody asks for it again in the same term; here it is missed at the start.
  */
 import type { Write } from "#reference/raft/effects.ts";
 import type { NodeId } from "#reference/raft/entry.ts";

@@ -92,6 +92,10 @@ export class RaftServer implements ServerView {
     return this.disk.durable;
   }
 
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   get state(): Readonly<Raft> | undefined {
     return this.process.isDown ? undefined : this.#node?.state;
   }
@@ -162,8 +166,16 @@ export class RaftServer implements ServerView {
   }
 
   #receive(payload: Payload, from: string): void {
-    if (payload.kind === "raft") this.run((node, nowMs) => node.step(payload.message, nowMs));
+    if (payload.kind === "raft") this.run((node, nowMs) => this.#step(node, payload.message, nowMs));
     else if (payload.kind === "request") this.#serve(payload.request, from);
+  }
+
+  #step(node: RaftNode, message: Message, nowMs: number): readonly Effect[] {
+    const { checkers } = this.#made;
+    checkers.onReceive(this, message);
+    const effects = node.step(message, nowMs);
+    checkers.onHandled(this, message, effects);
+    return effects;
   }
 
   #serve(request: ClientRequest, client: string): void {

@@ -29,6 +29,7 @@ export function server(
     options: makeRaftOptions(),
     rules: referenceRules,
     nowMs: 0,
+    electionDueMs: 1000,
     durableIndex: log.lastIndex,
     proposals: new Map(),
     progress: new Map(),
