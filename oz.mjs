@@ -28,11 +28,7 @@ async function runHere() {
   if (argv[0] === "serve" && directory !== undefined) compileServer(directory);
   const { main } = await import("./reference/node/cli/main.ts");
   const io = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: process.env };
-  // `oz consume topic | head`: the reader has gone, and nothing is left to do for it.
-  process.stdout.on("error", (error) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
+  process.stdout.on("error", endUnheard);
   const mine = mineArgument(argv);
   if (mine !== undefined) {
     const { installOverlay } = await import("./exercises/tools/overlay.ts");
@@ -49,7 +45,16 @@ async function runHere() {
     io,
   });
   // What was written must be out before the process ends; a pipe may still hold it.
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+  process.stdout.write("", (error) => {
+    if (error) endUnheard(process.stdout.errored ?? error);
+    process.stderr.write("", () => process.exit(code));
+  });
+}
+
+/** `oz consume topic | head`: the reader has gone, and nothing is left to do for it. A full disk is something else. */
+function endUnheard(error) {
+  if (error.code === "EPIPE") process.exit(0);
+  stop(`standard output cannot be written: ${error.message}`);
 }
 
 /**

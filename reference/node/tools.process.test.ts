@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,6 +9,7 @@ import { OzProcesses } from "./test-processes.ts";
 const oz = new OzProcesses();
 afterEach(() => oz.cleanUp());
 
+const program = fileURLToPath(new URL("../../oz.mjs", import.meta.url));
 const golden = fileURLToPath(new URL("../protocol/messages.hex", import.meta.url));
 
 describe("oz inspect", () => {
@@ -65,6 +68,22 @@ test("topics, groups and tail work together", async () => {
   expect(await run("tail", "t", "--partition", "1", "--lines", "1", "--once")).toBe("3\n");
   expect(await run("topics", "delete", "t")).toBe("deleted t\n");
 });
+
+test.runIf(existsSync("/dev/full"))(
+  "an output that cannot be written is one line, and a reader that has gone is none",
+  () => {
+    const ended = (...redirect: readonly string[]) => {
+      const shell = [`"$0" "$1" --help ${redirect.join(" ")}`, process.execPath, program];
+      const { status, stderr } = spawnSync("sh", ["-c", ...shell], { encoding: "utf8" });
+      return [status, stderr];
+    };
+    expect(ended("> /dev/full")).toEqual([
+      2,
+      "oz: standard output cannot be written: ENOSPC: no space left on device, write\n",
+    ]);
+    expect(ended("| true")).toEqual([0, ""]);
+  },
+);
 
 test("oz doctor finds a server that answers and a disk that writes", async () => {
   const { address } = await oz.serve(await oz.folder());

@@ -34,7 +34,7 @@ function made(tag, className, text) {
 }
 
 /** @param {number} durationMs */
-function asAge(durationMs) {
+export function asAge(durationMs) {
   const seconds = Math.round(durationMs / 1000);
   if (seconds < 120) return `${seconds} s`;
   return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;

@@ -3,7 +3,7 @@
  * The live dashboard: reads /metrics, and /cluster in a cluster, once a second and shows what changed. It keeps two minutes in memory and nothing
  * anywhere else; whoever wants more history has Prometheus and Grafana.
  */
-import { showCluster } from "./cluster.js";
+import { asAge, showCluster } from "./cluster.js";
 import { histogramBars, timeChart, windowSeconds } from "./charts.js";
 import { bucketsBetween, labelValues, quantileOf, rateOf, readScrape, sumOf } from "./exposition.js";
 
@@ -330,6 +330,7 @@ async function refreshCluster(now) {
 async function refresh() {
   try {
     const now = readScrape(await (await answerOf("/metrics")).text(), Date.now());
+    delete document.body.dataset["isStale"];
     scrapes.push(now);
     while ((scrapes[0]?.atMs ?? 0) < now.atMs - (windowSeconds + 10) * 1000) scrapes.shift();
     if (isPaused) return;
@@ -341,8 +342,11 @@ async function refresh() {
     showTables(now);
   } catch (error) {
     const state = element("state");
-    state.textContent = `no answer: ${error instanceof Error ? error.message : String(error)}`;
+    const shownAtMs = scrapes.at(-1)?.atMs;
+    const age = shownAtMs === undefined ? "" : `; below is what it said ${asAge(Date.now() - shownAtMs)} ago`;
+    state.textContent = `no answer from this node (${error instanceof Error ? error.message : String(error)})${age}`;
     state.dataset["state"] = "down";
+    document.body.dataset["isStale"] = "";
   }
 }
 
