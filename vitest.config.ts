@@ -16,6 +16,8 @@ const exclude = ["**/node_modules/**", "**/dist/**", "**/.oz/**", "exercises/too
 const processTests = `${folders}/**/*.process.test.ts`;
 const browserTests = `${folders}/**/*.browser.test.ts`;
 const toolTests = `${folders}/**/*.tool.test.ts`;
+/** Test files that need not run (`scripts/passed.ts`). */
+const leftOut = process.env["OZ_LEFT_OUT"]?.split(",") ?? [];
 
 /**
  * How often a test that failed is tried again where real processes or a real browser take part: on a machine that is
@@ -48,7 +50,7 @@ export default defineConfig({
         test: {
           name: "process",
           include: [processTests],
-          exclude,
+          exclude: [...exclude, ...leftOut],
           pool: "forks",
           retry,
           testTimeout,
@@ -70,7 +72,7 @@ export default defineConfig({
         test: {
           name: "browser",
           include: [browserTests],
-          exclude,
+          exclude: [...exclude, ...leftOut],
           globalSetup: "site/test/build-once.ts",
           pool: "forks",
           retry,

@@ -10,6 +10,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, relative, sep } from "node:path";
+import type { PassedFiles } from "./passed.ts";
 
 export interface Step {
   readonly name: string;
@@ -19,6 +20,11 @@ export interface Step {
   readonly isVitest?: boolean;
   /** Environment variables for this step alone. */
   readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Of a step of Vitest: what remembers the test files that passed, and so need not run while nothing changes. Asked
+   * for when the step begins; undefined when every file is to run.
+   */
+  readonly passedFiles?: () => Promise<PassedFiles | undefined>;
 }
 
 interface Count {
@@ -26,7 +32,11 @@ interface Count {
   failed: number;
   /** Tests that failed and then passed: where, and the first line of what was wrong. */
   readonly secondTries: string[];
+  /** Test files that did not run, since they passed before and nothing has changed. */
+  readonly leftOut: string[];
 }
+
+const none: Count = { passed: 0, failed: 0, secondTries: [], leftOut: [] };
 
 /** The part of Vitest's report in JSON that is read here. */
 interface Report {
@@ -34,6 +44,8 @@ interface Report {
   readonly numFailedTests: number;
   readonly testResults: readonly {
     readonly name: string;
+    /** Of the file: failed too when it did not load, or one of its hooks failed. */
+    readonly status: string;
     readonly assertionResults: readonly {
       readonly ancestorTitles: readonly string[];
       readonly title: string;
@@ -50,7 +62,7 @@ const reports = join(root, ".oz", "reports");
 /** Runs every step and returns the exit status: 0 when nothing failed. */
 export async function runSteps(steps: readonly Step[]): Promise<number> {
   mkdirSync(reports, { recursive: true });
-  const total: Count = { passed: 0, failed: 0, secondTries: [] };
+  const total: Count = { ...none, secondTries: [], leftOut: [] };
   const broken: string[] = [];
   for (const step of steps) {
     const startedAt = performance.now();
@@ -59,12 +71,15 @@ export async function runSteps(steps: readonly Step[]): Promise<number> {
     total.passed += count.passed;
     total.failed += count.failed;
     total.secondTries.push(...count.secondTries);
+    total.leftOut.push(...count.leftOut);
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     if (count.failed > 0) broken.push(step.name);
     process.stdout.write(`${count.failed === 0 ? "ok" : "FAILED"}: ${step.name} (${seconds} s)\n`);
   }
   process.stdout.write(broken.length === 0 ? "\n" : `\nfailed: ${broken.join(", ")}\n`);
   for (const test of total.secondTries) process.stdout.write(`passed only at the second try: ${test}\n`);
+  for (const file of total.leftOut)
+    process.stdout.write(`not run, unchanged since it passed here: ${file}\n`);
   process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
   return total.failed === 0 ? 0 : 1;
 }
@@ -74,9 +89,17 @@ async function runStep(step: Step): Promise<Count> {
   rmSync(report, { force: true });
   const extra =
     step.isVitest === true ? ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`] : [];
-  const isDone = await runCommand([...step.command, ...extra], step.env);
-  if (step.isVitest !== true) return { passed: isDone ? 1 : 0, failed: isDone ? 0 : 1, secondTries: [] };
-  const count = readReport(report);
+  const memory = await step.passedFiles?.();
+  const leftOut = memory?.unchanged() ?? [];
+  // Vitest's own --exclude does not reach the projects.
+  const env = leftOut.length === 0 ? step.env : { ...step.env, OZ_LEFT_OUT: leftOut.join() };
+  const isDone = await runCommand([...step.command, ...extra], env);
+  if (step.isVitest !== true) return { ...none, passed: isDone ? 1 : 0, failed: isDone ? 0 : 1 };
+  const read = readReport(report);
+  if (read === undefined) return { ...none, failed: 1 };
+  memory?.remember(passedFilesIn(read));
+  const { numPassedTests: passed, numFailedTests: failed } = read;
+  const count: Count = { passed, failed, secondTries: secondTriesIn(read), leftOut };
   // A run can fail without a failed test: a file that does not load, an error outside any test.
   if (!isDone && count.failed === 0) count.failed = 1;
   return count;
@@ -99,19 +122,34 @@ function runCommand([program = "", ...args]: readonly string[], env: Step["env"]
   });
 }
 
-function readReport(path: string): Count {
+function readReport(path: string): Report | undefined {
   try {
-    const report = JSON.parse(readFileSync(path, "utf8")) as Report;
-    const { numPassedTests: passed, numFailedTests: failed } = report;
-    return { passed, failed, secondTries: secondTriesIn(report) };
+    return JSON.parse(readFileSync(path, "utf8")) as Report;
   } catch {
-    return { passed: 0, failed: 1, secondTries: [] };
+    return undefined;
   }
+}
+
+/** A file's path from the root. */
+function fromRoot(path: string): string {
+  return relative(root, path).replaceAll(sep, "/");
+}
+
+/** The files of which every test passed at its first try. */
+function passedFilesIn({ testResults }: Report): string[] {
+  return testResults
+    .filter(({ status, assertionResults }) => {
+      const isGood = assertionResults.every(
+        (test) => test.status === "passed" && test.failureMessages.length === 0,
+      );
+      return status === "passed" && isGood;
+    })
+    .map(({ name }) => fromRoot(name));
 }
 
 function secondTriesIn({ testResults }: Report): string[] {
   return testResults.flatMap(({ name, assertionResults }) => {
-    const file = relative(root, name).replaceAll(sep, "/");
+    const file = fromRoot(name);
     return assertionResults
       .filter(({ status, failureMessages }) => status === "passed" && failureMessages.length > 0)
       .map(({ ancestorTitles, title, failureMessages: [message = ""] }) => {

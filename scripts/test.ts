@@ -6,6 +6,7 @@
  * Prometheus is asked too where there is one, or where one can be installed; `npm run check` insists on it.
  */
 import { findPrometheus } from "./find-prometheus.ts";
+import { passedHere } from "./passed.ts";
 import { runSteps, typeSteps } from "./steps.ts";
 
 const prometheus = findPrometheus();
@@ -29,6 +30,7 @@ process.exitCode = await runSteps([
     command: ["vitest", "run", "--project", "process", "--project", "browser"],
     isVitest: true,
     env: { OZ_PARITY: "changed", OZ_PAGES: "changed" },
+    passedFiles: passedHere,
   },
   ...("problem" in prometheus ? [] : [toolTests]),
 ]);
