@@ -37,7 +37,7 @@ describe("the clock of Node", () => {
     clock: nodeClock,
     async pass(durationMs) {
       await wait(durationMs);
-      // On a busy machine all of it may have passed in one turn: what a timer of that turn has started comes in the next.
+      // On a busy machine all of it may pass in one turn: what a timer of that turn starts comes in the next one.
       await wait(2);
     },
   }));
