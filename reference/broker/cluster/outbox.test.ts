@@ -68,3 +68,18 @@ test("messages beyond the length of a frame go into the next one, in order, and 
   await Promise.resolve();
   expect(frames.map(({ node, frame }) => [node, decodeGroupFrame(frame)?.length])).toEqual([["n2", 1]]);
 });
+
+test("nodes come and go, and each is sent what is for it", async () => {
+  const sent: string[] = [];
+  const outbox = new Outbox((node, frame) => void sent.push(`${node} ${frame.length}`));
+  const beat = (to: string): void => {
+    const place = { previousIndex: 0, previousTerm: 0, commitIndex: 0, entries: [] };
+    const head = { kind: "append-request", from: "n1", to, term: 1, round: 0, sentAtMs: 0 } as const;
+    outbox.put({ incarnation: 1, partition: 0 }, { ...head, ...place });
+  };
+  for (let number = 0; number < 200; number++) {
+    for (const node of ["n2", `m${number}`]) beat(node);
+    await Promise.resolve();
+    expect(sent.splice(0).toSorted()).toEqual([`m${number} 10`, "n2 10"]);
+  }
+});

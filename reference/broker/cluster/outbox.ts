@@ -9,6 +9,12 @@ import { HeartbeatFrame, heartbeatBytesMax } from "./heartbeat-codec.ts";
 /** A frame is sent when it has so much; one message may be larger. */
 const frameBytesMax = 1024 * 1024;
 
+/**
+ * The most nodes for whose heartbeats room is kept while there is nothing to say to them: more than a cluster has, so
+ * that those go that have left.
+ */
+const roomsMax = 64;
+
 interface Waiting {
   readonly group: GroupId;
   readonly message: Message;
@@ -45,9 +51,8 @@ export class Outbox {
   flush(): void {
     this.#isPlanned = false;
     for (const [node, heartbeats] of this.#heartbeats) {
-      // Room is kept for those to whom something was said: a node that has left is not among them any more.
-      if (heartbeats.isEmpty) this.#heartbeats.delete(node);
-      else this.#send(node, heartbeats.take());
+      if (!heartbeats.isEmpty) this.#send(node, heartbeats.take());
+      else if (this.#heartbeats.size > roomsMax) this.#heartbeats.delete(node);
     }
     const waiting = this.#waiting;
     this.#waiting = new Map();
