@@ -3,7 +3,7 @@ import { flushCompileCache } from "node:module";
 import { defineCommand, done, failed, misused, option } from "../cli/command.ts";
 import type { CommandResult, OptionDefinition } from "../cli/command.ts";
 import type { EffectiveConfig } from "../config.ts";
-import { parseAddress } from "../network.ts";
+import { formatAddress, parseAddress } from "../network.ts";
 import type { SettingName } from "../settings.ts";
 import { settingNames, settings } from "../settings.ts";
 
@@ -25,6 +25,11 @@ function ownAddress({ values, sources }: EffectiveConfig): { readonly host: stri
     host: sources.host === "default" ? (address?.host ?? values.host) : values.host,
     port: sources.port === "default" ? (address?.port ?? values.port) : values.port,
   };
+}
+
+/** An address for a browser on this machine: nobody can be asked at "everywhere". */
+function dialable(host: string): string {
+  return host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 }
 
 export const command = defineCommand({
@@ -79,7 +84,10 @@ export const command = defineCommand({
     if (server.kind === "problem") return misused(server.message);
     for (const line of server.recovered) note(line);
     if (json) printJson({ listening: { ...parseAddress(server.address), adminPort: server.adminPort } });
-    else print(`listening on ${server.address}`);
+    else {
+      print(`listening on ${server.address}`);
+      note(`dashboard and metrics: http://${formatAddress(dialable(values.adminHost), server.adminPort)}/`);
+    }
     // A server that is killed writes nothing at its end; the next start would compile everything again.
     flushCompileCache();
     const stopped = new Promise<undefined>((resolve) => {
