@@ -313,3 +313,30 @@ test("what a start has found outlives the power, also where a sync had failed be
   const afterwards = again.restart({ kind: "nothing" });
   expect((await open(afterwards)).state).toEqual(stateOf([record]));
 });
+
+test("records of one round vouch for none of each other: one that is torn is no damage", async () => {
+  const disk = new MemoryDisk();
+  const journal = await open(disk);
+  await journal.store(write(metadata, 1));
+  const start = (await bytesOf(disk)).length;
+  await Promise.all([journal.store(write(orders, 5)), journal.store(write(metadata, 6))]);
+  await journal.close();
+  const torn = (await bytesOf(disk)).slice();
+  torn[start + 20] = (torn[start + 20] ?? 0) ^ 0x40;
+  const { state } = await open(await diskWith(torn));
+  expect(state).toEqual(stateOf([write(metadata, 1)]));
+});
+
+test("a file that cannot become shorter does not begin anew with every record", async () => {
+  const disk = new SimulatedDisk();
+  const journal = await open(disk, 600);
+  let renames = 0;
+  disk.replan({ gate: ({ operation }) => void (operation === "rename" && renames++) });
+  const data = new Uint8Array(2000);
+  await journal.store(
+    write(orders, 1, { replaceFrom: 1, entries: [{ kind: "command", index: 1, term: 1, data }] }),
+  );
+  for (let term = 1; term < 30; term++) await journal.store(write(metadata, term));
+  await journal.close();
+  expect(renames).toBe(1);
+});
