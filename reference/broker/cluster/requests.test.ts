@@ -159,3 +159,24 @@ test("a member that was heard elsewhere meanwhile has its whole time when the le
   expect(memberships.groups.get("g")?.memberIds).toEqual(["m"]);
   expect(await join(first)).toMatchObject({ kind: "reply", value: { memberId: "m", generation } });
 });
+
+test("who says that it is a node must prove to be the machine at that node's address, before it is one", async () => {
+  const cluster = await SmallCluster.open(names);
+  const { cluster: node, identity } = cluster.node("n1");
+  const { clusterId } = identity;
+  const { folder } = cluster.node("n2").identity;
+  const hello = { clusterId, node: "n2", folder, target: "n1", frameSizeMax: 2 ** 21 };
+  const judged: string[] = [];
+  for (const problem of ["it shows no certificate", undefined]) {
+    const judgeNode = (name: string, address: string): string | undefined => {
+      judged.push(`${name} at ${address}`);
+      return problem;
+    };
+    const connection = { state: { peer: undefined, judgeNode } } as unknown as BrokerConnection;
+    const { value } = await cluster.wait(node.welcome(connection, hello));
+    if (problem === undefined) expect(value).toMatchObject({ node: "n1" });
+    else expect(value).toMatchObject({ name: "not-a-member", message: `not proved to be n2: ${problem}` });
+    expect(connection.state.peer).toBe(problem === undefined ? "n2" : undefined);
+  }
+  expect(judged).toEqual(["n2 at n2", "n2 at n2"]);
+});
