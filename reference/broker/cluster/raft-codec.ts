@@ -202,7 +202,8 @@ export function putEntries(to: ByteSink, entries: readonly Entry[]): void {
   to.uint32(entries.length);
   for (const entry of entries) {
     to.uint8(entryKinds.indexOf(entry.kind));
-    putNumbers(to, entry.index, entry.term);
+    putNumber(to, entry.index);
+    putNumber(to, entry.term);
     if (entry.kind === "command") to.bytes(entry.data);
     if (entry.kind === "configuration") putConfiguration(to, entry.configuration);
   }
@@ -293,10 +294,14 @@ function putNumbers(to: ByteSink, ...values: readonly number[]): void {
   for (const value of values) putNumber(to, value);
 }
 
+/** Apart, so that a number that is fine, as they all are, makes no closure. */
+function refuseNumber(value: number): void {
+  assert(false, () => `${value} is no index, term or time`);
+}
+
 /** An index, a term, a time: from -1 to 2^53 - 2. */
 export function putNumber(to: ByteSink, value: number): void {
-  const isNumber = Number.isSafeInteger(value) && value >= -1 && value < Number.MAX_SAFE_INTEGER;
-  assert(isNumber, () => `${value} is no index, term or time`);
+  if (!Number.isSafeInteger(value) || value < -1 || value >= Number.MAX_SAFE_INTEGER) refuseNumber(value);
   // A round that nobody has begun is -1.
   to.uint32(Math.floor((value + 1) / 2 ** 32));
   to.uint32((value + 1) % 2 ** 32);

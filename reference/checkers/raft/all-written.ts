@@ -44,22 +44,38 @@ export class AllWritten implements RaftChecker {
     for (const entry of entries) written.terms.push(entry.term);
   }
 
-  onStep({ name, state }: ServerView): void {
-    const written = this.#written.get(name);
+  onStep(server: ServerView): void {
+    const { state } = server;
+    const written = this.#written.get(server.name);
     if (state === undefined || written === undefined) return;
-    const { term, votedFor, log } = state;
-    hold(this.rule, written.term === term && written.votedFor === votedFor, () => {
-      const [own, other] = [votedFor ?? "nobody", written.votedFor ?? "nobody"];
-      return `${name} is in term ${term} with its vote for ${own}, and has written ${written.term} and ${other}`;
-    });
+    const { log } = state;
     const { snapshotIndex, terms } = written;
-    const lastIndex = snapshotIndex + terms.length;
-    const lastTerm = terms[terms.length - 1] ?? written.snapshotTerm;
     const isSame =
-      snapshotIndex === log.snapshotIndex && lastIndex === log.lastIndex && lastTerm === log.lastTerm;
-    hold(this.rule, isSame, () => {
-      const own = `${log.snapshotIndex + 1} to ${log.lastIndex}, of term ${log.lastTerm}`;
-      return `${name} has a log from ${own}, and has written one from ${snapshotIndex + 1} to ${lastIndex}, of ${lastTerm}`;
-    });
+      written.term === state.term &&
+      written.votedFor === state.votedFor &&
+      snapshotIndex === log.snapshotIndex &&
+      snapshotIndex + terms.length === log.lastIndex &&
+      (terms.length === 0 ? written.snapshotTerm : terms[terms.length - 1]) === log.lastTerm;
+    if (!isSame) this.#complain(server, written);
+  }
+
+  #complain(
+    { name, state }: ServerView,
+    { term, votedFor, snapshotIndex, snapshotTerm, terms }: Written,
+  ): void {
+    const told = (
+      own: number,
+      vote: NodeId | undefined,
+      first: number,
+      last: number,
+      lastTerm: number,
+    ): string => {
+      return `in term ${own} with its vote for ${vote ?? "nobody"} and a log from ${first + 1} to ${last} of term ${lastTerm}`;
+    };
+    const { log } = state!;
+    const own = told(state!.term, state!.votedFor, log.snapshotIndex, log.lastIndex, log.lastTerm);
+    const lastTerm = terms[terms.length - 1] ?? snapshotTerm;
+    const other = told(term, votedFor, snapshotIndex, snapshotIndex + terms.length, lastTerm);
+    hold(this.rule, false, () => `${name} is ${own}, and has written that it is ${other}`);
   }
 }

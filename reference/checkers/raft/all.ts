@@ -88,6 +88,7 @@ export class RaftInvariants implements Required<RaftChecker> {
     this.#termFirst.onHandled(server, message, effects);
     this.#patience.onHandled(server, message, effects);
     this.#leaderProtected.onHandled(server, message, effects);
+    this.#progressSound.onHandled(server, message);
   }
 
   onStep(server: ServerView): void {
@@ -104,7 +105,6 @@ export class RaftInvariants implements Required<RaftChecker> {
     this.#readsCurrent.onStep(server);
     this.#budgetKept.onStep(server);
     this.#allWritten.onStep(server);
-    this.#progressSound.onStep(server);
     this.#proposalsTold.onStep(server);
   }
 
@@ -116,6 +116,7 @@ export class RaftInvariants implements Required<RaftChecker> {
     this.#configurationInForce.onWrite(server, write);
     this.#configurationSteps.onWrite(server, write);
     this.#allWritten.onWrite(server, write);
+    this.#progressSound.onWrite(server, write);
   }
 
   onDurable(server: ServerView, number: number): void {

@@ -134,17 +134,29 @@ test("no pre-vote against a leader that is heard, where leaders look after their
 test("what a leader knows of a follower grows, and is known of members alone", () => {
   const rule = new ProgressSound();
   const known = progress(3);
-  const leader = (peers: [string, Progress][]): ServerView =>
-    server(to, { role: "leader", progress: new Map(peers) });
-  rule.onStep(leader([[from, known]]));
+  const leader = (peers: [string, Progress][]): ServerView => {
+    return server(to, { role: "leader", progress: new Map(peers) });
+  };
+  const answered = (now: Progress): void => rule.onHandled(leader([[from, now]]), matched(1));
+  answered(known);
   known.matchIndex = 4;
-  rule.onStep(leader([[from, known]]));
+  answered(known);
   // A new term, or a new membership, begins from nothing.
-  rule.onStep(leader([[from, progress(0)]]));
-  rule.onStep(leader([[from, known]]));
+  answered(progress(0));
+  answered(known);
   known.matchIndex = 2;
-  expect(() => rule.onStep(leader([[from, known]]))).toThrow("n1 knew that n2 has 4, and now only 2");
-  expect(() => new ProgressSound().onStep(leader([["n9", progress(0)]]))).toThrow("still knows of n9");
+  expect(() => answered(known)).toThrow("n1 knew that n2 has 4, and now only 2");
+  const configuration = { voters: ["n1", "n2", "n3"], oldVoters: [], learners: [] };
+  const change: Write = {
+    number: 1,
+    term: 1,
+    votedFor: undefined,
+    snapshot: undefined,
+    replaceFrom: 1,
+    entries: [{ kind: "configuration", index: 1, term: 1, configuration }],
+  };
+  rule.onWrite(leader([["n3", progress(0)]]), change);
+  expect(() => rule.onWrite(leader([["n9", progress(0)]]), change)).toThrow("still knows of n9");
 });
 
 test("what is in memory has been handed to the disk, as a whole", () => {
@@ -174,7 +186,9 @@ test("what is in memory has been handed to the disk, as a whole", () => {
   expect(() => rule.onStep(server(to, { term: 2, votedFor: from, terms: [1, 2, 2] }))).toThrow(
     "its vote for n2",
   );
-  expect(() => started().onStep(server(to, { term: 2, terms: [1] }))).toThrow("has written one from 1 to 2");
+  expect(() => started().onStep(server(to, { term: 2, terms: [1] }))).toThrow(
+    "has written that it is in term 2 with its vote for nobody and a log from 1 to 2",
+  );
   expect(() => started().onStep(server(to, { term: 2, terms: [1, 2] }))).toThrow(
     "of term 2, and has written",
   );

@@ -32,8 +32,8 @@ export class NothingForgotten implements RaftChecker {
   }
 
   onDurable({ name }: ServerView, number: number): void {
-    const writes = this.#unreported.get(name);
-    while (writes !== undefined && writes.length > 0 && writes[0]!.number <= number) writes.shift();
+    const writes = this.#unreported.get(name) ?? [];
+    while (writes.length > 0 && writes[0]!.number <= number) writes.shift();
   }
 
   onStart({ name, state, durable }: ServerView): void {

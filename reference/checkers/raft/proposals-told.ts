@@ -1,6 +1,6 @@
 /**
- * Whoever waits for an entry at a leader is told when the leader ends: that its outcome is not known here any more. Else
- * it waits for ever; a client with a clock of its own asks again, so liveness does not notice.
+ * Whoever waits for an entry at a leader is told when the leader ends: that its outcome is not known here any more.
+ * Else it waits for ever; a client with a clock of its own asks again, so liveness does not notice.
  */
 import { hold, type RaftChecker, type ServerView } from "./checker.ts";
 

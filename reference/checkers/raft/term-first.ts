@@ -2,7 +2,7 @@
  * A message's term is looked at before all else (§5.1): whoever hears of a higher one takes it over, whoever is asked in
  * an older one answers with the newer, and an answer of an older one changes nothing.
  *
- * A server that breaks this seldom does harm soon: the next message says the same again. So it is held for each message.
+ * A server that breaks this seldom does harm soon: the next message says the same again. So each is looked at.
  */
 import type { Effect } from "#reference/raft/effects.ts";
 import type { Message } from "#reference/raft/messages.ts";
@@ -18,10 +18,15 @@ export class TermFirst implements RaftChecker {
   onReceive({ state }: ServerView, message: Message): void {
     if (state === undefined) return;
     this.#term = state.term;
-    if (isAnswer(message) && message.term < state.term) this.#progress = tellProgress(state);
+    if (message.term < state.term && isAnswer(message)) this.#progress = tellProgress(state);
   }
 
-  onHandled({ name, state }: ServerView, message: Message, effects: readonly Effect[]): void {
+  onHandled(server: ServerView, message: Message, effects: readonly Effect[]): void {
+    // Nearly all messages are of the term that the server is in.
+    if (message.term !== this.#term) this.#look(server, message, effects);
+  }
+
+  #look({ name, state }: ServerView, message: Message, effects: readonly Effect[]): void {
     if (state === undefined) return;
     const { kind, term, from } = message;
     if (term > this.#term && isBinding(message)) {
