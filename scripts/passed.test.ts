@@ -109,7 +109,8 @@ function importsOf(path: string, found = new Set<string>()): Set<string> {
 describe("the list", () => {
   test("has every test of the site in a browser", () => {
     const tests = readdirSync(join(project, "site/test")).filter((name) => name.endsWith(".browser.test.ts"));
-    expect(Object.keys(dependencies)).toEqual(tests.map((name) => `site/test/${name}`).toSorted());
+    const listed = Object.keys(dependencies).filter((file) => file.startsWith("site/"));
+    expect(listed).toEqual(tests.map((name) => `site/test/${name}`).toSorted());
   });
 
   test.each(Object.entries(dependencies))(

@@ -1,6 +1,7 @@
 /**
  * Which test files need not run again: those that passed on this machine while everything that they depend on was as it
- * is now, to the byte. The tests of the site take as long as all others together, and most changes do not touch it.
+ * is now, to the byte. The tests of the site and of the grader's backends take as long as all others together, and most
+ * changes touch neither.
  *
  * Only files that are named here are ever left out, with what they depend on; a test holds that list against what they
  * import. `npm test` says what it leaves out; a fresh clone, and `OZ_TESTS=all`, run everything.
@@ -23,8 +24,23 @@ const site = [
   "vitest.config.ts",
 ];
 
+/** The grader with all that it runs, and the reference, which the exercises and their tools import. */
+const grader = [
+  "exercises",
+  "oz.mjs",
+  "package-lock.json",
+  "package.json",
+  "reference",
+  "scripts",
+  "tsconfig.base.json",
+  "vitest.config.ts",
+];
+
 /** Test files, and the files and folders that they depend on, from the root. */
 export const dependencies: Readonly<Record<string, readonly string[]>> = {
+  "exercises/grader/embedded/embedded.browser.test.ts": grader,
+  "exercises/grader/local/local.process.test.ts": grader,
+  "exercises/grader/webcontainer/webcontainer.process.test.ts": grader,
   // Builds the site itself, and reads the workflow.
   "site/test/base-path.browser.test.ts": [...site, ".github", "chapters", "exercises", "oz.mjs", "reference"],
   "site/test/offline.browser.test.ts": site,
