@@ -26,6 +26,14 @@ async function afterLoss(forgetsFolders: boolean) {
   return { cluster, broken: broken!, slow: slow! };
 }
 
+/** What an operator asks for, and what is said. */
+async function changed(cluster: SmallCluster, action: string, node: string): Promise<string> {
+  const connection = { state: {} } as Parameters<Cluster["change"]>[1];
+  const changing = cluster.leader!.cluster.change({ action, node, address: node }, connection);
+  const { value } = await cluster.wait(changing, 100_000);
+  return value?.message ?? "done";
+}
+
 test("without ids of folders, its vote would make a leader that lacks an acknowledged record", async () => {
   const { cluster, slow } = await afterLoss(true);
   // The two that lack the record are a majority, and another one stands in its place: it is gone for good.
@@ -54,12 +62,7 @@ test("after a new start it waits, and is let in under its name when the old one 
   await cluster.restart(broken);
   const { member } = cluster.node(broken).identity;
   expect(member).toBe(`${broken}#${cluster.node(broken).identity.folder}`);
-  const change = async (action: string): Promise<string> => {
-    const request = { action, node: broken, address: broken };
-    const connection = { state: {} } as Parameters<Cluster["change"]>[1];
-    const { value } = await cluster.wait(cluster.leader!.cluster.change(request, connection), 100_000);
-    return value?.message ?? "done";
-  };
+  const change = (action: string): Promise<string> => changed(cluster, action, broken);
   expect(await change("add")).toContain(`oz cluster remove ${broken}`);
   expect(await change("remove")).toBe("done");
   expect(await change("add")).toBe("done");
@@ -68,5 +71,26 @@ test("after a new start it waits, and is let in under its name when the old one 
   const state = cluster.node(broken).cluster.state();
   expect(state.members.map(({ node, role }) => [node, role])).toEqual(names.map((node) => [node, "voter"]));
   expect(state.node).toBe(broken);
+  expect(cluster.bugs).toEqual([]);
+});
+
+test("a node that was added, and lost its folder, has no say before it is added again", async () => {
+  const cluster = await SmallCluster.open(names, { joining: ["n4"] });
+  await cluster.createTopic("orders");
+  expect(await changed(cluster, "add", "n4")).toBe("done");
+  const { member: before } = cluster.node("n4").identity;
+  await cluster.loseFolder("n4");
+  await cluster.clock.advanceAsync(5000);
+  const { identity, broker, halted } = cluster.node("n4");
+  expect([identity.member === before, halted]).toEqual([false, undefined]);
+  expect(broker.topics.count).toBe(0);
+  expect(await changed(cluster, "add", "n4")).toContain("oz cluster remove n4, start n4 again");
+  // It takes part in nothing yet: it holds no topic, and whoever asks hears of no leader.
+  expect(broker.topics.count).toBe(0);
+  expect(await changed(cluster, "remove", "n4")).toBe("done");
+  expect(await changed(cluster, "add", "n4")).toBe("done");
+  await cluster.until(() => cluster.node("n4").cluster.leadersOf("orders", 1)[0]?.node !== "");
+  const members = cluster.leader!.cluster.state().members.map(({ node, role }) => [node, role]);
+  expect(members).toEqual([...names, "n4"].map((node) => [node, "voter"]));
   expect(cluster.bugs).toEqual([]);
 });
