@@ -128,6 +128,7 @@ export class RaftInvariants implements Required<RaftChecker> {
     this.#electedByMajority.onSend(server, message);
     this.#persistBeforeSend.onSend(server, message);
     this.#budgetKept.onSend(server, message);
+    this.#leaseExclusive.onSend(server, message);
   }
 
   onApply(server: ServerView, entries: readonly Entry[]): void {

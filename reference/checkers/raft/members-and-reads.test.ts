@@ -300,4 +300,17 @@ describe("reads", () => {
     expect(() => checker.onStep(holder(1000))).toThrow("n1 holds a lease in term 1, and term 2 has a leader");
     checker.onStep(server("n1", { role: "leader", term: 1, progress, nowMs: 1000, id: "n1" }));
   });
+
+  test("nor by a leader that has handed over", () => {
+    const options = makeRaftOptions({ hasLeaseReads: true });
+    const progress = new Map([["n2", { heardSentAtMs: 900 } as Progress]]);
+    const holder = (term: number): ServerView => {
+      return server("n1", { id: "n1", role: "leader", term, options, progress, nowMs: 1000 });
+    };
+    const checker = new LeaseExclusive();
+    checker.onStep(holder(1));
+    checker.onSend(holder(1), { kind: "timeout-now", from: "n1", to: "n2", term: 1 });
+    expect(() => checker.onStep(holder(1))).toThrow("n1 holds a lease in term 1, and it has handed over");
+    checker.onStep(holder(2));
+  });
 });
