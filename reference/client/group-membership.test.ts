@@ -75,7 +75,7 @@ beforeEach(() => {
       told.push(`stop ${partitions.map(({ partition }) => partition).join()}`);
       return partitions.map(({ partition }) => ({ ...at(partition), offset: 100 + partition }));
     },
-    onError: (error: unknown) => void told.push(String((error as Error).message)),
+    onError: (error: unknown) => void told.push((error as Error).message),
   };
   membership = new GroupMembership(options as unknown as MembershipOptions);
 });

@@ -29,7 +29,7 @@ import type { TlsMaterial } from "./tls.ts";
 export interface ClusterNode {
   readonly kind: "node";
   /** The cluster as all nodes that answer see it. */
-  view(): Promise<ClusterView>;
+  readonly view: () => Promise<ClusterView>;
   /** Hands leadership over and stops taking part. The broker's logs are still open afterwards. */
   stop(): Promise<void>;
 }

@@ -85,7 +85,7 @@ export function makeThrowawayCertificates(nowMs: number): CertificateFiles {
   return {
     authority: sealed(authorityName, authority, extension(ids.basicConstraints, isAuthority, true)),
     certificate: sealed("offset-zero node", own, extension(ids.subjectAltName, here)),
-    key: own.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+    key: own.privateKey.export({ type: "pkcs8", format: "pem" }),
   };
 }
 

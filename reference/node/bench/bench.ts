@@ -139,7 +139,10 @@ async function startServers(options: BenchOptions): Promise<BenchServers | undef
   const files = await writeThrowawayCertificates(folder, Date.now());
   const tls = { ca: await readFile(files.authority) };
   const started = await spawnCluster(cluster, [...flags, ...tlsFlags(files)], { tls });
-  const stop = (): Promise<void> => started.stop().finally(() => rm(folder, { recursive: true }));
+  const stop = async (): Promise<void> => {
+    await started.stop();
+    await rm(folder, { recursive: true });
+  };
   return { ...started, tls, stop };
 }
 
@@ -197,11 +200,7 @@ async function runRound(
  * Makes the topic that all rounds use. What is read is written first. What is written to has been full for a while: a
  * log that keeps a limited size writes over its own old files, and that is what it does for nearly all of its life.
  */
-async function makeTopic(
-  options: BenchOptions,
-  address: string,
-  tls: ProduceLoad["tls"] = undefined,
-): Promise<string> {
+async function makeTopic(options: BenchOptions, address: string, tls?: ProduceLoad["tls"]): Promise<string> {
   const topic = `bench-${process.pid}`;
   const client = await Client.connect(address, { tls: tls ?? false });
   try {

@@ -41,7 +41,7 @@ export async function spawnCluster(
   };
 }
 
-async function leaderOf(address: string, tls: ProduceLoad["tls"] = undefined): Promise<void> {
+async function leaderOf(address: string, tls?: ProduceLoad["tls"]): Promise<void> {
   const client = await Client.connect(address, { tls: tls ?? false });
   try {
     while ((await client.call("ClusterState", {})).leader === "") await sleep(lookMs);

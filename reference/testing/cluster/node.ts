@@ -236,7 +236,7 @@ export class SimulatedNode implements FaultyDisk {
     // With the same number each time, a folder that was lost cannot be told from the one that takes its place.
     const drawn = forgetsFolders === true ? { nextUint32: () => 1 } : random;
     const opened = await openIdentity(disk, { node, members, isJoining, checksum: crc32, random: drawn });
-    if (opened.kind === "refused") return void onBug(opened.problem);
+    if (opened.kind === "refused") return onBug(opened.problem);
     await opened.identity.store();
     return opened.identity;
   }
@@ -260,7 +260,7 @@ export class SimulatedNode implements FaultyDisk {
   #receive(payload: ClusterPayload, from: string): void {
     const { cluster } = this;
     if (cluster === undefined) return;
-    if (payload.kind === "request") return void this.#connectionOf(from)?.deliver(payload.bytes);
+    if (payload.kind === "request") return this.#connectionOf(from)?.deliver(payload.bytes);
     if (payload.kind !== "response") this.#talk?.hear(cluster, payload, from);
   }
 
