@@ -236,7 +236,10 @@ export class SimulatedNode implements FaultyDisk {
     // With the same number each time, a folder that was lost cannot be told from the one that takes its place.
     const drawn = forgetsFolders === true ? { nextUint32: () => 1 } : random;
     const opened = await openIdentity(disk, { node, members, isJoining, checksum: crc32, random: drawn });
-    if (opened.kind === "refused") return onBug(opened.problem);
+    if (opened.kind === "refused") {
+      onBug(opened.problem);
+      return undefined;
+    }
     await opened.identity.store();
     return opened.identity;
   }
