@@ -78,7 +78,7 @@ function copiesMissing(before, now) {
   const [was, is] = [before, now].map(
     ({ partitions }) => partitions.filter(({ behind }) => behind > 0).length,
   );
-  if (was === 0 && is) return [{ text: `of ${counted(is, "partition")} a node lacks records`, isBad: true }];
+  if (was === 0 && is) return [{ text: `a node lacks records of ${counted(is, "partition")}`, isBad: true }];
   return was && is === 0 ? [{ text: "all nodes have all records", isBad: false }] : [];
 }
 
@@ -95,13 +95,13 @@ export function verdictOf({ leader, term, members, partitions }) {
   const lacking = partitions.filter(({ behind }) => behind > 0).length;
   const led = `${leader} leads, term ${term}`;
   if (away.length > 0) {
-    const missing = lacking === 0 ? "" : `; of ${counted(lacking, "partition")} a node lacks records`;
+    const missing = lacking === 0 ? "" : `; a node lacks records of ${counted(lacking, "partition")}`;
     return {
       text: `${led}; ${away.join(", ")} ${away.length === 1 ? "is" : "are"} away${missing}`,
       state: "warn",
     };
   }
   if (lacking > 0)
-    return { text: `${led}; of ${counted(lacking, "partition")} a node lacks records`, state: "warn" };
+    return { text: `${led}; a node lacks records of ${counted(lacking, "partition")}`, state: "warn" };
   return { text: `${led}; every node is here and has all records`, state: "good" };
 }

@@ -30,7 +30,7 @@ test("one line says how the cluster is, the worst first", () => {
     state: "good",
   });
   expect(verdictOf(without)).toEqual({
-    text: "n1 leads, term 4; n2 is away; of 2 partitions a node lacks records",
+    text: "n1 leads, term 4; n2 is away; a node lacks records of 2 partitions",
     state: "warn",
   });
   const leaderless = { ...without, partitions: [partition(0, ""), partition(1, "n1", 1)] };
@@ -47,7 +47,7 @@ test("a node that goes and comes back is told with all that follows, and what st
     "n2 is away",
     "n1 leads the cluster, term 4",
     "n1 leads orders/1",
-    "of 2 partitions a node lacks records",
+    "a node lacks records of 2 partitions",
   ]);
   expect(texts(without, { ...well, term: 4, leader: "n1" })).toEqual([
     "n2 is back",

@@ -84,12 +84,12 @@ test("the page shows who is there, who leads and what has happened, and says whe
   ]);
 
   view = viewOf("n3", ["n1", "n3"]);
-  await verdict.getByText("n3 leads, term 7; n2 is away; of 6 partitions a node lacks records").waitFor();
+  await verdict.getByText("n3 leads, term 7; n2 is away; a node lacks records of 6 partitions").waitFor();
   await page.getByText(/away for \d+ s/).waitFor();
   expect(await page.locator(".chip").nth(1).innerText()).toBe("1 n3 −1");
   const events = page.locator("[data-part=events] li");
   expect((await events.allInnerTexts()).map((line) => line.slice(9))).toEqual([
-    "of 6 partitions a node lacks records",
+    "a node lacks records of 6 partitions",
     "n3 leads orders/1, orders/4",
     "n3 leads the cluster, term 7",
     "n2 is away",
