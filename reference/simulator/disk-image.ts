@@ -11,6 +11,9 @@ import type { SeededRandom } from "#reference/base/prng.ts";
 /** What a disk writes as a whole or not at all. */
 export const sectorBytes = 512;
 
+/** Room for a file that grows: to begin with less and double it often would be much garbage for small files. */
+const roomBytesMin = 8 * sectorBytes;
+
 /** How much of what was not synced a power loss leaves. */
 export type Survival =
   /** The process ended and the machine did not, as with `kill -9`: the page cache is there, and still not synced. */
@@ -32,8 +35,13 @@ export class FileImage {
   /** Sectors that were written since the last sync, in the order of writing; so many of the list's places count. */
   readonly #dirtySectors: number[] = [];
   #dirtyCount = 0;
-  /** Their contents after each of these writes, one after the other; an array for each would be garbage. */
+  /**
+   * Their contents after each of these writes, one after the other; an array for each would be garbage. Those of the
+   * last write are in the page cache, and come here when something else is about to change it: most files see one
+   * write between two syncs.
+   */
   #dirtyContents = new Uint8Array(0);
+  #keptCount = 0;
   #lengthVersions: number[] = [];
 
   constructor(durable: Uint8Array = new Uint8Array(0)) {
@@ -51,6 +59,7 @@ export class FileImage {
 
   write(source: Uint8Array, position: number): void {
     const end = position + source.length;
+    this.#keepContents();
     this.#reserve(end);
     this.bytes.set(source, position);
     if (end > this.length) this.#setLength(end);
@@ -58,6 +67,7 @@ export class FileImage {
   }
 
   truncate(length: number): void {
+    this.#keepContents();
     this.#reserve(length);
     const before = this.length;
     // What is cut is gone: extending the file again shows zeros.
@@ -70,14 +80,15 @@ export class FileImage {
   sync(): void {
     const length = this.#lengthVersions.length > 0 ? this.length : this.#durableLength;
     if (length > this.#durable.length) {
-      const larger = new Uint8Array(Math.max(length, this.#durable.length * 2));
+      const larger = new Uint8Array(Math.max(length, this.bytes.length));
       larger.set(this.#durable.subarray(0, this.#durableLength));
       this.#durable = larger;
     }
     // What is cut is gone here too.
     if (length < this.#durableLength) this.#durable.fill(0, length, this.#durableLength);
     this.#durableLength = length;
-    const [sectors, count] = [this.#dirtySectors, this.#dirtyCount];
+    const sectors = this.#dirtySectors;
+    const count = this.#dirtyCount;
     for (let at = 0; at < count;) {
       // Mostly one sector after the other: copied as one piece.
       const first = sectors[at]!;
@@ -93,11 +104,13 @@ export class FileImage {
   /** A failed sync: the kernel gives up on what was dirty and will not try again, though reads still see it. */
   forgetDirty(): void {
     this.#dirtyCount = 0;
+    this.#keptCount = 0;
     if (this.#lengthVersions.length > 0) this.#lengthVersions = [];
   }
 
   /** Changes one bit on the platters and in the cache. */
   flipBit(position: number, bit: number): void {
+    this.#keepContents();
     this.bytes[position]! ^= 1 << bit;
     if (position < this.#durableLength) this.#durable[position]! ^= 1 << bit;
   }
@@ -130,11 +143,13 @@ export class FileImage {
   }
 
   clone(): FileImage {
+    this.#keepContents();
     const copy = new FileImage(this.#durable.slice(0, this.#durableLength));
     copy.bytes = this.bytes.slice();
     copy.length = this.length;
     copy.#dirtySectors.push(...this.#dirtySectors);
     copy.#dirtyCount = this.#dirtyCount;
+    copy.#keptCount = this.#keptCount;
     copy.#dirtyContents = this.#dirtyContents.slice();
     copy.#lengthVersions.push(...this.#lengthVersions);
     return copy;
@@ -147,10 +162,16 @@ export class FileImage {
 
   #noteSectors(start: number, end: number): void {
     for (let sector = Math.floor(start / sectorBytes); sector * sectorBytes < end; sector++) {
-      const place = this.#dirtyCount * sectorBytes;
       this.#dirtySectors[this.#dirtyCount++] = sector;
+    }
+  }
+
+  /** Keeps what the last write has made of its sectors. */
+  #keepContents(): void {
+    for (; this.#keptCount < this.#dirtyCount; this.#keptCount++) {
+      const place = this.#keptCount * sectorBytes;
       if (place === this.#dirtyContents.length) this.#growDirty();
-      const at = sector * sectorBytes;
+      const at = this.#dirtySectors[this.#keptCount]! * sectorBytes;
       const contents = this.bytes.subarray(at, Math.min(at + sectorBytes, this.length));
       this.#dirtyContents.set(contents, place);
       if (contents.length < sectorBytes)
@@ -166,6 +187,7 @@ export class FileImage {
 
   /** Contents of each sector since the last sync, the newest last. */
   #versions(): Map<number, Uint8Array[]> {
+    this.#keepContents();
     const versions = new Map<number, Uint8Array[]>();
     for (const [place, sector] of this.#dirtySectors.slice(0, this.#dirtyCount).entries()) {
       const contents = this.#dirtyContents.subarray(place * sectorBytes, (place + 1) * sectorBytes);
@@ -178,7 +200,7 @@ export class FileImage {
 
   #reserve(length: number): void {
     if (length <= this.bytes.length) return;
-    const larger = new Uint8Array(Math.max(length, this.bytes.length * 2, 4 * sectorBytes));
+    const larger = new Uint8Array(Math.max(length, this.bytes.length * 2, roomBytesMin));
     larger.set(this.bytes.subarray(0, this.length));
     this.bytes = larger;
   }

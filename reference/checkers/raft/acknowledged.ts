@@ -9,7 +9,7 @@
  * - whoever asks after an answer `v` was given is told at least `v`, and more than `v` if it adds;
  * - no value exceeds the number of additions that were begun.
  */
-import { hold } from "./checker.ts";
+import { broken } from "./checker.ts";
 
 /** A client's request, as it was begun. */
 export interface CounterRequest {
@@ -43,22 +43,21 @@ export class AcknowledgedHistory {
   /** A client is told. An unknown outcome is not reported: it stays begun. */
   end({ key, isRead, floor }: CounterRequest, value: number): void {
     const counter = this.#counter(key);
-    hold(this.rule, value <= counter.begun, () => {
-      return `counter ${key} is ${value} after ${counter.begun} additions: one was executed twice`;
-    });
+    if (value > counter.begun) {
+      broken(
+        this.rule,
+        `counter ${key} is ${value} after ${counter.begun} additions: one was executed twice`,
+      );
+    }
     if (isRead) {
-      hold(
-        this.rule,
-        value >= floor,
-        () => `a read of counter ${key} is told ${value} after ${floor} was told`,
-      );
+      if (value < floor) {
+        broken(this.rule, `a read of counter ${key} is told ${value} after ${floor} was told`);
+      }
     } else {
-      hold(this.rule, !counter.given.has(value), () => `two additions to counter ${key} are told ${value}`);
-      hold(
-        this.rule,
-        value > floor,
-        () => `an addition to counter ${key} is told ${value} after ${floor} was told`,
-      );
+      if (counter.given.has(value)) broken(this.rule, `two additions to counter ${key} are told ${value}`);
+      if (value <= floor) {
+        broken(this.rule, `an addition to counter ${key} is told ${value} after ${floor} was told`);
+      }
       counter.given.add(value);
     }
     counter.told = Math.max(counter.told, value);
@@ -70,10 +69,15 @@ export class AcknowledgedHistory {
    */
   checkFinal(key: number, value: number): void {
     const { begun, told, given } = this.#counter(key);
-    hold(this.rule, value >= told && value >= given.size, () => {
-      return `counter ${key} ends at ${value}, and clients were told ${told}: an acknowledged addition is lost`;
-    });
-    hold(this.rule, value <= begun, () => `counter ${key} ends at ${value} after ${begun} additions`);
+    if (!(value >= told && value >= given.size)) {
+      broken(
+        this.rule,
+        `counter ${key} ends at ${value}, and clients were told ${told}: an acknowledged addition is lost`,
+      );
+    }
+    if (value > begun) {
+      broken(this.rule, `counter ${key} ends at ${value} after ${begun} additions`);
+    }
   }
 
   /** Counters that anybody asked about. */

@@ -4,7 +4,7 @@
  */
 import type { Write } from "#reference/raft/effects.ts";
 import type { NodeId } from "#reference/raft/entry.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 interface Written {
   term: number;
@@ -76,6 +76,6 @@ export class AllWritten implements RaftChecker {
     const own = told(state!.term, state!.votedFor, log.snapshotIndex, log.lastIndex, log.lastTerm);
     const lastTerm = terms[terms.length - 1] ?? snapshotTerm;
     const other = told(term, votedFor, snapshotIndex, snapshotIndex + terms.length, lastTerm);
-    hold(this.rule, false, () => `${name} is ${own}, and has written that it is ${other}`);
+    broken(this.rule, `${name} is ${own}, and has written that it is ${other}`);
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { Message } from "#reference/raft/messages.ts";
 import { entryBytes } from "#reference/raft/entry.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class BudgetKept implements RaftChecker {
   readonly rule = "budget-kept";
@@ -16,19 +16,19 @@ export class BudgetKept implements RaftChecker {
     if (message.kind === "append-request") {
       const { entries, to } = message;
       const count = entries.length;
-      hold(
-        this.rule,
-        count <= batchEntriesMax,
-        () => `${name} sends ${to} ${count} of ${batchEntriesMax} entries`,
-      );
+      if (count > batchEntriesMax) {
+        broken(this.rule, `${name} sends ${to} ${count} of ${batchEntriesMax} entries`);
+      }
       // An entry that is larger than a message may be still has to travel: alone.
       if (count < 2) return;
       const bytes = entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
-      hold(this.rule, bytes <= batchBytesMax, () => `${name} sends ${to} ${bytes} of ${batchBytesMax} bytes`);
+      if (bytes > batchBytesMax) {
+        broken(this.rule, `${name} sends ${to} ${bytes} of ${batchBytesMax} bytes`);
+      }
     } else if (message.kind === "snapshot-request") {
       const bytes = message.data.length;
       const limit = snapshotChunkBytesMax;
-      hold(this.rule, bytes <= limit, () => `${name} sends a piece of ${bytes} of ${limit} bytes`);
+      if (bytes > limit) broken(this.rule, `${name} sends a piece of ${bytes} of ${limit} bytes`);
     }
   }
 
@@ -36,14 +36,14 @@ export class BudgetKept implements RaftChecker {
     if (state?.role !== "leader") return;
     const { inFlightMax, proposalsMax } = state.options;
     const waiting = state.proposals.size;
-    hold(this.rule, waiting <= proposalsMax, () => `${name} holds ${waiting} of ${proposalsMax} proposals`);
+    if (waiting > proposalsMax) {
+      broken(this.rule, `${name} holds ${waiting} of ${proposalsMax} proposals`);
+    }
     for (const [peer, { inFlight }] of state.progress) {
       const out = inFlight.length;
-      hold(
-        this.rule,
-        out <= inFlightMax,
-        () => `${name} has ${out} of ${inFlightMax} messages out to ${peer}`,
-      );
+      if (out > inFlightMax) {
+        broken(this.rule, `${name} has ${out} of ${inFlightMax} messages out to ${peer}`);
+      }
     }
   }
 }

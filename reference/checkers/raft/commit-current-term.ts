@@ -5,7 +5,7 @@
  * the harm finds it late; here it is looked at by itself, whenever a leader's commit index rises.
  */
 import type { NodeId } from "#reference/raft/entry.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class CommitCurrentTerm implements RaftChecker {
   readonly rule = "commit-current-term";
@@ -20,9 +20,12 @@ export class CommitCurrentTerm implements RaftChecker {
     const { commitIndex, log, role, term } = state;
     if (role === "leader" && commitIndex > (this.#commit.get(name) ?? 0)) {
       const committed = log.termAt(commitIndex);
-      hold(this.rule, committed === term, () => {
-        return `${name} leads term ${term} and commits ${commitIndex} of term ${committed} by counting`;
-      });
+      if (committed !== term) {
+        broken(
+          this.rule,
+          `${name} leads term ${term} and commits ${commitIndex} of term ${committed} by counting`,
+        );
+      }
     }
     this.#commit.set(name, commitIndex);
   }

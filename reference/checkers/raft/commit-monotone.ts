@@ -3,7 +3,7 @@
  * of its log, and never lags behind what it has handed out; its term never falls, restarts included.
  */
 import type { NodeId } from "#reference/raft/entry.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class CommitMonotone implements RaftChecker {
   readonly rule = "commit-monotone";
@@ -18,13 +18,15 @@ export class CommitMonotone implements RaftChecker {
     if (state === undefined) return;
     const { commitIndex, appliedIndex, log } = state;
     const before = this.#commit.get(name) ?? 0;
-    hold(this.rule, commitIndex >= before, () => `${name} went back from commit ${before} to ${commitIndex}`);
-    hold(this.rule, commitIndex <= log.lastIndex, () => `${name} commits ${commitIndex} of ${log.lastIndex}`);
-    hold(this.rule, appliedIndex <= commitIndex, () => `${name} applies ${appliedIndex} of ${commitIndex}`);
+    if (commitIndex < before) {
+      broken(this.rule, `${name} went back from commit ${before} to ${commitIndex}`);
+    }
+    if (commitIndex > log.lastIndex) broken(this.rule, `${name} commits ${commitIndex} of ${log.lastIndex}`);
+    if (appliedIndex > commitIndex) broken(this.rule, `${name} applies ${appliedIndex} of ${commitIndex}`);
     this.#commit.set(name, commitIndex);
     // Only what was durable binds: a term that nobody heard of may be forgotten.
     const term = this.#term.get(name) ?? 0;
-    hold(this.rule, state.term >= term, () => `${name} went back from term ${term} to ${state.term}`);
+    if (state.term < term) broken(this.rule, `${name} went back from term ${term} to ${state.term}`);
     this.#term.set(name, durable.term);
   }
 }

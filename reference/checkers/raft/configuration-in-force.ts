@@ -5,7 +5,7 @@
  */
 import type { NodeId } from "#reference/raft/entry.ts";
 import type { Write } from "#reference/raft/effects.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class ConfigurationInForce implements RaftChecker {
   readonly rule = "configuration-in-force";
@@ -42,11 +42,11 @@ export class ConfigurationInForce implements RaftChecker {
     const isSame =
       configurations.length === places.length + 1 &&
       configurations.every(({ index }, at) => index === (at === 0 ? log.snapshotIndex : places[at - 1]));
-    hold(this.rule, isSame, () => {
+    if (!isSame) {
       const known = configurations.map(({ index }) => index).join(", ");
       const expected = [log.snapshotIndex, ...places].join(", ");
-      return `${name} goes by configurations at ${known}, and its log has them at ${expected}`;
-    });
+      broken(this.rule, `${name} goes by configurations at ${known}, and its log has them at ${expected}`);
+    }
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Configuration, NodeId } from "#reference/raft/entry.ts";
 import type { Write } from "#reference/raft/effects.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class ConfigurationSteps implements RaftChecker {
   readonly rule = "configuration-steps";
@@ -20,16 +20,25 @@ export class ConfigurationSteps implements RaftChecker {
       const before = state.configurations.findLast((at) => at.index < index);
       // In a log that was compacted meanwhile the one before may be gone; then it was committed.
       if (before === undefined) continue;
-      hold(this.rule, isStep(before.configuration, configuration), () => {
-        return `${name} goes from ${show(before.configuration)} to ${show(configuration)} at ${index}`;
-      });
-      hold(this.rule, before.index <= state.commitIndex, () => {
-        return `${name} begins the step at ${index}, and that at ${before.index} is not committed`;
-      });
+      if (!isStep(before.configuration, configuration)) {
+        broken(
+          this.rule,
+          `${name} goes from ${show(before.configuration)} to ${show(configuration)} at ${index}`,
+        );
+      }
+      if (before.index > state.commitIndex) {
+        broken(
+          this.rule,
+          `${name} begins the step at ${index}, and that at ${before.index} is not committed`,
+        );
+      }
       const committed = state.log.termAt(state.commitIndex);
-      hold(this.rule, committed === state.term, () => {
-        return `${name} begins a change in term ${state.term}, and has committed up to term ${committed}`;
-      });
+      if (committed !== state.term) {
+        broken(
+          this.rule,
+          `${name} begins a change in term ${state.term}, and has committed up to term ${committed}`,
+        );
+      }
     }
   }
 }

@@ -3,7 +3,7 @@
  * entry could be committed that one of its majority does not have: for instance when a write that was begun before the
  * log was cut reports its end after the cut, and vouches for entries that it never held.
  */
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class DurableIndex implements RaftChecker {
   readonly rule = "durable-index";
@@ -14,8 +14,11 @@ export class DurableIndex implements RaftChecker {
     // What either side has compacted is committed, and other rules look after that.
     if (durableIndex < log.snapshotIndex || durableIndex <= durable.snapshotIndex) return;
     const [believed, found] = [log.termAt(durableIndex), durable.termAt(durableIndex)];
-    hold(this.rule, believed === found, () => {
-      return `${name} believes entry ${durableIndex} of term ${believed} to be on disk, where term ${found} is`;
-    });
+    if (believed !== found) {
+      broken(
+        this.rule,
+        `${name} believes entry ${durableIndex} of term ${believed} to be on disk, where term ${found} is`,
+      );
+    }
   }
 }

@@ -7,7 +7,7 @@
  */
 import type { Message } from "#reference/raft/messages.ts";
 import type { NodeId } from "#reference/raft/entry.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class ElectedByMajority implements RaftChecker {
   readonly rule = "elected-by-majority";
@@ -38,9 +38,12 @@ export class ElectedByMajority implements RaftChecker {
     const { voters, oldVoters } = state.configurations.at(-1)!.configuration;
     for (const part of [voters, oldVoters]) {
       const yes = part.filter(hasVote);
-      hold(this.rule, part.length === 0 || yes.length > part.length / 2, () => {
-        return `${name} leads term ${term} with the votes of ${yes.join(", ") || "nobody"} of ${part.join(", ")}`;
-      });
+      if (part.length !== 0 && yes.length <= part.length / 2) {
+        broken(
+          this.rule,
+          `${name} leads term ${term} with the votes of ${yes.join(", ") || "nobody"} of ${part.join(", ")}`,
+        );
+      }
     }
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { NodeId } from "#reference/raft/entry.ts";
 import type { Write } from "#reference/raft/effects.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class LeaderAppendOnly implements RaftChecker {
   readonly rule = "leader-append-only";
@@ -25,9 +25,12 @@ export class LeaderAppendOnly implements RaftChecker {
     ) {
       return;
     }
-    hold(this.rule, replaceFrom > led.lastIndex, () => {
-      return `${name} leads term ${led.term} and writes from ${replaceFrom} on over ${led.lastIndex} of its own`;
-    });
+    if (replaceFrom <= led.lastIndex) {
+      broken(
+        this.rule,
+        `${name} leads term ${led.term} and writes from ${replaceFrom} on over ${led.lastIndex} of its own`,
+      );
+    }
   }
 
   onStep({ name, state }: ServerView): void {
@@ -37,9 +40,12 @@ export class LeaderAppendOnly implements RaftChecker {
     const { lastIndex } = state.log;
     const led = this.#leading.get(name);
     if (led?.term === term && led.lastIndex === lastIndex) return;
-    hold(this.rule, led === undefined || led.term !== term || lastIndex > led.lastIndex, () => {
-      return `${name} leads term ${term} and its log went back from ${led!.lastIndex} to ${lastIndex}`;
-    });
+    if (led !== undefined && led.term === term && lastIndex <= led.lastIndex) {
+      broken(
+        this.rule,
+        `${name} leads term ${term} and its log went back from ${led!.lastIndex} to ${lastIndex}`,
+      );
+    }
     this.#leading.set(name, { term, lastIndex });
   }
 }

@@ -7,7 +7,7 @@
  * leader must have that already.
  */
 import type { NodeId } from "#reference/raft/entry.ts";
-import { hold, type ClusterView, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type ClusterView, type RaftChecker, type ServerView } from "./checker.ts";
 
 interface Committed {
   /** The entry's own term. */
@@ -51,10 +51,13 @@ export class LeaderCompleteness implements RaftChecker {
       const { term, inTerm } = this.#committed[index - 1]!;
       if (term < 0 || inTerm >= state.term) continue;
       const has = state.log.termAt(index);
-      hold(this.rule, has === term, () => {
+      if (has !== term) {
         const found = has === undefined ? "nothing" : `one of term ${has}`;
-        return `${name} leads term ${state.term} and has ${found} at ${index}, where term ${term} was committed in ${inTerm}`;
-      });
+        broken(
+          this.rule,
+          `${name} leads term ${state.term} and has ${found} at ${index}, where term ${term} was committed in ${inTerm}`,
+        );
+      }
     }
   }
 }

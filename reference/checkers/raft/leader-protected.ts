@@ -4,7 +4,7 @@
  */
 import type { Effect } from "#reference/raft/effects.ts";
 import type { Message } from "#reference/raft/messages.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class LeaderProtected implements RaftChecker {
   readonly rule = "leader-protected";
@@ -19,8 +19,11 @@ export class LeaderProtected implements RaftChecker {
     const isGranted = effects.some((effect) => {
       return effect.kind === "send" && effect.message.kind === "pre-vote-reply" && effect.message.isGranted;
     });
-    hold(this.rule, !isGranted, () => {
-      return `${name} grants ${message.from} a pre-vote and has heard ${leader ?? "a leader"} lately`;
-    });
+    if (isGranted) {
+      broken(
+        this.rule,
+        `${name} grants ${message.from} a pre-vote and has heard ${leader ?? "a leader"} lately`,
+      );
+    }
   }
 }

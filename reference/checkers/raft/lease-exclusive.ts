@@ -7,7 +7,7 @@
  */
 import type { NodeId } from "#reference/raft/entry.ts";
 import type { Message } from "#reference/raft/messages.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class LeaseExclusive implements RaftChecker {
   readonly rule = "lease-exclusive";
@@ -26,9 +26,9 @@ export class LeaseExclusive implements RaftChecker {
     const hasHandedOver = this.#handedOver.get(name) === term;
     if (term >= this.#term) this.#term = term;
     if (!options.hasLeaseReads || (term === this.#term && !hasHandedOver)) return;
-    hold(this.rule, !state.rules.clients.holdsLease(state), () => {
+    if (state.rules.clients.holdsLease(state)) {
       const why = hasHandedOver ? "it has handed over" : `term ${this.#term} has a leader`;
-      return `${name} holds a lease in term ${term}, and ${why}`;
-    });
+      broken(this.rule, `${name} holds a lease in term ${term}, and ${why}`);
+    }
   }
 }

@@ -9,7 +9,7 @@
  */
 import type { Entry } from "#reference/raft/entry.ts";
 import type { Write } from "#reference/raft/effects.ts";
-import { hold, isSameEntry, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, isSameEntry, type RaftChecker, type ServerView } from "./checker.ts";
 
 interface Known {
   readonly entry: Entry;
@@ -37,12 +37,15 @@ export class LogMatching implements RaftChecker {
         this.#known.set(key, { entry, previousTerm });
         continue;
       }
-      hold(rule, isSameEntry(known.entry, entry), () => {
-        return `entry ${entry.index} of term ${entry.term} at ${name} is not the one that others have`;
-      });
-      hold(rule, known.previousTerm === previousTerm, () => {
-        return `before entry ${entry.index} of term ${entry.term}, ${name} has term ${previousTerm}, others ${known.previousTerm}`;
-      });
+      if (!isSameEntry(known.entry, entry)) {
+        broken(rule, `entry ${entry.index} of term ${entry.term} at ${name} is not the one that others have`);
+      }
+      if (known.previousTerm !== previousTerm) {
+        broken(
+          rule,
+          `before entry ${entry.index} of term ${entry.term}, ${name} has term ${previousTerm}, others ${known.previousTerm}`,
+        );
+      }
     }
   }
 }

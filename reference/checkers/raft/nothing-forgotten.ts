@@ -8,7 +8,7 @@
  */
 import type { Write } from "#reference/raft/effects.ts";
 import type { NodeId } from "#reference/raft/entry.ts";
-import { hold, type DurableView, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type DurableView, type RaftChecker, type ServerView } from "./checker.ts";
 
 /** The persistent state, with an entry told by its term: index and term name it (log-matching). */
 interface Told {
@@ -49,10 +49,13 @@ export class NothingForgotten implements RaftChecker {
       expected = after(expected, write);
       isThere = isEqual(found, expected);
     }
-    hold(this.rule, isThere, () => {
+    if (!isThere) {
       const more = writes.length === 0 ? "" : ` and ${writes.length} writes were under way`;
-      return `${name} starts with ${words(found)}; its disk had reported ${words(reported)}${more}`;
-    });
+      broken(
+        this.rule,
+        `${name} starts with ${words(found)}; its disk had reported ${words(reported)}${more}`,
+      );
+    }
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Message } from "#reference/raft/messages.ts";
 import type { NodeId } from "#reference/raft/entry.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class OneVote implements RaftChecker {
   readonly rule = "one-vote";
@@ -22,8 +22,11 @@ export class OneVote implements RaftChecker {
     if (own === undefined) this.#votes.set(name, (own = new Map()));
     const before = own.get(message.term) ?? candidate;
     own.set(message.term, before);
-    hold(this.rule, before === candidate, () => {
-      return `${name} votes for ${candidate} in term ${message.term}, and has voted for ${before}`;
-    });
+    if (before !== candidate) {
+      broken(
+        this.rule,
+        `${name} votes for ${candidate} in term ${message.term}, and has voted for ${before}`,
+      );
+    }
   }
 }

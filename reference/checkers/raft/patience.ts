@@ -8,7 +8,7 @@
 import type { Effect } from "#reference/raft/effects.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import type { Role } from "#reference/raft/state.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class Patience implements RaftChecker {
   readonly rule = "patience";
@@ -31,11 +31,9 @@ export class Patience implements RaftChecker {
     if (state === undefined) return;
     const { kind, term, from } = message;
     if ((kind === "append-request" || kind === "snapshot-request") && term === state.term) {
-      hold(
-        this.rule,
-        state.leader === from,
-        () => `${name} hears ${from} and follows ${state.leader ?? "nobody"}`,
-      );
+      if (state.leader !== from) {
+        broken(this.rule, `${name} hears ${from} and follows ${state.leader ?? "nobody"}`);
+      }
       return this.#mustBePatient(server, `has heard its leader ${from}`);
     }
     if (kind === "vote-request" && effects.some((effect) => isVote(effect, from))) {
@@ -43,17 +41,20 @@ export class Patience implements RaftChecker {
     }
     // A leader that steps down begins to wait; one that is told to begin at once, begins.
     if (this.#role === "leader" || kind === "timeout-now") return;
-    hold(this.rule, state.electionDueMs === this.#dueMs, () => {
-      return `${name} waits longer because of a ${kind} of ${from}, of term ${term} in term ${state.term}`;
-    });
+    if (state.electionDueMs !== this.#dueMs) {
+      broken(
+        this.rule,
+        `${name} waits longer because of a ${kind} of ${from}, of term ${term} in term ${state.term}`,
+      );
+    }
   }
 
   #mustBePatient({ name, state }: ServerView, why: string): void {
     if (state === undefined) return;
     const { electionDueMs, nowMs, options } = state;
-    hold(this.rule, electionDueMs - nowMs >= options.electionTimeoutMinMs - 1e-6, () => {
-      return `${name} ${why} and waits only ${Math.round(electionDueMs - nowMs)} ms`;
-    });
+    if (electionDueMs - nowMs < options.electionTimeoutMinMs - 1e-6) {
+      broken(this.rule, `${name} ${why} and waits only ${Math.round(electionDueMs - nowMs)} ms`);
+    }
   }
 }
 

@@ -7,7 +7,7 @@ import type { NodeId } from "#reference/raft/entry.ts";
 import { membersOf } from "#reference/raft/membership.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import { configurationOf, type Progress } from "#reference/raft/state.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 interface Known {
   readonly progress: Progress;
@@ -33,9 +33,9 @@ export class ProgressSound implements RaftChecker {
       known.set(from, { progress, matchIndex });
       return;
     }
-    hold(this.rule, matchIndex >= before.matchIndex, () => {
-      return `${name} knew that ${from} has ${before.matchIndex}, and now only ${matchIndex}`;
-    });
+    if (matchIndex < before.matchIndex) {
+      broken(this.rule, `${name} knew that ${from} has ${before.matchIndex}, and now only ${matchIndex}`);
+    }
     before.matchIndex = matchIndex;
   }
 
@@ -44,7 +44,9 @@ export class ProgressSound implements RaftChecker {
     if (state?.role !== "leader" || !entries.some(({ kind }) => kind === "configuration")) return;
     const members = membersOf(configurationOf(state));
     for (const peer of state.progress.keys()) {
-      hold(this.rule, members.has(peer), () => `${name} still knows of ${peer}, which is no member any more`);
+      if (!members.has(peer)) {
+        broken(this.rule, `${name} still knows of ${peer}, which is no member any more`);
+      }
     }
   }
 }

@@ -2,7 +2,7 @@
  * No acknowledged loss, the first half: what a leader commits is on the disks of a quorum at that moment.
  * Then no crash of all servers at once can take it back.
  */
-import { hold, type ClusterView, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type ClusterView, type RaftChecker, type ServerView } from "./checker.ts";
 import type { NodeId } from "#reference/raft/entry.ts";
 
 export class QuorumDurability implements RaftChecker {
@@ -29,10 +29,13 @@ export class QuorumDurability implements RaftChecker {
     const isHeld = state.configurations.slice(at).some(({ configuration: { voters, oldVoters } }) => {
       return this.#isOnMajority(voters, index, term) && this.#isOnMajority(oldVoters, index, term);
     });
-    hold(this.rule, isHeld, () => {
+    if (!isHeld) {
       const holders = [...this.#cluster.servers.keys()].filter((voter) => this.#has(voter, index, term));
-      return `${name} commits ${index} in term ${state.term}, and only ${holders.join(", ") || "nobody"} has it on disk`;
-    });
+      broken(
+        this.rule,
+        `${name} commits ${index} in term ${state.term}, and only ${holders.join(", ") || "nobody"} has it on disk`,
+      );
+    }
   }
 
   #isOnMajority(voters: readonly NodeId[], index: number, term: number | undefined): boolean {

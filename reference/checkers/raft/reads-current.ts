@@ -6,7 +6,7 @@
  * are seen at once: what any of them has committed when a read comes, every answer to it must contain.
  */
 import type { NodeId } from "#reference/raft/entry.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class ReadsCurrent implements RaftChecker {
   readonly rule = "reads-current";
@@ -31,11 +31,14 @@ export class ReadsCurrent implements RaftChecker {
     const asked = this.#asked.get(name);
     const least = asked?.get(id) ?? 0;
     asked?.delete(id);
-    hold(this.rule, index >= least, () => {
-      return `${name} answers a read as of ${index} in term ${state?.term}, and ${least} was committed when it came`;
-    });
-    hold(this.rule, appliedIndex >= index, () => {
-      return `${name} answers a read as of ${index}, and its state machine is at ${appliedIndex}`;
-    });
+    if (index < least) {
+      broken(
+        this.rule,
+        `${name} answers a read as of ${index} in term ${state?.term}, and ${least} was committed when it came`,
+      );
+    }
+    if (appliedIndex < index) {
+      broken(this.rule, `${name} answers a read as of ${index}, and its state machine is at ${appliedIndex}`);
+    }
   }
 }

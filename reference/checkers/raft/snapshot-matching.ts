@@ -5,7 +5,7 @@
  */
 import type { Configuration, Entry, Snapshot } from "#reference/raft/entry.ts";
 import type { Write } from "#reference/raft/effects.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class SnapshotMatching implements RaftChecker {
   readonly rule = "snapshot-matching";
@@ -26,28 +26,31 @@ export class SnapshotMatching implements RaftChecker {
     const { index, term, configuration } = snapshot;
     const where = (): string => `the snapshot of ${name} up to ${index}`;
     const expected = this.#terms.get(index);
-    hold(this.rule, expected === undefined || expected === term, () => {
-      return `${where()} ends with term ${term}, and entry ${index} is of term ${expected}`;
-    });
+    if (expected !== undefined && expected !== term) {
+      broken(this.rule, `${where()} ends with term ${term}, and entry ${index} is of term ${expected}`);
+    }
     let last = 0;
     for (const at of this.#configurations.keys()) if (at <= index && at > last) last = at;
     const inForce = this.#configurations.get(last);
-    hold(this.rule, inForce === undefined || isEqual(inForce, configuration), () => {
-      return `${where()} has ${JSON.stringify(configuration)}, and ${JSON.stringify(inForce)} was in force there`;
-    });
+    if (inForce !== undefined && !isEqual(inForce, configuration)) {
+      broken(
+        this.rule,
+        `${where()} has ${JSON.stringify(configuration)}, and ${JSON.stringify(inForce)} was in force there`,
+      );
+    }
     const known = this.#known.get(index);
     if (known === undefined) {
       this.#known.set(index, snapshot);
       return;
     }
-    hold(
-      this.rule,
-      isSameBytes(known.data, snapshot.data),
-      () => `${where()} has another state than others have`,
-    );
-    hold(this.rule, isEqual(known.configuration, configuration), () => {
-      return `${where()} has ${JSON.stringify(configuration)}, others ${JSON.stringify(known.configuration)}`;
-    });
+    if (!isSameBytes(known.data, snapshot.data))
+      broken(this.rule, `${where()} has another state than others have`);
+    if (!isEqual(known.configuration, configuration)) {
+      broken(
+        this.rule,
+        `${where()} has ${JSON.stringify(configuration)}, others ${JSON.stringify(known.configuration)}`,
+      );
+    }
   }
 }
 

@@ -4,7 +4,7 @@
  * order, leaving none out.
  */
 import type { Entry, NodeId } from "#reference/raft/entry.ts";
-import { hold, isSameEntry, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, isSameEntry, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class StateMachineSafety implements RaftChecker {
   readonly rule = "state-machine-safety";
@@ -28,18 +28,19 @@ export class StateMachineSafety implements RaftChecker {
   onApply({ name }: ServerView, entries: readonly Entry[]): void {
     for (const entry of entries) {
       const expected = (this.#position.get(name) ?? 0) + 1;
-      hold(
-        this.rule,
-        entry.index === expected,
-        () => `${name} applies ${entry.index} where ${expected} is next`,
-      );
+      if (entry.index !== expected) {
+        broken(this.rule, `${name} applies ${entry.index} where ${expected} is next`);
+      }
       this.#position.set(name, entry.index);
       const known = this.#applied[entry.index];
       if (known === undefined) this.#applied[entry.index] = entry;
       else {
-        hold(this.rule, isSameEntry(known, entry), () => {
-          return `${name} applies entry ${entry.index} of term ${entry.term}, others that of term ${known.term}`;
-        });
+        if (!isSameEntry(known, entry)) {
+          broken(
+            this.rule,
+            `${name} applies entry ${entry.index} of term ${entry.term}, others that of term ${known.term}`,
+          );
+        }
       }
     }
   }

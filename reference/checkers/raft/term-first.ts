@@ -7,7 +7,7 @@
 import type { Effect } from "#reference/raft/effects.ts";
 import type { Message } from "#reference/raft/messages.ts";
 import type { Raft } from "#reference/raft/state.ts";
-import { hold, type RaftChecker, type ServerView } from "./checker.ts";
+import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class TermFirst implements RaftChecker {
   readonly rule = "term-first";
@@ -30,22 +30,25 @@ export class TermFirst implements RaftChecker {
     if (state === undefined) return;
     const { kind, term, from } = message;
     if (term > this.#term && isBinding(message)) {
-      hold(this.rule, state.term >= term, () => {
-        return `${name} gets a ${kind} of term ${term} and stays in term ${state.term}`;
-      });
+      if (state.term < term) {
+        broken(this.rule, `${name} gets a ${kind} of term ${term} and stays in term ${state.term}`);
+      }
     }
     if (term >= this.#term) return;
     if (isAnswer(message)) {
-      hold(this.rule, tellProgress(state) === this.#progress, () => {
-        return `${name} in term ${state.term} learns from a ${kind} of term ${term}`;
-      });
+      if (tellProgress(state) !== this.#progress) {
+        broken(this.rule, `${name} in term ${state.term} learns from a ${kind} of term ${term}`);
+      }
     } else if (isRequest(message)) {
       const isTold = effects.some((effect) => {
         return effect.kind === "send" && effect.message.to === from && effect.message.term === state.term;
       });
-      hold(this.rule, isTold, () => {
-        return `${name} in term ${state.term} does not tell ${from}, whose ${kind} is of term ${term}`;
-      });
+      if (!isTold) {
+        broken(
+          this.rule,
+          `${name} in term ${state.term} does not tell ${from}, whose ${kind} is of term ${term}`,
+        );
+      }
     }
   }
 }
