@@ -13,7 +13,8 @@ export class DurableIndex implements RaftChecker {
     const { durableIndex, log } = state;
     // What either side has compacted is committed, and other rules look after that.
     if (durableIndex < log.snapshotIndex || durableIndex <= durable.snapshotIndex) return;
-    const [believed, found] = [log.termAt(durableIndex), durable.termAt(durableIndex)];
+    const believed = log.termAt(durableIndex);
+    const found = durable.termAt(durableIndex);
     if (believed !== found) {
       broken(
         this.rule,

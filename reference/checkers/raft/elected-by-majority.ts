@@ -7,6 +7,7 @@
  */
 import type { Message } from "#reference/raft/messages.ts";
 import type { NodeId } from "#reference/raft/entry.ts";
+import type { Raft } from "#reference/raft/state.ts";
 import { broken, type RaftChecker, type ServerView } from "./checker.ts";
 
 export class ElectedByMajority implements RaftChecker {
@@ -26,16 +27,21 @@ export class ElectedByMajority implements RaftChecker {
     if (votes.term === term) votes.voters.add(name);
   }
 
-  onStep({ name, state, durable }: ServerView): void {
+  onStep(server: ServerView): void {
+    const { name, state } = server;
     if (state?.role !== "leader" || this.#seen.get(name) === state.term) return;
-    const { term } = state;
-    this.#seen.set(name, term);
+    this.#seen.set(name, state.term);
+    this.#judge(server, state);
+  }
+
+  /** Once in a leader's term: with functions that `onStep` need not make each time. */
+  #judge({ name, durable }: ServerView, { term, configurations }: Readonly<Raft>): void {
     const votes = this.#votes.get(name);
     const hasOwn = durable.term > term || (durable.term === term && durable.votedFor === name);
     const hasVote = (voter: NodeId): boolean => {
       return voter === name ? hasOwn : votes?.term === term && votes.voters.has(voter);
     };
-    const { voters, oldVoters } = state.configurations.at(-1)!.configuration;
+    const { voters, oldVoters } = configurations.at(-1)!.configuration;
     for (const part of [voters, oldVoters]) {
       const yes = part.filter(hasVote);
       if (part.length !== 0 && yes.length <= part.length / 2) {

@@ -43,7 +43,7 @@ export class LeaderAppendOnly implements RaftChecker {
     if (led !== undefined && led.term === term && lastIndex <= led.lastIndex) {
       broken(
         this.rule,
-        `${name} leads term ${term} and its log went back from ${led!.lastIndex} to ${lastIndex}`,
+        `${name} leads term ${term} and its log went back from ${led.lastIndex} to ${lastIndex}`,
       );
     }
     this.#leading.set(name, { term, lastIndex });

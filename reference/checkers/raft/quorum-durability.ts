@@ -4,6 +4,7 @@
  */
 import { broken, type ClusterView, type RaftChecker, type ServerView } from "./checker.ts";
 import type { NodeId } from "#reference/raft/entry.ts";
+import type { Raft } from "#reference/raft/state.ts";
 
 export class QuorumDurability implements RaftChecker {
   readonly rule = "quorum-durability";
@@ -17,9 +18,13 @@ export class QuorumDurability implements RaftChecker {
 
   onStep({ name, state }: ServerView): void {
     if (state?.role !== "leader" || state.commitIndex <= this.#checked) return;
+    this.#checked = state.commitIndex;
+    this.#judge(name, state);
+  }
+
+  #judge(name: NodeId, state: Readonly<Raft>): void {
     const index = state.commitIndex;
     const term = state.log.termAt(index);
-    this.#checked = index;
     // A configuration decides from its own entry on, also about entries before it: the latest one may have
     // decided, or one that was replaced in this very step.
     const at = Math.max(
