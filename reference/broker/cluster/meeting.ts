@@ -118,7 +118,8 @@ async function welcomePeer(
   if (unproved !== undefined) return refuse("not-a-member", `not proved to be ${name}: ${unproved}`);
   if (!(await identity.admits(clusterId))) {
     const message = `this node belongs to cluster ${identity.clusterId}, ${name} to ${clusterId}`;
-    return refuse("not-a-member", message);
+    const hint = "a new cluster's first nodes need the same list in --cluster";
+    return refuse("not-a-member", `${message}; ${hint}`);
   }
   const other = await judgeFolder(identity, nodes, metadata, request, address ?? "");
   if (other !== undefined) return other;
